@@ -1,0 +1,340 @@
+//! What probes saw.
+//!
+//! A probe ends in an [`Observation`]; the [`FactBook`] keeps the latest of each probe together
+//! with how long and how often in a row it has said the same. From those follow a service's and a
+//! server's status ([`FactBook::service`]), so that everything a policy reads can be traced to
+//! probes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ServerName, Service, Status, Timestamp};
+
+/// A probe as the configuration defines it, printed as `dm1/daemon/ssh`; the part in the middle
+/// is missing for a probe of the server itself (`dm1/ssh`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProbeId {
+    /// The server it looks at.
+    pub server: ServerName,
+    /// The service it looks at; none: the server itself.
+    pub service: Option<Service>,
+    /// Its name among the probes of that service.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ProbeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.service {
+            Some(service) => write!(f, "{}/{service}/{}", self.server, self.name),
+            None => write!(f, "{}/{}", self.server, self.name),
+        }
+    }
+}
+
+/// Why a probe ended as it did, as a word that code can match on. [`Reason::detail`] has the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// The whole exchange succeeded.
+    Serving,
+    /// The service's status command says that it runs.
+    Running,
+    /// The service's status command says that it does not run.
+    NotRunning,
+    /// The connection was refused: the host answers, nobody listens.
+    Refused,
+    /// Nothing came back in time; on the way or at the end cannot be told.
+    TimedOut,
+    /// The network says that there is no way there.
+    Unreachable,
+    /// The connection was accepted, then the exchange was not completed in time.
+    Silent,
+    /// The connection ended in the middle of the exchange.
+    Reset,
+    /// What came back is not the protocol that was expected.
+    Protocol,
+    /// The credentials were refused.
+    Denied,
+    /// The server's host key is not the known one.
+    HostKey,
+    /// The certificate or the TLS exchange was not acceptable.
+    Tls,
+    /// It answered, and the answer says that it does not work.
+    Unhealthy,
+    /// The check could not be carried out for a reason of the monitor's own.
+    Monitor,
+    /// No probe has ended yet.
+    NotProbed,
+}
+
+/// Why a probe ended as it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// For code.
+    pub code: ReasonCode,
+    /// For people: what was seen, without secrets.
+    pub detail: Arc<str>,
+}
+
+impl Reason {
+    /// A reason with its explanation.
+    pub fn new(code: ReasonCode, detail: impl Into<Arc<str>>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+/// A measured value. Its unit is part of its name, such as `replay-lag-bytes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Yes or no.
+    Flag(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction; never NaN.
+    Number(f64),
+    /// A text.
+    Text(Arc<str>),
+}
+
+/// The outcome of one run of a probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// What it found.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// When the run ended.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// What it measured beside the status, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<Arc<str>, Value>,
+}
+
+/// The latest observation of a probe, and how it has been going.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    /// The latest observation.
+    pub latest: Observation,
+    /// Since when the status has been the same.
+    pub since: Timestamp,
+    /// How many times in a row it was the same; at least 1.
+    pub streak: u32,
+}
+
+impl Fact {
+    fn first(observation: Observation) -> Self {
+        Self { since: observation.at, streak: 1, latest: observation }
+    }
+
+    /// Takes a new observation in; true if the status or the reason's code changed.
+    fn renew(&mut self, observation: Observation) -> bool {
+        let changed = self.latest.status != observation.status
+            || self.latest.reason.code != observation.reason.code;
+        if self.latest.status == observation.status {
+            self.streak = self.streak.saturating_add(1);
+        } else {
+            self.since = observation.at;
+            self.streak = 1;
+        }
+        self.latest = observation;
+        changed
+    }
+}
+
+/// What the probes of a service or a server together say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Down if any probe says so; else unknown if any probe is; else up.
+    pub status: Status,
+    /// The reason of the probe that decided.
+    pub reason: Reason,
+    /// Since when the deciding probe has said so.
+    pub since: Timestamp,
+    /// How many times in a row the deciding probe has said so (for up: the least sure probe).
+    pub confirmations: u32,
+    /// When the oldest of the facts was seen.
+    pub seen: Timestamp,
+}
+
+/// The latest fact of every probe.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FactBook {
+    #[serde(with = "as_list")]
+    facts: BTreeMap<ProbeId, Fact>,
+}
+
+/// JSON has no maps with structured keys; a fact names its probe itself.
+mod as_list {
+    use super::{BTreeMap, Fact, ProbeId};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        facts: &BTreeMap<ProbeId, Fact>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(facts.values())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ProbeId, Fact>, D::Error> {
+        let facts = Vec::<Fact>::deserialize(deserializer)?;
+        Ok(facts.into_iter().map(|fact| (fact.latest.probe.clone(), fact)).collect())
+    }
+}
+
+impl FactBook {
+    /// Takes an observation in. True if its status or reason is news, so that an evaluation is
+    /// due at once.
+    pub fn observe(&mut self, observation: Observation) -> bool {
+        match self.facts.get_mut(&observation.probe) {
+            Some(fact) => fact.renew(observation),
+            None => {
+                self.facts.insert(observation.probe.clone(), Fact::first(observation));
+                true
+            }
+        }
+    }
+
+    /// Forgets the probes that `keep` does not want, after a change of configuration.
+    pub fn retain(&mut self, keep: impl Fn(&ProbeId) -> bool) {
+        self.facts.retain(|probe, _| keep(probe));
+    }
+
+    /// All facts, ordered by server, service and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.values()
+    }
+
+    /// The fact of one probe.
+    pub fn get(&self, probe: &ProbeId) -> Option<&Fact> {
+        self.facts.get(probe)
+    }
+
+    /// What the probes of `service` on `server` together say; none if none has ended yet.
+    pub fn service(&self, server: &ServerName, service: Service) -> Option<Verdict> {
+        verdict(self.of(server).filter(|fact| fact.latest.probe.service == Some(service)))
+    }
+
+    /// What the probes of the server itself together say; none if none has ended yet.
+    pub fn server(&self, server: &ServerName) -> Option<Verdict> {
+        verdict(self.of(server).filter(|fact| fact.latest.probe.service.is_none()))
+    }
+
+    fn of(&self, server: &ServerName) -> impl Iterator<Item = &Fact> {
+        let first = ProbeId { server: server.clone(), service: None, name: Arc::from("") };
+        self.facts
+            .range(first..)
+            .map(|(_, fact)| fact)
+            .take_while(move |fact| fact.latest.probe.server == *server)
+    }
+}
+
+/// Down weighs more than unknown, and unknown more than up: one probe that proves a service dead
+/// is enough, and a service is up only when every probe of it says so.
+fn verdict<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<Verdict> {
+    const fn weight(status: Status) -> u8 {
+        match status {
+            Status::Up => 0,
+            Status::Unknown => 1,
+            Status::Down => 2,
+        }
+    }
+    let mut result: Option<Verdict> = None;
+    for fact in facts {
+        let latest = &fact.latest;
+        let Some(verdict) = &mut result else {
+            result = Some(Verdict {
+                status: latest.status,
+                reason: latest.reason.clone(),
+                since: fact.since,
+                confirmations: fact.streak,
+                seen: latest.at,
+            });
+            continue;
+        };
+        verdict.seen = verdict.seen.min(latest.at);
+        let decides = match weight(latest.status).cmp(&weight(verdict.status)) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Less => false,
+            // Trouble is as sure as its surest witness, health as its least sure.
+            std::cmp::Ordering::Equal if latest.status == Status::Up => {
+                fact.streak < verdict.confirmations
+            }
+            std::cmp::Ordering::Equal => fact.streak > verdict.confirmations,
+        };
+        if decides {
+            verdict.status = latest.status;
+            verdict.reason = latest.reason.clone();
+            verdict.since = fact.since;
+            verdict.confirmations = fact.streak;
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observation(name: &str, status: Status, at: u64) -> Observation {
+        Observation {
+            probe: ProbeId {
+                server: ServerName::new("dm1").unwrap(),
+                service: Some(Service::Daemon),
+                name: Arc::from(name),
+            },
+            status,
+            reason: Reason::new(ReasonCode::Running, format!("{name} says {status}")),
+            at: Timestamp(at),
+            took_ms: 1,
+            values: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn streaks_count_equal_status_only() {
+        let mut book = FactBook::default();
+        assert!(book.observe(observation("ssh", Status::Up, 1)));
+        assert!(!book.observe(observation("ssh", Status::Up, 2)));
+        assert!(book.observe(observation("ssh", Status::Down, 3)));
+        assert!(!book.observe(observation("ssh", Status::Down, 4)));
+        let verdict = book.service(&ServerName::new("dm1").unwrap(), Service::Daemon).unwrap();
+        assert_eq!((verdict.since, verdict.confirmations), (Timestamp(3), 2));
+    }
+
+    #[test]
+    fn one_dead_probe_outweighs_one_that_cannot_tell_and_one_that_is_content() {
+        let dm1 = ServerName::new("dm1").unwrap();
+        let mut book = FactBook::default();
+        book.observe(observation("a", Status::Up, 1));
+        assert_eq!(book.service(&dm1, Service::Daemon).unwrap().status, Status::Up);
+        book.observe(observation("b", Status::Unknown, 2));
+        assert_eq!(book.service(&dm1, Service::Daemon).unwrap().status, Status::Unknown);
+        book.observe(observation("c", Status::Down, 3));
+        let verdict = book.service(&dm1, Service::Daemon).unwrap();
+        assert_eq!(verdict.status, Status::Down);
+        assert_eq!(&*verdict.reason.detail, "c says down");
+        assert_eq!(verdict.seen, Timestamp(1));
+        assert_eq!(book.service(&dm1, Service::Rest), None);
+        assert_eq!(book.server(&dm1), None);
+    }
+
+    #[test]
+    fn a_book_survives_json() {
+        let mut book = FactBook::default();
+        book.observe(observation("a", Status::Up, 1));
+        book.observe(observation("b", Status::Down, 2));
+        let text = serde_json::to_string(&book).unwrap();
+        assert_eq!(serde_json::from_str::<FactBook>(&text).unwrap(), book);
+    }
+}

@@ -1,0 +1,1 @@
+//! A stand-in Data Mover site on loopback.
