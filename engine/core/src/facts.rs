@@ -196,13 +196,11 @@ impl FactBook {
     /// Takes an observation in. True if its status or reason is news, so that an evaluation is
     /// due at once.
     pub fn observe(&mut self, observation: Observation) -> bool {
-        match self.facts.get_mut(&observation.probe) {
-            Some(fact) => fact.renew(observation),
-            None => {
-                self.facts.insert(observation.probe.clone(), Fact::first(observation));
-                true
-            }
+        if let Some(fact) = self.facts.get_mut(&observation.probe) {
+            return fact.renew(observation);
         }
+        self.facts.insert(observation.probe.clone(), Fact::first(observation));
+        true
     }
 
     /// Forgets the probes that `keep` does not want, after a change of configuration.

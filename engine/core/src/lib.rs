@@ -6,16 +6,16 @@
 //!
 //! 1. [`model`]: names, roles, sides, status, time
 //! 2. [`facts`]: what probes saw, and the book that keeps the latest of each
-//! 3. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
-//! 4. [`proposal`]: what policies ask for
-//! 5. [`lifecycle`]: the table of a cluster's phases and transitions
-//! 6. [`arbitration`] with [`guards`]: from proposals to one decision
-//! 7. [`plan`]: the immutable, ordered steps that a decision needs
-//! 8. [`execution`]: which step is next, after any crash
-//! 9. [`alerting`]: what is firing, and what is still to be delivered
-//! 10. [`event`]: what the journal holds
-//! 11. [`state`]: the fold of the events
+//! 3. [`lifecycle`]: the table of a cluster's phases and transitions
+//! 4. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
+//! 5. [`proposal`]: what policies ask for
 
 pub mod model;
 
 pub mod facts;
+
+pub mod lifecycle;
+
+pub mod snapshot;
+
+pub mod proposal;
