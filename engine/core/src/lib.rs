@@ -9,6 +9,13 @@
 //! 3. [`lifecycle`]: the table of a cluster's phases and transitions
 //! 4. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
 //! 5. [`proposal`]: what policies ask for
+//! 6. [`plan`]: the immutable, ordered steps that a decision needs
+//! 7. [`guards`]: the engine's own holds, which no policy can lift
+//! 8. [`alerting`]: what is wrong at this moment, and what is still to be told
+//! 9. [`arbitration`]: from proposals to one decision
+//! 10. [`execution`]: how far a plan has come, and what is next after any crash
+//! 11. [`event`]: what the journal holds
+//! 12. [`state`]: the fold of the events
 
 pub mod model;
 
@@ -19,3 +26,17 @@ pub mod lifecycle;
 pub mod snapshot;
 
 pub mod proposal;
+
+pub mod plan;
+
+pub mod guards;
+
+pub mod alerting;
+
+pub mod arbitration;
+
+pub mod execution;
+
+pub mod event;
+
+pub mod state;

@@ -146,7 +146,7 @@ pub enum Ending {
 }
 
 /// An attempt to start a stopped service again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rescue {
     /// Which service, where.
     #[serde(flatten)]
@@ -158,7 +158,7 @@ pub struct Rescue {
 }
 
 /// A change of side that was begun.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The side that was active before.
     pub from: Side,

@@ -1,0 +1,252 @@
+//! From what the policies ask for to one decision.
+//!
+//! Policies are ordered. The first that proposes an action takes the action slot, any hold of any
+//! policy or guard stops it, and all alerts are raised. A policy can only have what the
+//! configuration grants it. A policy that failed holds, unless the configuration lets it abstain:
+//! acting fails closed.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alerting::Claimed;
+use crate::guards::{self, Guard, GuardHold, Situation};
+use crate::model::PolicyName;
+use crate::plan::PlanKind;
+use crate::proposal::{Action, AlertClaim, Grant, Opinion, Proposal, Severity};
+
+/// What a policy's failure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnPolicyFailure {
+    /// No action of any policy while this one fails.
+    Hold,
+    /// The others decide without it.
+    Abstain,
+}
+
+/// The terms on which a policy takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The policy.
+    pub policy: PolicyName,
+    /// What the configuration lets it have.
+    pub grants: BTreeSet<Grant>,
+    /// What its failure means.
+    pub on_failure: OnPolicyFailure,
+}
+
+/// Why an action is not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Hold {
+    /// A policy holds.
+    Policy {
+        /// Which one.
+        policy: PolicyName,
+        /// Why.
+        reason: String,
+    },
+    /// A policy failed.
+    Failure {
+        /// Which one.
+        policy: PolicyName,
+        /// How.
+        reason: String,
+    },
+    /// A guard holds.
+    Guard(GuardHold),
+}
+
+impl std::fmt::Display for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Policy { policy, reason } => write!(f, "policy {policy}: {reason}"),
+            Self::Failure { policy, reason } => write!(f, "policy {policy} failed: {reason}"),
+            Self::Guard(hold) => write!(f, "guard {}: {}", hold.guard, hold.reason),
+        }
+    }
+}
+
+/// A proposal that did not get the action slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Who proposed it.
+    pub policy: PolicyName,
+    /// What.
+    pub proposal: Proposal,
+    /// Why not, for people.
+    pub why: String,
+}
+
+/// The action that has the action slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Who proposed it.
+    pub policy: PolicyName,
+    /// What, and why.
+    pub proposal: Proposal,
+}
+
+/// What came of one evaluation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The action that has the slot, held or not.
+    pub chosen: Option<Chosen>,
+    /// Why it is not carried out; if empty, it is.
+    pub holds: Vec<Hold>,
+    /// Proposals that did not get the slot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+    /// Everything that is wrong at this moment, by whoever said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Claimed>,
+    /// Sources that said nothing, so that what they said before still stands.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub silent: BTreeSet<String>,
+}
+
+impl Decision {
+    /// What is to be carried out, if anything is.
+    pub fn to_carry_out(&self) -> Option<&Chosen> {
+        self.chosen.as_ref().filter(|_| self.holds.is_empty())
+    }
+}
+
+/// The source of the engine's own alerts.
+pub const ENGINE: &str = "engine";
+
+/// Makes one decision. `opinions` are in the order of the configuration; an opinion without a
+/// standing has no say at all.
+pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Standing]) -> Decision {
+    let mut decision = Decision {
+        chosen: None,
+        holds: Vec::new(),
+        passed_over: Vec::new(),
+        alerts: Vec::new(),
+        silent: BTreeSet::new(),
+    };
+    for opinion in opinions {
+        if let Some(standing) = standings.iter().find(|one| one.policy == opinion.policy) {
+            hear(&mut decision, opinion, standing);
+        }
+    }
+    if let Some(chosen) = &decision.chosen {
+        let kind = plan_kind(&chosen.proposal.action);
+        let holds = guards::check(situation, &kind);
+        // While a plan is in flight, the policies go on asking for what is being done: that is no
+        // news, and nobody is to be told.
+        let busy = situation.phase.in_flight();
+        if !busy {
+            decision.alerts.extend(held_alert(chosen, &holds));
+        }
+        decision.holds.extend(holds.into_iter().map(Hold::Guard));
+    }
+    decision
+}
+
+/// The plan that an action needs.
+pub fn plan_kind(action: &Action) -> PlanKind {
+    match action {
+        Action::Rescue(id) => PlanKind::Rescue(id.clone()),
+        Action::StopService(id) => PlanKind::Clear(id.clone()),
+        Action::Failover => PlanKind::Failover,
+    }
+}
+
+fn hear(decision: &mut Decision, opinion: &Opinion, standing: &Standing) {
+    let policy = &opinion.policy;
+    let evaluation = match &opinion.outcome {
+        Ok(evaluation) => evaluation,
+        Err(failure) => {
+            if standing.on_failure == OnPolicyFailure::Hold {
+                decision
+                    .holds
+                    .push(Hold::Failure { policy: policy.clone(), reason: failure.to_string() });
+            }
+            decision.silent.insert(policy.to_string());
+            decision.alerts.push(failed_alert(policy, &failure.to_string()));
+            return;
+        }
+    };
+    for proposal in &evaluation.proposals {
+        let grant = proposal.action.grant();
+        let why = if !standing.grants.contains(&grant) {
+            format!("the configuration does not grant {grant} to {policy}")
+        } else if let Some(chosen) = &decision.chosen {
+            format!(
+                "{} asks for something more important: {}",
+                chosen.policy, chosen.proposal.action
+            )
+        } else {
+            decision.chosen = Some(Chosen { policy: policy.clone(), proposal: proposal.clone() });
+            continue;
+        };
+        decision.passed_over.push(PassedOver {
+            policy: policy.clone(),
+            proposal: proposal.clone(),
+            why,
+        });
+    }
+    if standing.grants.contains(&Grant::Hold) {
+        decision.holds.extend(
+            evaluation
+                .holds
+                .iter()
+                .map(|reason| Hold::Policy { policy: policy.clone(), reason: reason.clone() }),
+        );
+    }
+    if standing.grants.contains(&Grant::Alert) {
+        decision.alerts.extend(
+            evaluation
+                .alerts
+                .iter()
+                .map(|claim| Claimed { source: policy.to_string(), claim: claim.clone() }),
+        );
+    }
+}
+
+fn engine_alert(name: &str, severity: Severity, summary: String, label: (&str, &str)) -> Claimed {
+    Claimed {
+        source: ENGINE.to_owned(),
+        claim: AlertClaim {
+            name: name.to_owned(),
+            severity,
+            server: None,
+            service: None,
+            code: String::new(),
+            summary,
+            labels: [(label.0.to_owned(), label.1.to_owned())].into(),
+        },
+    }
+}
+
+fn failed_alert(policy: &PolicyName, failure: &str) -> Claimed {
+    engine_alert(
+        "policy-failed",
+        Severity::Critical,
+        format!("policy {policy} gave no answer: {failure}"),
+        ("policy", policy.as_str()),
+    )
+}
+
+/// An action that is wanted and held is for people to know, unless they asked for that themselves.
+fn held_alert(chosen: &Chosen, holds: &[GuardHold]) -> Option<Claimed> {
+    let telling: Vec<&GuardHold> = holds
+        .iter()
+        .filter(|hold| !matches!(hold.guard, Guard::Maintenance | Guard::Duty))
+        .collect();
+    let first = telling.first()?;
+    let reasons: Vec<&str> = telling.iter().map(|hold| hold.reason.as_str()).collect();
+    Some(engine_alert(
+        "action-held",
+        Severity::Critical,
+        format!(
+            "{} wants to {}, and is held: {}",
+            chosen.policy,
+            chosen.proposal.action,
+            reasons.join("; ")
+        ),
+        ("guard", first.guard.as_str()),
+    ))
+}

@@ -1,0 +1,210 @@
+//! What the journal holds: everything that was seen, decided, intended and done.
+//!
+//! An event is written once and never changed. Its JSON form is the journal's format (see
+//! docs/journal.md); a new field needs a default, a changed meaning needs a new event.
+
+use serde::{Deserialize, Serialize};
+
+use crate::alerting::{Alert, Fingerprint};
+use crate::arbitration::Decision;
+use crate::execution::{Outcome, PlanEnding};
+use crate::facts::Observation;
+use crate::model::{ClusterName, MonitorName, PolicyName, ReceiverName, Side, Timestamp};
+use crate::plan::Plan;
+use crate::proposal::{Opinion, Revision};
+use crate::snapshot::Snapshot;
+
+/// One event with its place in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Rises by one with each event.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The cluster it is about; none: the monitor itself.
+    pub cluster: Option<ClusterName>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Whether a guest decides or delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuestKind {
+    /// It turns snapshots into proposals.
+    Policy,
+    /// It delivers alerts.
+    Plugin,
+}
+
+impl std::fmt::Display for GuestKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Policy => "policy",
+            Self::Plugin => "plugin",
+        })
+    }
+}
+
+/// An evaluation whose result was worth recording: it differs from the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// The facts it was made from.
+    pub snapshot: Snapshot,
+    /// What the policies said.
+    pub opinions: Vec<Opinion>,
+    /// What came of it.
+    pub decision: Decision,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// A monitor began to run, and with it a term in which it has the duty.
+    MonitorStarted {
+        /// Its name.
+        monitor: MonitorName,
+        /// Its version.
+        version: String,
+    },
+    /// It stopped in good order.
+    MonitorStopped {
+        /// Its name.
+        monitor: MonitorName,
+    },
+    /// A configuration took effect.
+    ConfigurationApplied {
+        /// SHA-256 of its files, in lower-case hexadecimal.
+        digest: String,
+    },
+    /// A configuration was not accepted; the one before stays in force.
+    ConfigurationRejected {
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
+    /// A policy or plugin took effect.
+    GuestLoaded {
+        /// Which kind.
+        kind: GuestKind,
+        /// Its name in the configuration.
+        name: String,
+        /// What is in force now.
+        revision: Revision,
+        /// What was in force before.
+        replaced: Option<Revision>,
+    },
+    /// A policy or plugin was not accepted; the revision before stays in force.
+    GuestRejected {
+        /// Which kind.
+        kind: GuestKind,
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A probe found something else than before.
+    Observed(Observation),
+    /// The policies were asked, and the answer was another than before.
+    Evaluated(Box<Evaluated>),
+    /// A policy wants this remembered for its next evaluation.
+    Remembered {
+        /// The policy.
+        policy: PolicyName,
+        /// The version that wrote it.
+        version: String,
+        /// What it wrote.
+        state: Vec<u8>,
+    },
+    /// A plan was made and begins.
+    PlanBegun(Box<Plan>),
+    /// An attempt at a step is about to be made.
+    StepIntended {
+        /// The plan's number.
+        plan: u64,
+        /// The step, counted from 0.
+        step: usize,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+    },
+    /// The attempt ended.
+    StepEnded {
+        /// The plan's number.
+        plan: u64,
+        /// The step, counted from 0.
+        step: usize,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// The plan ended.
+    PlanEnded {
+        /// The plan's number.
+        plan: u64,
+        /// How.
+        #[serde(flatten)]
+        ending: PlanEnding,
+    },
+    /// An operator said which side is active.
+    Declared {
+        /// The side.
+        side: Side,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Maintenance mode was switched on, or its end was moved.
+    MaintenanceOn {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself, if it does.
+        until: Option<Timestamp>,
+    },
+    /// Maintenance mode was switched off, or ran out.
+    MaintenanceOff {
+        /// Who; `watchkeeper` if it ran out.
+        by: String,
+    },
+    /// Something is wrong.
+    AlertFired(Alert),
+    /// It is over.
+    AlertResolved {
+        /// Which alert.
+        fingerprint: Fingerprint,
+    },
+    /// A notification is to be delivered. It stays in the outbox until it is delivered or dead.
+    NotificationQueued {
+        /// Identifies it.
+        id: u64,
+        /// Where to.
+        receiver: ReceiverName,
+        /// What about; its form at that moment.
+        alert: Alert,
+    },
+    /// An attempt to deliver it failed.
+    NotificationTried {
+        /// Which one.
+        id: u64,
+        /// What went wrong.
+        problem: String,
+        /// When it is tried again.
+        again: Timestamp,
+    },
+    /// The receiver has it.
+    NotificationDelivered {
+        /// Which one.
+        id: u64,
+    },
+    /// It will not be tried again by itself.
+    NotificationDead {
+        /// Which one.
+        id: u64,
+        /// Why.
+        problem: String,
+    },
+}

@@ -1,0 +1,20 @@
+//! The last change of side is long enough ago, or an operator has acknowledged it. This is a
+//! brake on flapping on top of the lifecycle's block by state, never in its place.
+
+use super::Situation;
+use crate::plan::PlanKind;
+
+pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
+    if !matches!(kind, PlanKind::Failover) {
+        return None;
+    }
+    let passed = situation.snapshot.facts().at.since(situation.last_change?);
+    let cooldown = situation.limits.cooldown_ms;
+    (passed < cooldown).then(|| {
+        format!(
+            "the last change of side was {} s ago; the cooldown is {} s",
+            passed / 1000,
+            cooldown / 1000
+        )
+    })
+}

@@ -1,0 +1,526 @@
+//! The immutable, ordered steps that a decision needs.
+//!
+//! A plan is made once, from the topology, the site's arrangements and the facts of the moment,
+//! and leaves no choice to whoever carries it out. Every step is idempotent: whoever carries it
+//! out checks first whether it is so already, then acts, then verifies.
+//!
+//! Invariant 1 stands here: in every change of side, [`Act::ConfirmInactive`] for the old side
+//! comes before the first [`Act::StartService`] of an exclusive service on the new one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::ReasonCode;
+use crate::model::{
+    ClusterName, PolicyName, Server, ServerName, Service, ServiceId, Side, Status, Term, Timestamp,
+    Topology,
+};
+use crate::snapshot::{Place, Snapshot, expected};
+
+/// What a plan is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum PlanKind {
+    /// Start a stopped service again.
+    Rescue(ServiceId),
+    /// Stop a service that runs where it is not meant to.
+    Clear(ServiceId),
+    /// Unplanned change of side.
+    Failover,
+    /// Planned change from the primary to the secondary.
+    Switchover,
+    /// Planned return to the primary.
+    Switchback,
+}
+
+impl PlanKind {
+    /// Whether the plan changes which side is active.
+    pub const fn changes_side(&self) -> bool {
+        matches!(self, Self::Failover | Self::Switchover | Self::Switchback)
+    }
+}
+
+impl fmt::Display for PlanKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rescue(id) => write!(f, "rescue of {id}"),
+            Self::Clear(id) => write!(f, "stop of stray {id}"),
+            Self::Failover => f.write_str("failover"),
+            Self::Switchover => f.write_str("switchover"),
+            Self::Switchback => f.write_str("switchback"),
+        }
+    }
+}
+
+/// Who wanted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderedBy {
+    /// A policy, by its own decision.
+    Policy(PolicyName),
+    /// A person, by this name.
+    Operator(String),
+}
+
+impl fmt::Display for OrderedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(name) => write!(f, "policy {name}"),
+            Self::Operator(name) => write!(f, "operator {name}"),
+        }
+    }
+}
+
+/// What counts as proof that a server can no longer act, when its services cannot be confirmed
+/// stopped on the server itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// At least this many other servers find it gone: none of its exclusive services' ports
+    /// answers from there.
+    Witnesses(u32),
+    /// An operator says so: without one the plan stops and asks.
+    Operator,
+    /// None is needed. The configuration says so, and `check` warns of it.
+    Nothing,
+}
+
+/// Where a step of the site's own stands in a change of side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Point {
+    /// Before anything is touched. If it fails, nothing has changed.
+    BeforeStop,
+    /// After the old side is confirmed inactive, before anything starts on the new one.
+    BeforeStart,
+    /// After the new side serves, verified.
+    AfterStart,
+}
+
+impl Point {
+    /// The name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeStop => "before-stop",
+            Self::BeforeStart => "before-start",
+            Self::AfterStart => "after-start",
+        }
+    }
+}
+
+/// A step of the site's own: a named command, here or on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStep {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it stands in the plan.
+    pub point: Point,
+    /// The server to run it on; none: on the monitor.
+    pub server: Option<ServerName>,
+    /// The command line. `{from}`, `{to}`, `{cluster}` and `{plan}` are replaced.
+    pub command: String,
+    /// A command that says with exit code 0 that the step is done already.
+    pub check: Option<String>,
+    /// Whether it may be run again when it is not known if it ran.
+    pub repeatable: bool,
+    /// After how long it is ended, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often it is tried; at least 1.
+    pub attempts: u32,
+    /// Whether the plan goes on without it.
+    pub optional: bool,
+}
+
+/// One idempotent act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "act")]
+pub enum Act {
+    /// Start a service, and wait until its probes find it serving.
+    StartService(ServiceId),
+    /// Stop a service, and wait until its probes find it stopped.
+    StopService(ServiceId),
+    /// Be sure that none of the services runs on the server: by its own word, else by proof.
+    ConfirmInactive {
+        /// The server that must not act any more.
+        server: ServerName,
+        /// The services in question.
+        services: Vec<Service>,
+        /// What is enough if the server cannot be asked.
+        proof: Proof,
+    },
+    /// Wait until the repository on `to` has applied all that `from` has written.
+    AwaitReplication {
+        /// The server that writes.
+        from: ServerName,
+        /// The server that applies.
+        to: ServerName,
+    },
+    /// Make the repository on the server independent: it receives nothing any more.
+    DetachRepository {
+        /// The server that received until now.
+        server: ServerName,
+    },
+    /// Replace the content of the repository on `to` by that of `from`, and keep it up to date.
+    CopyRepository {
+        /// The server whose content counts.
+        from: ServerName,
+        /// The server whose content is replaced.
+        to: ServerName,
+    },
+    /// Take the sequences of the repository on `from` over to `to`: replication leaves them out,
+    /// so the next insert would collide.
+    CarrySequences {
+        /// Where they were counted on until now.
+        from: ServerName,
+        /// Where they are counted on from now.
+        to: ServerName,
+    },
+    /// Run a command of the site's own.
+    Site(SiteStep),
+    /// Be sure that all of these serve, by all their probes.
+    Verify {
+        /// The services in question.
+        services: Vec<ServiceId>,
+    },
+}
+
+impl Act {
+    /// Whether it can change anything. A plan that ends before the first such step was begun has
+    /// changed nothing.
+    pub const fn has_effect(&self) -> bool {
+        match self {
+            Self::StartService(_)
+            | Self::StopService(_)
+            | Self::DetachRepository { .. }
+            | Self::CopyRepository { .. }
+            | Self::CarrySequences { .. } => true,
+            Self::Site(step) => !matches!(step.point, Point::BeforeStop),
+            Self::ConfirmInactive { .. } | Self::AwaitReplication { .. } | Self::Verify { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Whether it may be begun again when a crash left open how far it came. Every act of the
+    /// engine's own checks first; a command of the site's own has to say so.
+    pub const fn repeatable(&self) -> bool {
+        match self {
+            Self::Site(step) => step.repeatable || step.check.is_some(),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StartService(id) => write!(f, "start {id}"),
+            Self::StopService(id) => write!(f, "stop {id}"),
+            Self::ConfirmInactive { server, .. } => write!(f, "confirm that {server} is inactive"),
+            Self::AwaitReplication { from, to } => {
+                write!(f, "wait until {to}/repository has applied all of {from}/repository")
+            }
+            Self::DetachRepository { server } => {
+                write!(f, "make {server}/repository independent")
+            }
+            Self::CopyRepository { from, to } => {
+                write!(f, "bring {to}/repository up to date from {from}/repository")
+            }
+            Self::CarrySequences { from, to } => {
+                write!(f, "carry the sequences of {from}/repository over to {to}/repository")
+            }
+            Self::Site(step) => match &step.server {
+                Some(server) => write!(f, "site step {} on {server}", step.name),
+                None => write!(f, "site step {}", step.name),
+            },
+            Self::Verify { services } => {
+                f.write_str("verify that ")?;
+                for (i, id) in services.iter().enumerate() {
+                    write!(f, "{}{id}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_str(" serve")
+            }
+        }
+    }
+}
+
+/// What a step's failure means for its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The plan stops.
+    Stop,
+    /// The plan goes on: a later step makes sure of what matters.
+    GoOn,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What is done.
+    #[serde(flatten)]
+    pub act: Act,
+    /// After how long one attempt is given up, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often it is tried; at least 1.
+    pub attempts: u32,
+    /// How long to wait between two attempts, in milliseconds.
+    pub retry_delay_ms: u64,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+}
+
+/// The ordered steps that a decision needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Rises by one with each plan of a cluster.
+    pub number: u64,
+    /// The cluster it is for.
+    pub cluster: ClusterName,
+    /// What it is for.
+    #[serde(flatten)]
+    pub kind: PlanKind,
+    /// The term in which it was decided; it travels with every step.
+    pub term: Term,
+    /// The side that is active before it.
+    pub from: Side,
+    /// The side that is active after it.
+    pub to: Side,
+    /// Who wanted it.
+    pub ordered_by: OrderedBy,
+    /// Why, for people.
+    pub reason: String,
+    /// When it was made.
+    pub made: Timestamp,
+    /// What is to be done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What a site arranged for plans, from its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrangements {
+    /// How long a service may take to start until it serves, in milliseconds.
+    pub start_timeout_ms: u64,
+    /// How long a service may take to stop, in milliseconds.
+    pub stop_timeout_ms: u64,
+    /// How long a step on the repository may take, in milliseconds.
+    pub repository_timeout_ms: u64,
+    /// How often a step is tried; at least 1.
+    pub attempts: u32,
+    /// How long to wait between two attempts, in milliseconds.
+    pub retry_delay_ms: u64,
+    /// What is enough if the old side cannot be asked.
+    pub proof: Proof,
+    /// Whether the repository is replicated by Watchkeeper's steps (detach, carry sequences).
+    pub replicated_repository: bool,
+    /// Steps of the site's own, in order.
+    pub site_steps: Vec<SiteStep>,
+}
+
+/// Everything a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The plan's number.
+    pub number: u64,
+    /// What it is for.
+    pub kind: PlanKind,
+    /// The term in which it was decided.
+    pub term: Term,
+    /// Who wanted it.
+    pub ordered_by: OrderedBy,
+    /// Why, for people.
+    pub reason: String,
+    /// The cluster.
+    pub topology: &'a Topology,
+    /// What the site arranged.
+    pub arrangements: &'a Arrangements,
+    /// The facts it was decided on.
+    pub snapshot: &'a Snapshot,
+}
+
+impl Plan {
+    /// Makes the plan. The facts decide only which services' stop may fail without ending it:
+    /// those on a server that does not answer.
+    pub fn make(request: Request<'_>) -> Self {
+        let facts = request.snapshot.facts();
+        let from = facts.cluster.phase.side();
+        let to = if request.kind.changes_side() { from.other() } else { from };
+        let mut steps = Steps { arrangements: request.arrangements, list: Vec::new() };
+        match &request.kind {
+            PlanKind::Rescue(id) => {
+                steps.service(Act::StartService(id.clone()), OnFailure::Stop);
+            }
+            PlanKind::Clear(id) => {
+                steps.service(Act::StopService(id.clone()), OnFailure::Stop);
+            }
+            PlanKind::Failover | PlanKind::Switchover | PlanKind::Switchback => {
+                steps.change(&request, from, to);
+            }
+        }
+        Self {
+            number: request.number,
+            cluster: request.topology.cluster().clone(),
+            kind: request.kind,
+            term: request.term,
+            from,
+            to,
+            ordered_by: request.ordered_by,
+            reason: request.reason,
+            made: facts.at,
+            steps: steps.list,
+        }
+    }
+}
+
+/// A list of steps in the making.
+struct Steps<'a> {
+    arrangements: &'a Arrangements,
+    list: Vec<Step>,
+}
+
+impl Steps<'_> {
+    fn add(&mut self, act: Act, timeout_ms: u64, on_failure: OnFailure) {
+        self.list.push(Step {
+            act,
+            timeout_ms,
+            attempts: self.arrangements.attempts.max(1),
+            retry_delay_ms: self.arrangements.retry_delay_ms,
+            on_failure,
+        });
+    }
+
+    fn service(&mut self, act: Act, on_failure: OnFailure) {
+        let timeout = match act {
+            Act::StopService(_) => self.arrangements.stop_timeout_ms,
+            _ => self.arrangements.start_timeout_ms,
+        };
+        self.add(act, timeout, on_failure);
+    }
+
+    fn repository(&mut self, act: Act, on_failure: OnFailure) {
+        self.add(act, self.arrangements.repository_timeout_ms, on_failure);
+    }
+
+    fn site(&mut self, point: Point) {
+        for step in &self.arrangements.site_steps {
+            if step.point == point {
+                self.list.push(Step {
+                    timeout_ms: step.timeout_ms,
+                    attempts: step.attempts.max(1),
+                    retry_delay_ms: self.arrangements.retry_delay_ms,
+                    on_failure: if step.optional { OnFailure::GoOn } else { OnFailure::Stop },
+                    act: Act::Site(step.clone()),
+                });
+            }
+        }
+    }
+
+    /// Stop here, be sure of it, take the repository over, start there, be sure of that.
+    fn change(&mut self, request: &Request<'_>, from: Side, to: Side) {
+        let planned = !matches!(request.kind, PlanKind::Failover);
+        let (old, new) = (request.topology.on(from), request.topology.on(to));
+        let replicated = self.arrangements.replicated_repository
+            && old.services.contains(&Service::Repository)
+            && new.services.contains(&Service::Repository);
+
+        self.site(Point::BeforeStop);
+        // The new side must hold what the old one has before the old one stops writing.
+        if replicated && planned {
+            self.start(new, Service::Repository);
+            if matches!(request.kind, PlanKind::Switchback) {
+                self.repository(
+                    Act::CopyRepository { from: old.name.clone(), to: new.name.clone() },
+                    OnFailure::Stop,
+                );
+            }
+            self.await_replication(&old.name, &new.name);
+        }
+        self.stop_side(request, old, planned);
+        if replicated && planned {
+            self.await_replication(&old.name, &new.name);
+        }
+        if replicated {
+            if !planned {
+                self.start(new, Service::Repository);
+            }
+            self.repository(Act::DetachRepository { server: new.name.clone() }, OnFailure::Stop);
+            self.repository(
+                Act::CarrySequences { from: old.name.clone(), to: new.name.clone() },
+                OnFailure::Stop,
+            );
+        }
+        self.site(Point::BeforeStart);
+        self.start_side(new, to);
+        if replicated && matches!(request.kind, PlanKind::Switchback) {
+            self.repository(
+                Act::CopyRepository { from: new.name.clone(), to: old.name.clone() },
+                OnFailure::Stop,
+            );
+        }
+        self.site(Point::AfterStart);
+    }
+
+    fn await_replication(&mut self, from: &ServerName, to: &ServerName) {
+        self.repository(
+            Act::AwaitReplication { from: from.clone(), to: to.clone() },
+            OnFailure::Stop,
+        );
+    }
+
+    fn start(&mut self, server: &Server, service: Service) {
+        let id = ServiceId { server: server.name.clone(), service };
+        self.service(Act::StartService(id), OnFailure::Stop);
+    }
+
+    fn stop_side(&mut self, request: &Request<'_>, old: &Server, planned: bool) {
+        let state = request.snapshot.server(old.name.as_str()).map(|server| &server.state);
+        let reachable = state.is_none_or(|state| {
+            state.status == Status::Up || state.reason.code == ReasonCode::NotProbed
+        });
+        // On a server that does not answer there is nothing to be stopped by asking, only time to
+        // be lost: what matters is decided by the confirmation below. When the server returns, its
+        // services are strays.
+        if reachable || planned {
+            // A service that will not stop must not keep the cluster down by itself.
+            let on_failure = if planned { OnFailure::Stop } else { OnFailure::GoOn };
+            for service in Service::ALL.into_iter().rev() {
+                // The repository stays: it is read for the sequences and takes no part in jobs.
+                if service != Service::Repository && old.services.contains(&service) {
+                    let id = ServiceId { server: old.name.clone(), service };
+                    self.service(Act::StopService(id), on_failure);
+                }
+            }
+        }
+        let exclusive: Vec<Service> = Service::ALL
+            .into_iter()
+            .filter(|s| s.exclusive() && old.services.contains(s))
+            .collect();
+        self.service(
+            Act::ConfirmInactive {
+                server: old.name.clone(),
+                services: exclusive,
+                proof: self.arrangements.proof,
+            },
+            OnFailure::Stop,
+        );
+    }
+
+    fn start_side(&mut self, new: &Server, side: Side) {
+        let place = Place::Active;
+        let services: Vec<ServiceId> = Service::ALL
+            .into_iter()
+            .filter(|service| new.services.contains(service))
+            .filter(|service| expected(*service, place, side))
+            .map(|service| ServiceId { server: new.name.clone(), service })
+            .collect();
+        for id in &services {
+            // An agent that is late is no reason to call the change of side failed; that it
+            // serves in the end is verified below like all the others.
+            let on_failure =
+                if id.service == Service::Agent { OnFailure::GoOn } else { OnFailure::Stop };
+            self.service(Act::StartService(id.clone()), on_failure);
+        }
+        self.service(Act::Verify { services }, OnFailure::Stop);
+    }
+}

@@ -1,0 +1,320 @@
+//! The fold of the events: where everything stands.
+//!
+//! A daemon that starts applies every record of its journal in order and then knows what the one
+//! before it knew; a running one applies each record as it is written. There is no other state
+//! that a decision depends on, apart from the latest facts, which are seen anew.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::alerting::{AlertBook, Notification, Outbox};
+use crate::event::{Event, Record};
+use crate::execution::{OutOfOrder, PlanEnding, Progress};
+use crate::guards;
+use crate::lifecycle::{NoTransition, Phase, Trigger, step};
+use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
+use crate::plan::PlanKind;
+use crate::snapshot::{Change, Ending, Rescue};
+
+/// How many rescues and changes of side a cluster remembers for its policies.
+pub const HISTORY: usize = 64;
+
+/// Maintenance mode, while it is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maintenance {
+    /// Who switched it on.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself, if it does.
+    pub until: Option<Timestamp>,
+}
+
+/// What a policy wanted remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// The version that wrote it.
+    pub version: String,
+    /// What it wrote.
+    pub state: Vec<u8>,
+}
+
+/// Where a cluster stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterState {
+    /// Its phase.
+    pub phase: Phase,
+    /// Since when this side has been active.
+    pub active_since: Timestamp,
+    /// Maintenance mode, while it is on.
+    pub maintenance: Option<Maintenance>,
+    /// Recent rescues, oldest first.
+    pub rescues: VecDeque<Rescue>,
+    /// Recent changes of side, oldest first.
+    pub changes: VecDeque<Change>,
+    /// The plan in flight.
+    pub progress: Option<Progress>,
+    /// The number for the next plan.
+    pub next_plan: u64,
+    /// The number for the next snapshot.
+    pub next_snapshot: u64,
+    /// What policies wanted remembered.
+    pub memories: BTreeMap<PolicyName, Memory>,
+    /// What is firing.
+    pub alerts: AlertBook,
+    /// The last change of side that counts for the cooldown.
+    pub cooling_since: Option<Timestamp>,
+    /// The journal's number of the last recorded evaluation.
+    pub last_evaluation: Option<u64>,
+}
+
+impl Default for ClusterState {
+    /// A cluster of which nothing is recorded: the primary is active, as designated.
+    fn default() -> Self {
+        Self {
+            phase: Phase::Active(Side::Primary),
+            active_since: Timestamp(0),
+            maintenance: None,
+            rescues: VecDeque::new(),
+            changes: VecDeque::new(),
+            progress: None,
+            next_plan: 1,
+            next_snapshot: 1,
+            memories: BTreeMap::new(),
+            alerts: AlertBook::default(),
+            cooling_since: None,
+            last_evaluation: None,
+        }
+    }
+}
+
+/// Where everything stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct State {
+    /// The clusters of which anything is recorded.
+    pub clusters: BTreeMap<ClusterName, ClusterState>,
+    /// What is firing about the monitor itself.
+    pub alerts: AlertBook,
+    /// What is still to be delivered.
+    pub outbox: Outbox,
+    /// The term of this monitor's duty: how many times it has been granted.
+    pub term: Term,
+    /// The last record that was applied.
+    pub seq: u64,
+}
+
+/// A record does not fit the ones before it: the journal is not what this program wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Records are missing or doubled.
+    #[error("record {found} follows record {last}")]
+    Gap {
+        /// The last one applied.
+        last: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// An event about a cluster names none.
+    #[error("record {0} is about a cluster and names none")]
+    NoCluster(u64),
+    /// A transition that the lifecycle does not know.
+    #[error("record {seq} does not fit the cluster's phase")]
+    Lifecycle {
+        /// The record.
+        seq: u64,
+        /// What was tried.
+        source: NoTransition,
+    },
+    /// A step that the plan does not have next.
+    #[error("record {seq} does not fit the plan in flight")]
+    Plan {
+        /// The record.
+        seq: u64,
+        /// What does not fit.
+        source: OutOfOrder,
+    },
+    /// An event about a plan while none is in flight.
+    #[error("record {0} is about a plan, and none is in flight")]
+    NoPlan(u64),
+}
+
+impl State {
+    /// The cluster's state; the default one if nothing is recorded of it.
+    pub fn cluster(&self, name: &ClusterName) -> ClusterState {
+        self.clusters.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Takes one record in. On an error the state is not to be used any further.
+    pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        if record.seq != self.seq + 1 {
+            return Err(ApplyError::Gap { last: self.seq, found: record.seq });
+        }
+        self.seq = record.seq;
+        match &record.event {
+            Event::MonitorStarted { .. } => self.term = Term(self.term.0 + 1),
+            Event::MonitorStopped { .. }
+            | Event::ConfigurationApplied { .. }
+            | Event::ConfigurationRejected { .. }
+            | Event::GuestLoaded { .. }
+            | Event::GuestRejected { .. }
+            | Event::Observed(_) => {}
+            Event::AlertFired(alert) => self.alerts_of(record).fire(alert.clone()),
+            Event::AlertResolved { fingerprint } => self.alerts_of(record).resolve(fingerprint),
+            Event::NotificationQueued { id, receiver, alert } => {
+                self.outbox.queue(Notification {
+                    id: *id,
+                    receiver: receiver.clone(),
+                    cluster: record.cluster.clone(),
+                    alert: alert.clone(),
+                    tries: 0,
+                    due: record.at,
+                    problem: None,
+                    dead: false,
+                });
+            }
+            Event::NotificationTried { id, problem, again } => {
+                self.outbox.tried(*id, problem.clone(), *again);
+            }
+            Event::NotificationDelivered { id } => self.outbox.delivered(*id),
+            Event::NotificationDead { id, problem } => self.outbox.died(*id, problem.clone()),
+            _ => {
+                let name = record.cluster.clone().ok_or(ApplyError::NoCluster(record.seq))?;
+                self.clusters.entry(name).or_default().apply(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn alerts_of(&mut self, record: &Record) -> &mut AlertBook {
+        match &record.cluster {
+            Some(name) => &mut self.clusters.entry(name.clone()).or_default().alerts,
+            None => &mut self.alerts,
+        }
+    }
+}
+
+impl ClusterState {
+    fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
+        let seq = record.seq;
+        match &record.event {
+            Event::Evaluated(evaluated) => {
+                self.last_evaluation = Some(seq);
+                self.next_snapshot = evaluated.snapshot.facts().number + 1;
+            }
+            Event::Remembered { policy, version, state } => {
+                let memory = Memory { version: version.clone(), state: state.clone() };
+                self.memories.insert(policy.clone(), memory);
+            }
+            Event::PlanBegun(plan) => {
+                self.transition(seq, guards::trigger(&plan.kind))?;
+                self.next_plan = plan.number + 1;
+                self.begin(plan, record.at);
+                self.progress = Some(Progress::new(plan.as_ref().clone()));
+            }
+            Event::StepIntended { step, attempt, .. } => {
+                self.in_flight(seq)?
+                    .intend(*step, *attempt)
+                    .map_err(|source| ApplyError::Plan { seq, source })?;
+            }
+            Event::StepEnded { step, outcome, .. } => {
+                self.in_flight(seq)?
+                    .end_step(*step, outcome)
+                    .map_err(|source| ApplyError::Plan { seq, source })?;
+            }
+            Event::PlanEnded { ending, .. } => {
+                let progress = self.progress.take().ok_or(ApplyError::NoPlan(seq))?;
+                self.end(&progress.plan().kind, ending, record)?;
+            }
+            Event::Declared { side, .. } => {
+                self.transition(seq, Trigger::OperatorDeclares(*side))?;
+                self.active_since = record.at;
+                self.cooling_since = None;
+            }
+            Event::MaintenanceOn { by, reason, until } => {
+                self.maintenance = Some(Maintenance {
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    since: record.at,
+                    until: *until,
+                });
+            }
+            Event::MaintenanceOff { .. } => self.maintenance = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn transition(&mut self, seq: u64, trigger: Trigger) -> Result<(), ApplyError> {
+        self.phase =
+            step(self.phase, trigger).map_err(|source| ApplyError::Lifecycle { seq, source })?;
+        Ok(())
+    }
+
+    fn in_flight(&mut self, seq: u64) -> Result<&mut Progress, ApplyError> {
+        self.progress.as_mut().ok_or(ApplyError::NoPlan(seq))
+    }
+
+    fn begin(&mut self, plan: &crate::plan::Plan, at: Timestamp) {
+        match &plan.kind {
+            PlanKind::Rescue(id) => {
+                push(
+                    &mut self.rescues,
+                    Rescue { id: id.clone(), begun: at, ending: Ending::UnderWay },
+                );
+            }
+            PlanKind::Clear(_) => {}
+            PlanKind::Failover | PlanKind::Switchover | PlanKind::Switchback => {
+                push(
+                    &mut self.changes,
+                    Change {
+                        from: plan.from,
+                        to: plan.to,
+                        planned: !matches!(plan.kind, PlanKind::Failover),
+                        begun: at,
+                        ending: Ending::UnderWay,
+                    },
+                );
+            }
+        }
+    }
+
+    fn end(
+        &mut self,
+        kind: &PlanKind,
+        ending: &PlanEnding,
+        record: &Record,
+    ) -> Result<(), ApplyError> {
+        let completed = matches!(ending, PlanEnding::Completed);
+        let word = if completed { Ending::Succeeded } else { Ending::Failed };
+        let trigger = match (kind, ending) {
+            (PlanKind::Rescue(_), _) => {
+                if let Some(rescue) = self.rescues.back_mut() {
+                    rescue.ending = word;
+                }
+                Trigger::RescueEnded
+            }
+            (PlanKind::Clear(_), _) => Trigger::ClearingEnded,
+            (_, PlanEnding::Completed) => Trigger::ChangeCompleted,
+            (_, PlanEnding::Refused { .. }) => Trigger::ChangeRefused,
+            (_, PlanEnding::Failed { .. }) => Trigger::ChangeFailed,
+        };
+        if kind.changes_side() {
+            if let Some(change) = self.changes.back_mut() {
+                change.ending = word;
+            }
+            if completed {
+                self.active_since = record.at;
+            }
+            self.cooling_since = Some(record.at);
+        }
+        self.transition(record.seq, trigger)
+    }
+}
+
+fn push<T>(history: &mut VecDeque<T>, entry: T) {
+    if history.len() == HISTORY {
+        history.pop_front();
+    }
+    history.push_back(entry);
+}
