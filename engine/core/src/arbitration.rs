@@ -107,6 +107,17 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Nothing was asked for: the decision beside an operator's order.
+    pub const fn none() -> Self {
+        Self {
+            chosen: None,
+            holds: Vec::new(),
+            passed_over: Vec::new(),
+            alerts: Vec::new(),
+            silent: BTreeSet::new(),
+        }
+    }
+
     /// What is to be carried out, if anything is.
     pub fn to_carry_out(&self) -> Option<&Chosen> {
         self.chosen.as_ref().filter(|_| self.holds.is_empty())
@@ -119,13 +130,7 @@ pub const ENGINE: &str = "engine";
 /// Makes one decision. `opinions` are in the order of the configuration; an opinion without a
 /// standing has no say at all.
 pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Standing]) -> Decision {
-    let mut decision = Decision {
-        chosen: None,
-        holds: Vec::new(),
-        passed_over: Vec::new(),
-        alerts: Vec::new(),
-        silent: BTreeSet::new(),
-    };
+    let mut decision = Decision::none();
     for opinion in opinions {
         if let Some(standing) = standings.iter().find(|one| one.policy == opinion.policy) {
             hear(&mut decision, opinion, standing);
