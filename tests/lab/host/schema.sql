@@ -22,3 +22,8 @@ grant select, insert, update, delete on dm_job, dm_job_event to datamover;
 grant usage, select on all sequences in schema public to datamover;
 grant select on dm_job, dm_job_event to replicator;
 create publication dm_pub for all tables;
+
+-- Years of jobs. The sequences stay at their start here, as they do on a standby that got the rows by replication:
+-- only the active side's are set (by `up`). A side that takes over without them collides a thousand times.
+insert into dm_job (id, name, created_by) select n, 'job ' || n, 'dm1' from generate_series(1, 1000) n;
+insert into dm_job_event (event_id, job_id, what) overriding system value select n, n, 'created' from generate_series(1, 1000) n;

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # One host: its wire, its start, its end. Sourced after common.sh.
 
-# Gives a host a network namespace of its own and a wire to the bridge, plugged in.
+# Gives a host a network namespace of its own and a wire to the bridge, plugged in. Its hardware address is the same
+# at every boot, as a real one's is: others would go on sending to the old one for half a minute.
 wire_host() {
   local host=$1 ns
   ns=$(netns_of "$host")
   ip netns add "$ns"
-  ip -n "$SWITCH" link add "$host" type veth peer name eth0 netns "$ns"
+  ip -n "$SWITCH" link add "$host" type veth peer name eth0 address "02:77:00:00:00:${ADDRESS[$host]##*.}" netns "$ns"
   ip -n "$SWITCH" link set "$host" master br0 up
   ip -n "$ns" link set lo up
   ip -n "$ns" addr add "${ADDRESS[$host]}/24" dev eth0

@@ -78,12 +78,12 @@ struct Roster {
 impl Roster {
     fn hear(&mut self, frame: &Frame) {
         match serde_json::from_slice::<Agent>(&frame.body) {
-            Ok(agent) => self.enter(agent, Instant::now()),
+            Ok(agent) => self.enter(&agent, Instant::now()),
             Err(error) => warn!(%error, "an agent announced itself in a form that is not known"),
         }
     }
 
-    fn enter(&mut self, agent: Agent, now: Instant) {
+    fn enter(&mut self, agent: &Agent, now: Instant) {
         self.agents.retain(|_, (heard, _)| now.duration_since(*heard) < AGENT_LIMIT);
         if self.agents.insert(agent.agent_name.clone(), (now, agent.clone())).is_none() {
             info!(agent = agent.agent_name, "an agent registered");
@@ -111,7 +111,7 @@ fn answer(frame: &Frame, roster: &Roster, client: &Client, jobs: &mpsc::Sender<N
     match serde_json::from_slice(&frame.body) {
         // A receiver that lives on in this function takes the value.
         Ok(Request::ListAgents) => {
-            drop(reply.send(Reply::Agents { agents: roster.list(Instant::now()) }))
+            drop(reply.send(Reply::Agents { agents: roster.list(Instant::now()) }));
         }
         Ok(Request::CreateJob { name }) => {
             if let Err(error) = jobs.try_send(NewJob { name, reply }) {
@@ -119,7 +119,7 @@ fn answer(frame: &Frame, roster: &Roster, client: &Client, jobs: &mpsc::Sender<N
             }
         }
         Err(error) => {
-            drop(reply.send(Reply::Failed { message: format!("not a request: {error}") }))
+            drop(reply.send(Reply::Failed { message: format!("not a request: {error}") }));
         }
     }
     tokio::spawn(async move {
@@ -150,17 +150,17 @@ mod tests {
     fn agents_are_listed_by_name_until_they_fall_silent() {
         let start = Instant::now();
         let mut roster = Roster::default();
-        roster.enter(agent("b"), start);
-        roster.enter(agent("a"), start);
+        roster.enter(&agent("b"), start);
+        roster.enter(&agent("a"), start);
         let names = |roster: &Roster, at| -> Vec<String> {
             roster.list(at).into_iter().map(|agent| agent.agent_name).collect()
         };
         assert_eq!(names(&roster, start), ["a", "b"]);
 
         let later = start + AGENT_LIMIT;
-        roster.enter(agent("b"), later - Duration::from_secs(1));
+        roster.enter(&agent("b"), later - Duration::from_secs(1));
         assert_eq!(names(&roster, later), ["b"]);
-        roster.enter(agent("b"), later);
+        roster.enter(&agent("b"), later);
         assert_eq!(roster.agents.len(), 1);
     }
 

@@ -138,8 +138,8 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_broker_a_question_fails_before_its_limit() {
-        let (daemon, asked) = Daemon::new(Duration::from_secs(60));
-        let link = tokio::spawn(run("127.0.0.1:1", Duration::from_secs(60), asked));
+        let (daemon, asked) = Daemon::new(Duration::from_mins(1));
+        let link = tokio::spawn(run("127.0.0.1:1", Duration::from_mins(1), asked));
         assert_eq!(daemon.ask(Request::ListAgents).await, Err(Unreachable));
         drop(daemon);
         link.await.unwrap();

@@ -63,7 +63,7 @@ impl Repository {
     ) -> RepositoryError {
         let mut pings = interval(Duration::from_secs(1));
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut jobs = interval(if every.is_zero() { Duration::from_secs(3600) } else { every });
+        let mut jobs = interval(if every.is_zero() { Duration::from_hours(1) } else { every });
         jobs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Instant::now();
         let mut open = true;

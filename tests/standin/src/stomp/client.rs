@@ -185,7 +185,7 @@ impl Pump {
                 // Time spent waiting for the owner is not the broker's silence.
                 heard = Instant::now();
             }
-            let silent_at = heard + patience.unwrap_or(Duration::from_secs(3600));
+            let silent_at = heard + patience.unwrap_or(Duration::from_hours(1));
             tokio::select! {
                 more = read(&mut self.reader, &mut self.decoder) => {
                     if !more? {
