@@ -25,7 +25,7 @@ start_host() {
   (
     echo "$BASHPID" >"$group/cgroup.procs"
     exec setsid ip netns exec "$ns" unshare --mount --propagation private --uts --ipc --pid --fork --kill-child \
-      "$LAB_HERE/lib/enter-root" "$host" "$DISK" "$FILES" </dev/null >"$folder/console" 2>&1
+      "$LAB_HERE/lib/enter-root" "$host" "$DISK" "$FILES" "$LAB_REPO" </dev/null >"$folder/console" 2>&1
   ) &
   launcher=$!
   disown "$launcher"

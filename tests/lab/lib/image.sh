@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153
 # What is on the hosts' disks before they start. Sourced after common.sh and host.sh.
 # $DISK/image is the layer that all hosts share; $DISK/HOST/upper is a host's own. $FILES is what a user of the lab
 # needs (also seen as /lab in every host).
