@@ -6,9 +6,8 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let word = (0..3).fold(0_usize, |word, i| {
-            word << 8 | chunk.get(i).copied().map_or(0, usize::from)
-        });
+        let word = (0..3)
+            .fold(0_usize, |word, i| word << 8 | chunk.get(i).copied().map_or(0, usize::from));
         for i in 0..4 {
             let letter = ALPHABET.get(word >> (18 - 6 * i) & 63).filter(|_| i <= chunk.len());
             text.push(letter.copied().map_or('=', char::from));

@@ -230,9 +230,14 @@ impl Network {
         self.reconsider(&lock(&self.sockets));
     }
 
-    /// The power is cut: connections go silent now, and when this returns, new ones hang.
-    pub(crate) async fn power_off(&self, server: usize) {
+    /// The power is cut: connections are silent from now on, and outlive the processes that had them.
+    pub(crate) fn power_off(&self, server: usize) {
         self.set_power(server, Power::Off);
+    }
+
+    /// Fills the accept queues of a server that is off: when this returns, new connections hang. No
+    /// process may accept any more by now, because it would make room.
+    pub(crate) async fn fill_queues(&self, server: usize) {
         let mut fillers = Vec::new();
         for port in self.ports {
             let listener = {

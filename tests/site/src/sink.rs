@@ -9,7 +9,6 @@ use axum::http::header::{CONNECTION, HeaderName};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::SiteError;
@@ -48,17 +47,11 @@ pub struct Sink {
     address: SocketAddr,
     kept: Arc<Mutex<Kept>>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
-    changed: watch::Sender<u64>,
 }
 
 impl Sink {
     pub(crate) async fn start(address: SocketAddr) -> Result<Self, SiteError> {
-        let sink = Self {
-            address,
-            kept: Arc::default(),
-            task: Arc::default(),
-            changed: watch::Sender::new(0),
-        };
+        let sink = Self { address, kept: Arc::default(), task: Arc::default() };
         sink.up().await?;
         Ok(sink)
     }
@@ -118,10 +111,6 @@ impl Sink {
         }
     }
 
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
     fn receive(
         &self,
         method: &Method,
@@ -150,7 +139,6 @@ impl Sink {
             });
             StatusCode::from_u16(answered).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         };
-        self.changed.send_modify(|version| *version += 1);
         (status, CLOSE, if status == StatusCode::OK { "ok" } else { "told to fail\n" })
     }
 }

@@ -193,11 +193,16 @@ impl Site {
     /// lives. Takes some 200 ms, until new connections surely hang; the silence is immediate.
     pub async fn crash_server(&self, server: &str) -> Result<(), SiteError> {
         let index = self.world.server(server)?;
+        if self.world.network.power(index) == Power::Off {
+            return Ok(());
+        }
         self.world.power_off(index, BY).await;
         let task = lock(&self.ssh).get_mut(index).and_then(Option::take);
         if let Some(task) = task {
             task.abort();
+            let _ = task.await;
         }
+        self.world.network.fill_queues(index).await;
         Ok(())
     }
 
@@ -250,7 +255,8 @@ impl Site {
     fn set_frozen(&self, server: &str, from: Power, frozen: bool) -> Result<(), SiteError> {
         let index = self.world.server(server)?;
         if self.world.network.power(index) == from {
-            self.world.note(format!("{server} {} by {BY}", if frozen { "frozen" } else { "thawed" }));
+            self.world
+                .note(format!("{server} {} by {BY}", if frozen { "frozen" } else { "thawed" }));
             self.world.network.set_frozen(index, frozen);
         }
         Ok(())
@@ -400,7 +406,8 @@ impl Site {
         !self.overlaps().is_empty()
     }
 
-    /// Waits until `done` holds; looks again at every change of the site or of its sink.
+    /// Waits until `done` holds; looks again at every change of the site, and every
+    /// 20 ms for what is no change of it, such as a silence or the sink.
     pub async fn wait_until(
         &self,
         what: &str,
@@ -494,7 +501,9 @@ impl Site {
             let written = fs::create_dir_all(folder).and_then(|()| {
                 // An old file would keep its mode.
                 match fs::remove_file(&path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(error);
+                    }
                     _ => {}
                 }
                 let mut options = fs::OpenOptions::new();

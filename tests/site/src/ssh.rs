@@ -86,7 +86,8 @@ pub(crate) async fn serve(world: Arc<World>, server: usize, listener: Arc<TcpLis
             inactivity_timeout: None,
             ..Config::default()
         };
-        let login = Login { by: format!("ssh from {}", wire.peer()), world: Arc::clone(&world), server };
+        let login =
+            Login { by: format!("ssh from {}", wire.peer()), world: Arc::clone(&world), server };
         tokio::spawn(async move {
             if let Ok(session) = russh::server::run_stream(Arc::new(config), wire, login).await
                 && let Err(error) = session.await

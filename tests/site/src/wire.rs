@@ -4,7 +4,6 @@
 //! one fails every further read and write, which makes its user drop it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -94,10 +93,6 @@ impl Wire {
     pub(crate) fn peer(&self) -> String {
         self.connection.stream.peer_addr().map_or_else(|_| "?".to_owned(), |a| a.to_string())
     }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.connection.stream.local_addr()
-    }
 }
 
 impl Drop for Wire {
@@ -151,8 +146,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.connection.poll_open(cx, true))?;
-        let _ =
-            socket2::SockRef::from(&self.connection.stream).shutdown(std::net::Shutdown::Write);
+        let _ = socket2::SockRef::from(&self.connection.stream).shutdown(std::net::Shutdown::Write);
         Poll::Ready(Ok(()))
     }
 }

@@ -253,7 +253,10 @@ impl World {
                 other != server
                     && others.contains(&server)
                     && service.exclusive()
-                    && state.processes.get(&(other, service)).is_some_and(|p| p.unit == Unit::Active)
+                    && state
+                        .processes
+                        .get(&(other, service))
+                        .is_some_and(|p| p.unit == Unit::Active)
             });
             let Some(process) = state.processes.get_mut(&(server, service)) else { return };
             // The power went, or somebody else was quicker.
@@ -320,8 +323,7 @@ impl World {
         }
         self.ended(server, service, unit, how);
         // The daemon's connection to its broker is not a socket here; its death is.
-        if service == Service::Activemq
-            && self.unit(server, Service::Daemon) == Some(Unit::Active)
+        if service == Service::Activemq && self.unit(server, Service::Daemon) == Some(Unit::Active)
         {
             let daemon = Service::Daemon;
             Box::pin(self.end(server, daemon, Unit::Failed, "died: its broker is gone")).await;
@@ -330,7 +332,8 @@ impl World {
 
     fn ended(&self, server: usize, service: Service, unit: Unit, how: &str) {
         // A dead server's ports stay as its death left them.
-        if let Some(port) = self.port(service).filter(|_| self.network.power(server) != Power::Off) {
+        if let Some(port) = self.port(service).filter(|_| self.network.power(server) != Power::Off)
+        {
             self.network.close_port(server, port);
         }
         self.change(|state| {
@@ -359,7 +362,7 @@ impl World {
     /// The power of a server is cut: no process of it does anything more, no socket says so.
     pub(crate) async fn power_off(&self, server: usize, by: &str) {
         // In this order: a process that is ended first would close its sockets with a FIN.
-        self.network.power_off(server).await;
+        self.network.power_off(server);
         let tasks = self.change(|state| {
             state.events.note(format!("{} crashed by {by}", self.name(server)));
             let of_server = state.processes.iter_mut().filter(|((of, _), _)| *of == server);

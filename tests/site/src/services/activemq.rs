@@ -1,7 +1,7 @@
 //! A broker that greets as ActiveMQ does, and otherwise only listens.
 //!
 //! The greeting is a real OpenWire `WireFormatInfo` in loose encoding. After it, frames are read and
-//! dropped, but for one of the site's own kind: an agent's heartbeat. No message is ever routed.
+//! dropped, but for one of the site's own kind, which is answered: an agent's heartbeat. No message is ever routed.
 
 use std::io;
 use std::time::Instant;
@@ -56,9 +56,10 @@ pub(crate) fn greeting() -> Vec<u8> {
     frame(&body)
 }
 
-/// An agent's heartbeat.
-pub(crate) fn agent_frame(server: usize) -> Vec<u8> {
-    frame(&[AGENT, u8::try_from(server).unwrap_or(u8::MAX)])
+/// An agent's heartbeat and the broker's answer to it.
+pub(crate) async fn heartbeat(broker: &mut Wire, server: usize) -> io::Result<()> {
+    broker.write_all(&frame(&[AGENT, u8::try_from(server).unwrap_or(u8::MAX)])).await?;
+    read_frame(broker).await.map(drop)
 }
 
 fn be32(n: usize) -> [u8; 4] {
@@ -95,7 +96,8 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
     wire.write_all(&greeting()).await?;
     let mut agent = None;
     let ended = loop {
-        match read_frame(&mut wire).await.as_deref() {
+        let read = read_frame(&mut wire).await;
+        match read.as_deref() {
             Ok([AGENT, from]) => {
                 let key = (server, usize::from(*from));
                 let first = agent.replace(key).is_none();
@@ -106,6 +108,9 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
                         state.events.note(format!("{agent}/agent registered with {broker}"));
                     }
                 });
+                if let Err(error) = wire.write_all(&frame(&[AGENT])).await {
+                    break error;
+                }
             }
             Ok(_) => {}
             Err(error) => break io::Error::new(error.kind(), error.to_string()),

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 use watchkeeper_core::model::Service;
 
@@ -19,7 +18,7 @@ use crate::world::World;
 /// How often an agent tells its broker that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 
-/// How long an agent waits for a broker's greeting.
+/// How long an agent waits for a broker's greeting, and for its answer to a heartbeat.
 const BROKER_ANSWERS_WITHIN: Duration = Duration::from_millis(300);
 
 /// Runs a service until it dies by itself; says why it did.
@@ -64,8 +63,12 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, service: Service) -> 
 async fn agent(world: &Arc<World>, server: usize) -> ! {
     loop {
         if let Some(mut broker) = find_broker(world, server).await {
-            let hello = activemq::agent_frame(server);
-            while broker.write_all(&hello).await.is_ok() {
+            // A dead broker's socket takes what is written: only an answer shows that it lives.
+            let answered = async |broker: &mut Wire| {
+                let beat = activemq::heartbeat(broker, server);
+                matches!(tokio::time::timeout(BROKER_ANSWERS_WITHIN, beat).await, Ok(Ok(())))
+            };
+            while answered(&mut broker).await {
                 tokio::time::sleep(HEARTBEAT).await;
             }
         }

@@ -123,9 +123,9 @@ fn ready(status: u8, out: &mut Vec<u8>) {
 
 fn error(failure: &Failure, out: &mut Vec<u8>) {
     let fields = [(b'S', "ERROR"), (b'V', "ERROR"), (b'C', failure.code), (b'M', &failure.message)];
-    let message = fields.iter().fold(Message::new(b'E'), |message, (kind, value)| {
-        message.bytes(&[*kind]).text(value)
-    });
+    let message = fields
+        .iter()
+        .fold(Message::new(b'E'), |message, (kind, value)| message.bytes(&[*kind]).text(value));
     message.bytes(&[0]).finish(out);
 }
 
@@ -150,9 +150,7 @@ fn query(world: &World, server: usize, text: &str, status: &mut u8, out: &mut Ve
             let mut session =
                 Session { replication: &mut state.replication, server, peer, streams };
             let answer = sql::answer(&mut session, &statement);
-            if let (Ok(Answer::Done("ALTER SUBSCRIPTION")), true) =
-                (&answer, statement.len() > 3)
-            {
+            if let (Ok(Answer::Done("ALTER SUBSCRIPTION")), true) = (&answer, statement.len() > 3) {
                 let order = statement.get(3).map_or("", sql_word);
                 let name = world.name(server);
                 state.events.note(format!("{name}/repository subscription: {order}"));

@@ -208,9 +208,7 @@ fn operate(operator: &str, left: &Value, right: &Value) -> Result<Value, Failure
 
 fn difference(left: &str, right: &str) -> Result<Value, Failure> {
     match (parse_lsn(left), parse_lsn(right)) {
-        (Some(left), Some(right)) => {
-            Ok(Some((i128::from(left) - i128::from(right)).to_string()))
-        }
+        (Some(left), Some(right)) => Ok(Some((i128::from(left) - i128::from(right)).to_string())),
         _ => failure("22P02", format!("{left:?} and {right:?} are not both WAL positions")),
     }
 }

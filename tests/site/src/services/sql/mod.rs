@@ -68,7 +68,10 @@ pub(crate) fn answer(
         ["show", name] => {
             let value = catalogue::setting(name);
             let Some(value) = value else {
-                return failure("42704", format!("unrecognized configuration parameter \"{name}\""));
+                return failure(
+                    "42704",
+                    format!("unrecognized configuration parameter \"{name}\""),
+                );
             };
             Ok(Answer::Rows(vec![(*name).to_owned()], vec![vec![Some(value.to_owned())]]))
         }
@@ -103,8 +106,7 @@ mod tests {
 
     fn ask(replication: &mut Replication, server: usize, text: &str) -> Result<String, Failure> {
         let streams = replication.enabled && !replication.broken;
-        let mut session =
-            Session { replication, server, peer: "127.0.71.2".to_owned(), streams };
+        let mut session = Session { replication, server, peer: "127.0.71.2".to_owned(), streams };
         let mut last = String::new();
         for statement in statements(text)? {
             last = match answer(&mut session, &statement)? {
@@ -140,8 +142,16 @@ mod tests {
                  as lag from pg_catalog.pg_stat_replication r where r.state = 'streaming'",
                 "application_name|lag/dm_repository|4096",
             ),
-            (0, "select max(pg_current_wal_lsn() - replay_lsn) from pg_stat_replication", "max/4096"),
-            (0, "select slot_name, active from pg_replication_slots", "slot_name|active/dm_repository|t"),
+            (
+                0,
+                "select max(pg_current_wal_lsn() - replay_lsn) from pg_stat_replication",
+                "max/4096",
+            ),
+            (
+                0,
+                "select slot_name, active from pg_replication_slots",
+                "slot_name|active/dm_repository|t",
+            ),
             (0, "select count(*) from pg_replication_slots where not active", "count/0"),
             (1, "select count(*) from pg_stat_replication", "count/0"),
             (
@@ -150,16 +160,25 @@ mod tests {
                  left join pg_stat_subscription st on st.subid = s.oid order by 1",
                 "subname|subenabled|?column?/dm_repository|t|t",
             ),
-            (0, "select sequencename, last_value from pg_sequences",
-             "sequencename|last_value/job_id_seq|1042/task_id_seq|9001"),
+            (
+                0,
+                "select sequencename, last_value from pg_sequences",
+                "sequencename|last_value/job_id_seq|1042/task_id_seq|9001",
+            ),
             (1, "select coalesce(max(last_value), 0) from pg_sequences", "coalesce/0"),
             (1, "select setval('public.job_id_seq', 2042, true)", "setval/2042"),
             (1, "select setval('\"public\".\"job_id_seq\"', (select 7))", "setval/7"),
             (1, "select nextval('job_id_seq')", "nextval/8"),
-            (0, "select exists(select 1 from pg_stat_replication), (select count(*) from pg_subscription)",
-             "exists|count/t|0"),
-            (0, "select format('%I.%I', schemaname, sequencename) || '!' as n from pg_sequences limit 1",
-             "n/public.job_id_seq!"),
+            (
+                0,
+                "select exists(select 1 from pg_stat_replication), (select count(*) from pg_subscription)",
+                "exists|count/t|0",
+            ),
+            (
+                0,
+                "select format('%I.%I', schemaname, sequencename) || '!' as n from pg_sequences limit 1",
+                "n/public.job_id_seq!",
+            ),
             (0, "set statement_timeout = 5; begin; commit", "COMMIT"),
             (1, "alter subscription dm_repository disable", "ALTER SUBSCRIPTION"),
             (1, "select subenabled from pg_subscription", "subenabled/f"),

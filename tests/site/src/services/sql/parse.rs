@@ -165,7 +165,8 @@ impl Parser<'_> {
         };
         loop {
             let item = self.expr()?;
-            let named = self.take("as") || !["from", "where", "limit", "order", ""].contains(&self.peek());
+            let named =
+                self.take("as") || !["from", "where", "limit", "order", ""].contains(&self.peek());
             let name = match self.tokens.first() {
                 Some(Token::Word(alias)) if named => {
                     let alias = alias.clone();
@@ -289,7 +290,8 @@ impl Parser<'_> {
             let test = match self.next() {
                 Some(token) if token.word() == "null" => Expr::IsNull(Box::new(inner)),
                 Some(token) if ["true", "false"].contains(&token.word()) => {
-                    let wanted = Expr::Literal(Some(token.word().get(..1).unwrap_or("").to_owned()));
+                    let wanted =
+                        Expr::Literal(Some(token.word().get(..1).unwrap_or("").to_owned()));
                     Expr::Op("=", Box::new([inner, wanted]))
                 }
                 other => return failure("42601", format!("syntax error at {other:?}")),
