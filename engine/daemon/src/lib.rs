@@ -1,1 +1,13 @@
 //! watchkeeper
+
+pub mod secret;
+
+pub mod clock;
+
+mod net;
+
+mod kept;
+
+pub mod tls;
+
+pub mod ssh;
