@@ -67,8 +67,7 @@ pub(crate) struct Live<C> {
     since: Instant,
 }
 
-type Outcome<C> =
-    Result<Arc<Live<<C as Connector>::Connection>>, <C as Connector>::Error>;
+type Outcome<C> = Result<Arc<Live<<C as Connector>::Connection>>, <C as Connector>::Error>;
 
 enum Phase<C: Connector> {
     Idle,

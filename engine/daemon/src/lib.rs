@@ -11,3 +11,7 @@ mod kept;
 pub mod tls;
 
 pub mod ssh;
+
+pub mod postgres;
+
+pub mod collect;

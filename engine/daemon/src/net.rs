@@ -100,9 +100,7 @@ fn from_io(address: String, error: io::Error) -> NetError {
         io::ErrorKind::TimedOut => NetError::TimedOut { address },
         io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::NetworkDown => {
-            NetError::Unreachable { address, source: Arc::new(error) }
-        }
+        | io::ErrorKind::NetworkDown => NetError::Unreachable { address, source: Arc::new(error) },
         _ => NetError::Local { address, source: Arc::new(error) },
     }
 }

@@ -338,9 +338,16 @@ impl Dialer {
             return match code.code() {
                 // Shutting down, starting up, crashed; no resources left; its own I/O failed.
                 _ if *code == SqlState::QUERY_CANCELED => {
-                    if fresh { PgError::Silent { address } } else { PgError::TimedOut { address } }
+                    if fresh {
+                        PgError::Silent { address }
+                    } else {
+                        PgError::TimedOut { address }
+                    }
                 }
-                text if text.starts_with("57") || text.starts_with("53") || text.starts_with("58") => {
+                text if text.starts_with("57")
+                    || text.starts_with("53")
+                    || text.starts_with("58") =>
+                {
                     PgError::NotServing { address, reason }
                 }
                 text if text.starts_with("XX") => PgError::NotServing { address, reason },
@@ -385,10 +392,8 @@ impl Dialer {
         T: TlsConnect<TcpStream>,
         T::Stream: Send + 'static,
     {
-        let (client, connection) = config
-            .connect_raw(stream, tls)
-            .await
-            .map_err(|error| self.failure(&error, true))?;
+        let (client, connection) =
+            config.connect_raw(stream, tls).await.map_err(|error| self.failure(&error, true))?;
         tokio::spawn(async move {
             let _beacon = beacon;
             let _ = connection.await;

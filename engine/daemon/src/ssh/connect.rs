@@ -96,8 +96,7 @@ impl Connector for Dialer {
             source: Arc::new(error),
         })?;
         let config = Arc::new(config(&known));
-        let stream =
-            net::connect(&target.host, target.port, until).await.map_err(SshError::Net)?;
+        let stream = net::connect(&target.host, target.port, until).await.map_err(SshError::Net)?;
         self.accepted.store(true, Ordering::Relaxed);
 
         let verdict = Arc::new(Mutex::new(None));
@@ -159,9 +158,7 @@ fn config(known: &HostKeys) -> client::Config {
     let defaults = Preferred::DEFAULT;
     let mut exchanges = defaults.kex.to_vec();
     // The cheapest first: connecting is part of how fast a failure is confirmed.
-    exchanges.sort_by_key(|name| {
-        *name != kex::CURVE25519 && *name != kex::CURVE25519_PRE_RFC_8731
-    });
+    exchanges.sort_by_key(|name| *name != kex::CURVE25519 && *name != kex::CURVE25519_PRE_RFC_8731);
     client::Config {
         preferred: Preferred {
             kex: Cow::Owned(exchanges),

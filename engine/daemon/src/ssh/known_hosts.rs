@@ -195,10 +195,8 @@ mod tests {
         // The name `dm1` hashed by hand: HMAC-SHA1 with a salt of twenty zero bytes.
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[0; 20]);
         let hash = hmac::sign(&key, b"dm1");
-        let patterns = HostPatterns::HashedName {
-            salt: vec![0; 20],
-            hash: hash.as_ref().try_into().unwrap(),
-        };
+        let patterns =
+            HostPatterns::HashedName { salt: vec![0; 20], hash: hash.as_ref().try_into().unwrap() };
         assert!(matches(&patterns, "dm1"));
         assert!(!matches(&patterns, "dm2"));
     }

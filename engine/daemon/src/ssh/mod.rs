@@ -207,12 +207,7 @@ impl Ssh {
     /// Whether `host:port` accepts connections, seen from the server this connection leads to.
     ///
     /// An error is about the way to that server, not about what was to be looked at.
-    pub async fn reach(
-        &self,
-        host: &str,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<Reach, SshError> {
+    pub async fn reach(&self, host: &str, port: u16, deadline: Instant) -> Result<Reach, SshError> {
         let (live, _) = self.kept.get(deadline).await?;
         let connection = &live.connection;
         let Ok(mut explanations) = timeout_at(deadline, connection.explanations.lock()).await
