@@ -1,0 +1,358 @@
+//! Commands on another server, and the view from there, over one kept SSH connection.
+//!
+//! One connection per server is made on demand, shared by all commands, and made anew after a
+//! loss; a loss is news at once ([`Ssh::losses`]). Host keys are strict: what the file of known
+//! keys does not have is refused. Everything ends at the caller's deadline.
+
+mod connect;
+mod error;
+mod known_hosts;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf, Sig};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use watchkeeper_core::model::ServerName;
+
+pub use self::error::SshError;
+
+use self::connect::{Connection, Dialer};
+use crate::kept::{Kept, Live};
+use crate::net;
+
+/// Of each of a command's outputs, this many bytes are kept: 64 KiB.
+pub const MAX_OUTPUT: usize = 64 * 1024;
+
+/// How a server is reached over SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshTarget {
+    /// The server's name in the configuration.
+    pub server: ServerName,
+    /// Host name or address.
+    pub host: String,
+    /// Port, usually 22.
+    pub port: u16,
+    /// The user that logs in.
+    pub user: String,
+    /// The private key's file; read anew for every connection.
+    pub key: PathBuf,
+    /// The file of known host keys, in OpenSSH's format; read anew for every connection.
+    pub known_hosts: PathBuf,
+    /// How long connecting and logging in may take together.
+    pub connect_timeout: Duration,
+}
+
+/// What a command wrote to one of its outputs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// The beginning, at most [`MAX_OUTPUT`] bytes.
+    pub bytes: Vec<u8>,
+    /// Whether there was more.
+    pub cut: bool,
+}
+
+impl Captured {
+    pub(crate) fn push(&mut self, more: &[u8]) {
+        let room = MAX_OUTPUT.saturating_sub(self.bytes.len());
+        self.cut |= more.len() > room;
+        self.bytes.extend(more.iter().take(room));
+    }
+
+    /// As text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The first line that is not empty, if any, shortened to fit an explanation.
+    pub fn first_line(&self) -> Option<String> {
+        let text = self.text();
+        text.lines().map(net::one_line).find(|line| !line.is_empty())
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit status; none if a signal ended it.
+    pub exit: Option<u32>,
+    /// The signal that ended it, such as `KILL`.
+    pub signal: Option<String>,
+    /// What it wrote to its standard output.
+    pub stdout: Captured,
+    /// What it wrote to its standard error.
+    pub stderr: Captured,
+}
+
+impl ExecOutput {
+    /// Whether it ended with exit status 0.
+    pub fn success(&self) -> bool {
+        self.exit == Some(0)
+    }
+
+    /// The first line of its output, or else of its standard error.
+    pub fn first_line(&self) -> Option<String> {
+        self.stdout.first_line().or_else(|| self.stderr.first_line())
+    }
+}
+
+/// What another server found when it tried to connect to a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// The port accepts connections.
+    Connected,
+    /// The host is there and nobody listens.
+    Refused,
+    /// Nothing came back before the deadline, or before that server gave up.
+    TimedOut,
+    /// That server knows no way there; its own words.
+    Unreachable(String),
+    /// That server's SSH does not forward connections (`AllowTcpForwarding`).
+    Prohibited,
+    /// It did not connect, and the reason cannot be told; its own words, if any.
+    Failed(String),
+}
+
+/// A kept SSH connection to one server. Clones share it.
+#[derive(Clone)]
+pub struct Ssh {
+    kept: Arc<Kept<Dialer>>,
+}
+
+impl fmt::Debug for Ssh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ssh").field(self.target()).finish()
+    }
+}
+
+/// Equal when they would connect to the same place in the same way.
+impl PartialEq for Ssh {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kept, &other.kept) || self.target() == other.target()
+    }
+}
+
+impl Ssh {
+    /// Connects at the first use.
+    pub fn new(target: SshTarget) -> Self {
+        Self { kept: Arc::new(Kept::new(Dialer::new(target))) }
+    }
+
+    /// Where it connects to.
+    pub fn target(&self) -> &SshTarget {
+        &self.kept.connector().target
+    }
+
+    /// Rises by one whenever an established connection ends, whoever ended it.
+    pub fn losses(&self) -> watch::Receiver<u64> {
+        self.kept.losses()
+    }
+
+    /// Runs `command` through the user's shell on the server, with `stdin` as its standard input.
+    ///
+    /// At the deadline the command is told to end (SIGTERM) and no longer waited for. A connection
+    /// that turns out to be dead before the command was started is made anew once.
+    pub async fn exec(
+        &self,
+        command: &str,
+        stdin: Option<&[u8]>,
+        deadline: Instant,
+    ) -> Result<ExecOutput, SshError> {
+        let (live, fresh) = self.kept.get(deadline).await?;
+        match self.exec_on(&live, command, stdin, deadline).await {
+            Err(SshError::Reset { .. }) if !fresh => {
+                self.kept.discard(&live);
+                let (live, _) = self.kept.get(deadline).await?;
+                self.exec_on(&live, command, stdin, deadline).await
+            }
+            result => result,
+        }
+    }
+
+    async fn exec_on(
+        &self,
+        live: &Live<Connection>,
+        command: &str,
+        stdin: Option<&[u8]>,
+        deadline: Instant,
+    ) -> Result<ExecOutput, SshError> {
+        let address = || self.kept.connector().address();
+        let connection = &live.connection;
+        let open = async {
+            let permit = connection.sessions.acquire().await;
+            (permit, connection.handle.channel_open_session().await)
+        };
+        let Ok((_permit, opened)) = timeout_at(deadline, open).await else {
+            return Err(SshError::TimedOut { address: address() });
+        };
+        let channel = opened.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(reason) => {
+                SshError::NoSession { address: address(), reason: format!("{reason:?}") }
+            }
+            _ => SshError::Reset { address: address() },
+        })?;
+        match timeout_at(deadline, converse(channel, command, stdin)).await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(End::NotStarted)) => Err(SshError::NotStarted { address: address() }),
+            Ok(Err(End::Lost)) => Err(SshError::CommandLost { address: address() }),
+            Err(_) => Err(SshError::CommandTimedOut { address: address() }),
+        }
+    }
+
+    /// Whether `host:port` accepts connections, seen from the server this connection leads to.
+    ///
+    /// An error is about the way to that server, not about what was to be looked at.
+    pub async fn reach(&self, host: &str, port: u16, deadline: Instant) -> Result<Reach, SshError> {
+        let (live, _) = self.kept.get(deadline).await?;
+        let connection = &live.connection;
+        let Ok(mut explanations) = timeout_at(deadline, connection.explanations.lock()).await
+        else {
+            return Ok(Reach::TimedOut);
+        };
+        while explanations.try_recv().is_ok() {}
+        // In a task of its own: the answer to a request that nobody waits for any more has to be
+        // taken in all the same, and until then explanations cannot be told apart.
+        let mut open = tokio::spawn({
+            let (live, host) = (live.clone(), host.to_owned());
+            async move {
+                let handle = &live.connection.handle;
+                let opened =
+                    handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await;
+                if let Ok(channel) = &opened {
+                    let _ = channel.close().await;
+                }
+                opened.map(drop)
+            }
+        });
+        let Ok(opened) = timeout_at(deadline, &mut open).await else {
+            let abandoned = connection.abandoned.clone();
+            abandoned.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let _ = open.await;
+                abandoned.fetch_sub(1, Ordering::SeqCst);
+            });
+            return Ok(Reach::TimedOut);
+        };
+        let address = || self.kept.connector().address();
+        match opened {
+            Ok(Ok(())) => Ok(Reach::Connected),
+            Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
+                // The explanation follows the failure in the same breath.
+                let words = timeout(Duration::from_millis(200), explanations.recv()).await;
+                let words = words.ok().flatten().unwrap_or_default();
+                if connection.abandoned.load(Ordering::SeqCst) > 0 {
+                    return Ok(Reach::Failed(words));
+                }
+                Ok(explained(words))
+            }
+            Ok(Err(russh::Error::ChannelOpenFailure(
+                ChannelOpenFailure::AdministrativelyProhibited
+                | ChannelOpenFailure::UnknownChannelType,
+            ))) => Ok(Reach::Prohibited),
+            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+                Ok(Reach::Failed(net::one_line(&format!("{reason:?}"))))
+            }
+            Ok(Err(_)) | Err(_) => Err(SshError::Reset { address: address() }),
+        }
+    }
+}
+
+/// OpenSSH passes the operating system's words on, in the C locale.
+fn explained(words: String) -> Reach {
+    let lower = words.to_ascii_lowercase();
+    if lower.contains("refused") {
+        Reach::Refused
+    } else if lower.contains("timed out") {
+        Reach::TimedOut
+    } else if lower.contains("no route")
+        || lower.contains("unreachable")
+        || lower.contains("not known")
+        || lower.contains("resolution")
+    {
+        Reach::Unreachable(words)
+    } else {
+        Reach::Failed(words)
+    }
+}
+
+/// Why a command's end was not seen.
+enum End {
+    NotStarted,
+    Lost,
+}
+
+/// Tells the command to end, and closes the channel, if nobody waits for it any more.
+struct Abandon(Option<ChannelWriteHalf<Msg>>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        let (Some(channel), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        runtime.spawn(async move {
+            let _ = channel.signal(Sig::TERM).await;
+            let _ = channel.close().await;
+        });
+    }
+}
+
+async fn converse(
+    channel: Channel<Msg>,
+    command: &str,
+    stdin: Option<&[u8]>,
+) -> Result<ExecOutput, End> {
+    let (mut read, write) = channel.split();
+    let mut abandon = Abandon(Some(write));
+    let Some(write) = abandon.0.as_ref() else { return Err(End::Lost) };
+    write.exec(true, command).await.map_err(|_| End::Lost)?;
+    // Input and output at the same time: a command may answer before it has read everything, and
+    // may end without reading at all.
+    let feed = async {
+        if let Some(stdin) = stdin {
+            let _ = write.data(stdin).await;
+        }
+        let _ = write.eof().await;
+        std::future::pending::<()>().await;
+    };
+    let listen = async {
+        let mut output = ExecOutput {
+            exit: None,
+            signal: None,
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+        };
+        loop {
+            match read.wait().await {
+                Some(ChannelMsg::Data { data }) => output.stdout.push(&data),
+                Some(ChannelMsg::ExtendedData { data, ext: 1 }) => output.stderr.push(&data),
+                Some(ChannelMsg::ExitStatus { exit_status }) => output.exit = Some(exit_status),
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                    output.signal = Some(match signal_name {
+                        Sig::Custom(name) => name,
+                        name => format!("{name:?}"),
+                    });
+                }
+                Some(ChannelMsg::Failure) => return Err(End::NotStarted),
+                Some(ChannelMsg::Close) | None => break,
+                Some(_) => {}
+            }
+        }
+        if output.exit.is_none() && output.signal.is_none() { Err(End::Lost) } else { Ok(output) }
+    };
+    let ended = tokio::select! {
+        ended = listen => ended,
+        () = feed => Err(End::Lost),
+    };
+    if ended.is_ok() {
+        if let Some(write) = abandon.0.take() {
+            let _ = write.close().await;
+        }
+    }
+    ended
+}

@@ -1,0 +1,211 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use watchkeeper::collect::{Command, ProbeKind, ServerLogin, ServiceState, Where, run_once};
+use watchkeeper::ssh::{MAX_OUTPUT, Reach, Ssh, SshError};
+use watchkeeper_core::facts::ReasonCode;
+use watchkeeper_core::model::Status;
+
+use crate::support::{
+    Manner, Sshd, Stub, free_port, keygen, process_exists, run, soon, spec, until,
+};
+
+#[tokio::test]
+async fn commands_run_with_input_output_and_status() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let output = ssh.exec("cat; echo oops >&2; exit 3", Some(b"in\n"), soon()).await.unwrap();
+    assert_eq!(output.exit, Some(3));
+    assert_eq!(output.stdout.bytes, b"in\n");
+    assert_eq!(output.stderr.bytes, b"oops\n");
+
+    let killed = ssh.exec("kill -KILL $$", None, soon()).await.unwrap();
+    assert_eq!((killed.exit, killed.signal.as_deref()), (None, Some("KILL")));
+
+    let much = ssh.exec("head -c 3000000 /dev/zero", None, soon()).await.unwrap();
+    assert_eq!((much.stdout.bytes.len(), much.stdout.cut), (MAX_OUTPUT, true));
+
+    // More input than any window, to a command that does not read it.
+    let deaf = ssh.exec("exit 0", Some(&vec![0; 8_000_000]), soon()).await.unwrap();
+    assert!(deaf.success());
+}
+
+#[tokio::test]
+async fn concurrent_commands_share_one_connection_and_respect_its_limit() {
+    // OpenSSH's default of 10 sessions, with 40 commands at once.
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let all: Vec<_> = (0..40)
+        .map(|_| {
+            let ssh = ssh.clone();
+            tokio::spawn(async move { ssh.exec("echo $SSH_CONNECTION", None, soon()).await })
+        })
+        .collect();
+    let mut connections = BTreeSet::new();
+    for one in all {
+        connections.insert(one.await.unwrap().unwrap().stdout.text());
+    }
+    assert_eq!(connections.len(), 1, "{connections:?}");
+}
+
+#[tokio::test]
+async fn a_host_key_is_known_or_the_connection_is_refused() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let fingerprint = run("ssh-keygen", &["-lf", sshd.folder.path("host.pub").to_str().unwrap()]);
+    let fingerprint = fingerprint.split(' ').nth(1).unwrap();
+    let with = |name: &str| {
+        let mut target = sshd.target();
+        target.known_hosts = sshd.folder.path(name);
+        Ssh::new(target)
+    };
+
+    sshd.folder.write("empty", "");
+    let error = with("empty").exec("true", None, soon()).await.unwrap_err();
+    assert!(matches!(error, SshError::HostKeyUnknown { .. }), "{error:?}");
+    assert!(error.to_string().contains(fingerprint) && error.to_string().contains("empty"));
+    assert_eq!(std::fs::read_to_string(sshd.folder.path("empty")).unwrap(), "", "never added");
+
+    let stranger = std::fs::read_to_string(sshd.folder.path("stranger.pub")).unwrap();
+    sshd.folder.write("changed", &format!("# old\n[127.0.0.1]:{} {stranger}", sshd.port));
+    let error = with("changed").exec("true", None, soon()).await.unwrap_err();
+    assert!(matches!(error, SshError::HostKeyChanged { line: 2, .. }), "{error:?}");
+    assert_eq!(error.code(), ReasonCode::HostKey);
+    assert!(error.to_string().contains(fingerprint));
+
+    std::fs::copy(sshd.folder.path("known"), sshd.folder.path("hashed")).unwrap();
+    run("ssh-keygen", &["-q", "-H", "-f", sshd.folder.path("hashed").to_str().unwrap()]);
+    let text = std::fs::read_to_string(sshd.folder.path("hashed")).unwrap();
+    assert!(text.starts_with("|1|"), "{text}");
+    assert!(with("hashed").exec("true", None, soon()).await.unwrap().success());
+
+    let error = with("missing").exec("true", None, soon()).await.unwrap_err();
+    assert!(matches!(error, SshError::KnownHosts { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn unusable_keys_and_refused_logins_say_what_is_wrong() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    keygen(&sshd.folder.path("locked"), "a passphrase");
+    sshd.folder.write("garbage", "not a key");
+    let error = async |key: &str| {
+        let mut target = sshd.target();
+        target.key = sshd.folder.path(key);
+        Ssh::new(target).exec("true", None, soon()).await.unwrap_err()
+    };
+    let denied = error("stranger").await;
+    assert!(matches!(denied, SshError::Denied { .. }), "{denied:?}");
+    assert_eq!(denied.code(), ReasonCode::Denied);
+    let missing = error("none").await;
+    assert!(matches!(missing, SshError::KeyFile { .. }), "{missing:?}");
+    let locked = error("locked").await;
+    assert!(matches!(locked, SshError::KeyEncrypted { .. }), "{locked:?}");
+    let garbage = error("garbage").await;
+    assert!(matches!(garbage, SshError::KeyInvalid { .. }), "{garbage:?}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_news_at_once_and_is_made_anew() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let mut losses = ssh.losses();
+    assert!(ssh.exec("true", None, soon()).await.unwrap().success());
+    // The command's parent is the server's process for this connection.
+    let error = ssh.exec("kill -9 $PPID; sleep 50", None, soon()).await.unwrap_err();
+    assert!(matches!(error, SshError::CommandLost { .. }), "{error:?}");
+    assert!(error.may_have_run());
+    tokio::time::timeout_at(soon(), losses.changed()).await.unwrap().unwrap();
+    assert!(ssh.exec("true", None, soon()).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_command_out_of_time_is_told_to_end_and_disturbs_no_other() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    ssh.exec("true", None, soon()).await.unwrap();
+    let mark = format!("sleep {}.25", 70_000 + u32::from(sshd.port));
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let command = format!("exec {mark}");
+    let (late, other) =
+        tokio::join!(ssh.exec(&command, None, deadline), ssh.exec("echo fine", None, soon()),);
+    let late = late.unwrap_err();
+    assert!(matches!(late, SshError::CommandTimedOut { .. }), "{late:?}");
+    assert_eq!(other.unwrap().stdout.bytes, b"fine\n");
+    until("the command's end", async || !process_exists(&mark)).await;
+}
+
+#[tokio::test]
+async fn another_servers_view_tells_refused_from_connected() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    assert_eq!(ssh.reach("127.0.0.1", port, soon()).await.unwrap(), Reach::Connected);
+    drop(listener);
+    assert_eq!(ssh.reach("127.0.0.1", port, soon()).await.unwrap(), Reach::Refused);
+    let nowhere = ssh.reach("no.such.name.invalid", 1, soon()).await.unwrap();
+    assert!(matches!(nowhere, Reach::Unreachable(_) | Reach::Failed(_)), "{nowhere:?}");
+
+    let Some(strict) = Sshd::start("AllowTcpForwarding no").await else { return };
+    assert_eq!(strict.ssh().reach("127.0.0.1", port, soon()).await.unwrap(), Reach::Prohibited);
+}
+
+#[tokio::test]
+async fn what_is_no_ssh_server_is_told_apart() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let error = async |port: u16, limit: Duration| {
+        let mut target = sshd.target();
+        target.port = port;
+        target.connect_timeout = limit;
+        Ssh::new(target).exec("true", None, soon()).await.unwrap_err()
+    };
+    let long = Duration::from_secs(30);
+    let refused = error(free_port(), long).await;
+    assert_eq!(refused.code(), ReasonCode::Refused, "{refused:?}");
+    let silent = Stub::start(Manner::Silent).await;
+    let silent = error(silent.port, Duration::from_millis(300)).await;
+    assert!(matches!(silent, SshError::Silent { .. }), "{silent:?}");
+    let gone = Stub::start(Manner::HangUp).await;
+    let gone = error(gone.port, long).await;
+    assert!(matches!(gone, SshError::Reset { .. }), "{gone:?}");
+    let garbage = Manner::Say(vec![b"SSH-2.0-x\r\n".to_vec(), vec![0xff; 400]]);
+    let garbage = error(Stub::start(garbage).await.port, long).await;
+    assert_eq!(garbage.code(), ReasonCode::Protocol, "{garbage:?}");
+}
+
+#[tokio::test]
+async fn a_service_is_what_its_status_command_says() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    for (command, status, code, says) in [
+        ("echo active", Status::Up, ReasonCode::Running, "active"),
+        ("echo inactive; exit 3", Status::Down, ReasonCode::NotRunning, "inactive"),
+        ("/no/such/command", Status::Unknown, ReasonCode::Monitor, "127"),
+        ("kill -9 $$", Status::Unknown, ReasonCode::Monitor, "KILL"),
+    ] {
+        let probe = ServiceState { ssh: ssh.clone(), command: command.to_owned() };
+        let seen = run_once(&spec("state", ProbeKind::ServiceState(probe))).await;
+        assert_eq!((seen.status, seen.reason.code), (status, code), "{seen:?}");
+        assert!(seen.reason.detail.contains(says), "{seen:?}");
+    }
+    let login = run_once(&spec("login", ProbeKind::ServerLogin(ServerLogin { ssh: ssh.clone() })));
+    assert_eq!(login.await.status, Status::Up);
+    let line = "echo 'slow | time=2s'; exit 1".to_owned();
+    let plugin = Command { run: Where::There { ssh, line } };
+    let seen = run_once(&spec("plugin", ProbeKind::Command(plugin))).await;
+    assert_eq!((seen.status, &*seen.reason.detail), (Status::Up, "slow"));
+}
+
+#[tokio::test]
+async fn ssh_trouble_is_proof_only_where_ssh_is_what_is_looked_at() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let mut target = sshd.target();
+    target.port = free_port();
+    let ssh = Ssh::new(target);
+    let state = ServiceState { ssh: ssh.clone(), command: "true".to_owned() };
+    let state = run_once(&spec("state", ProbeKind::ServiceState(state))).await;
+    assert_eq!((state.status, state.reason.code), (Status::Unknown, ReasonCode::Refused));
+    let login = run_once(&spec("login", ProbeKind::ServerLogin(ServerLogin { ssh }))).await;
+    assert_eq!((login.status, login.reason.code), (Status::Down, ReasonCode::Refused));
+}
