@@ -9,6 +9,7 @@
 //! 3. [`lifecycle`]: the table of a cluster's phases and transitions
 //! 4. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
 //! 5. [`proposal`]: what policies ask for
+//! 6. [`settings`]: what a guest lets the configuration set, and the check of what it gives
 
 pub mod model;
 
@@ -19,3 +20,5 @@ pub mod lifecycle;
 pub mod snapshot;
 
 pub mod proposal;
+
+pub mod settings;
