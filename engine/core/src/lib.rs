@@ -8,14 +8,15 @@
 //! 2. [`facts`]: what probes saw, and the book that keeps the latest of each
 //! 3. [`lifecycle`]: the table of a cluster's phases and transitions
 //! 4. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
-//! 5. [`proposal`]: what policies ask for
-//! 6. [`plan`]: the immutable, ordered steps that a decision needs
-//! 7. [`guards`]: the engine's own holds, which no policy can lift
-//! 8. [`alerting`]: what is wrong at this moment, and what is still to be told
-//! 9. [`arbitration`]: from proposals to one decision
-//! 10. [`execution`]: how far a plan has come, and what is next after any crash
-//! 11. [`event`]: what the journal holds
-//! 12. [`state`]: the fold of the events
+//! 5. [`settings`]: what a guest lets a site set, and whether what the site gives fits
+//! 6. [`proposal`]: what policies ask for
+//! 7. [`plan`]: the immutable, ordered steps that a decision needs
+//! 8. [`guards`]: the engine's own holds, which no policy can lift
+//! 9. [`alerting`]: what is wrong at this moment, and what is still to be told
+//! 10. [`arbitration`]: from proposals to one decision
+//! 11. [`execution`]: how far a plan has come, and what is next after any crash
+//! 12. [`event`]: what the journal holds
+//! 13. [`state`]: the fold of the events
 
 pub mod model;
 
@@ -24,6 +25,8 @@ pub mod facts;
 pub mod lifecycle;
 
 pub mod snapshot;
+
+pub mod settings;
 
 pub mod proposal;
 
