@@ -16,6 +16,7 @@
 //! 10. [`execution`]: how far a plan has come, and what is next after any crash
 //! 11. [`event`]: what the journal holds
 //! 12. [`state`]: the fold of the events
+//! 13. [`settings`]: what a guest lets the configuration set, and the check of what it gives
 
 pub mod model;
 
@@ -40,3 +41,5 @@ pub mod execution;
 pub mod event;
 
 pub mod state;
+
+pub mod settings;
