@@ -1,0 +1,1 @@
+//! Snapshots in a line, and scenario cases, for native tests.
