@@ -5,12 +5,18 @@
 //! died in between finds the same progress when it folds the journal again, and goes on.
 //!
 //! Invariant 3 stands here: an attempt that was intended and has no outcome is begun again only
-//! if its act is repeatable, which every act of the engine's own is because it checks first.
-//! Otherwise the plan stops and asks.
+//! if its act is repeatable, which every act of the engine's own is because it checks first, and
+//! only [`MAX_INTERRUPTIONS`] times: a step that takes the monitor down with it must not do so for
+//! ever. Otherwise its outcome is uncertain, and the plan stops and asks. The fold refuses a
+//! record that breaks these rules, so they hold for whoever writes the journal.
 
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{OnFailure, Plan, Step};
+
+/// How many attempts at one step may be cut short by the end of the monitor's process before the
+/// step is left alone. They do not count as attempts of the step's own.
+pub const MAX_INTERRUPTIONS: u32 = 3;
 
 /// How one attempt at a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +58,7 @@ impl Outcome {
 pub enum PlanEnding {
     /// Every step that matters is done.
     Completed,
-    /// It ended before anything was changed.
+    /// It ended before anything was changed that the active side needs.
     Refused {
         /// The step that ended it, counted from 0.
         step: usize,
@@ -75,7 +81,7 @@ pub enum Next<'a> {
     Attempt {
         /// The step, counted from 0.
         index: usize,
-        /// Which attempt, counted from 1.
+        /// Which attempt, counted from 1, those included that a crash cut short.
         attempt: u32,
         /// What is to be done.
         step: &'a Step,
@@ -84,9 +90,25 @@ pub enum Next<'a> {
         /// Whether a crash left an earlier attempt without an outcome.
         resumed: bool,
     },
+    /// Record as [`Outcome::Uncertain`], and do nothing: a crash cut this attempt short, and the
+    /// step must not be begun again.
+    Settle {
+        /// The step, counted from 0.
+        index: usize,
+        /// The attempt that has no outcome.
+        attempt: u32,
+        /// What was under way.
+        step: &'a Step,
+        /// What to record as its detail.
+        why: &'static str,
+    },
     /// Record the ending.
     End,
 }
+
+const NOT_REPEATABLE: &str = "the monitor stopped while it was under way, and it is not known to \
+                              be harmless to repeat; find out whether it took effect";
+const INTERRUPTED: &str = "the monitor stopped each time while it was under way; find out why";
 
 /// How far a plan has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,11 +116,15 @@ pub struct Progress {
     plan: Plan,
     /// The step that is next or under way.
     index: usize,
-    /// Attempts at it that have an outcome.
+    /// Attempts at it that were begun.
+    begun: u32,
+    /// Attempts at it that failed.
     failures: u32,
-    /// The attempt that is intended and has no outcome yet.
-    intended: Option<u32>,
-    /// Whether a step with effect has been begun.
+    /// Attempts at it that were begun and never had an outcome.
+    interruptions: u32,
+    /// Whether the last attempt that was begun has no outcome yet.
+    under_way: bool,
+    /// Whether a step was begun after which the plan can no longer be refused.
     touched: bool,
     ended: Option<PlanEnding>,
 }
@@ -117,7 +143,16 @@ pub struct OutOfOrder {
 impl Progress {
     /// The beginning.
     pub const fn new(plan: Plan) -> Self {
-        Self { plan, index: 0, failures: 0, intended: None, touched: false, ended: None }
+        Self {
+            plan,
+            index: 0,
+            begun: 0,
+            failures: 0,
+            interruptions: 0,
+            under_way: false,
+            touched: false,
+            ended: None,
+        }
     }
 
     /// The plan itself.
@@ -130,42 +165,42 @@ impl Progress {
         self.index
     }
 
-    /// Whether anything may have been changed.
+    /// Whether anything may have been changed that the active side needs.
     pub const fn touched(&self) -> bool {
         self.touched
     }
 
-    /// What is next.
+    /// What is next. Whoever carries the plan out asks when no attempt of its own is under way.
     pub fn next(&self) -> Next<'_> {
         let Some(step) = self.plan.steps.get(self.index) else { return Next::End };
         if self.ended.is_some() {
             return Next::End;
         }
-        let (attempt, resumed) = match self.intended {
-            Some(attempt) if step.act.repeatable() => (attempt, true),
-            Some(_) => return Next::End,
-            None => (self.failures + 1, false),
-        };
-        let delay_ms = if self.failures > 0 && !resumed { step.retry_delay_ms } else { 0 };
-        Next::Attempt { index: self.index, attempt, step, delay_ms, resumed }
+        let settle = |why| Next::Settle { index: self.index, attempt: self.begun, step, why };
+        if self.under_way && !step.act.repeatable() {
+            return settle(NOT_REPEATABLE);
+        }
+        if self.under_way && self.interruptions + 1 >= MAX_INTERRUPTIONS {
+            return settle(INTERRUPTED);
+        }
+        Next::Attempt {
+            index: self.index,
+            attempt: self.begun + 1,
+            step,
+            delay_ms: if self.failures > 0 && !self.under_way { step.retry_delay_ms } else { 0 },
+            resumed: self.under_way,
+        }
     }
 
-    /// How the plan ended, once [`Progress::next`] says that it has.
+    /// How the plan ended, once [`Progress::next`] says that it has; before that, how it ends if
+    /// it is given up here.
     pub fn ending(&self) -> PlanEnding {
         if let Some(ending) = &self.ended {
             return ending.clone();
         }
-        match (self.plan.steps.get(self.index), self.intended) {
-            (None, _) => PlanEnding::Completed,
-            (Some(step), Some(_)) => PlanEnding::Failed {
-                step: self.index,
-                detail: format!(
-                    "{}: the monitor stopped while it was under way, and it is not known to be \
-                     harmless to repeat; find out whether it took effect",
-                    step.act
-                ),
-            },
-            (Some(step), None) => self.stopped(format!("{}: not carried out", step.act)),
+        match self.plan.steps.get(self.index) {
+            None => PlanEnding::Completed,
+            Some(step) => self.stopped(format!("{}: not carried out", step.act)),
         }
     }
 
@@ -177,34 +212,48 @@ impl Progress {
         }
     }
 
-    /// Takes in that an attempt is intended.
+    /// Takes in that an attempt is intended: it has to be the one that [`Progress::next`] gives.
     pub fn intend(&mut self, index: usize, attempt: u32) -> Result<(), OutOfOrder> {
-        let Some(step) = self.plan.steps.get(index).filter(|_| index == self.index) else {
-            return Err(self.out_of_order(format!("step {index} intended, {} is next", self.index)));
-        };
-        self.touched |= step.act.has_effect();
-        self.intended = Some(attempt);
+        match self.next() {
+            Next::Attempt { index: i, attempt: a, .. } if (i, a) == (index, attempt) => {}
+            next => {
+                let what = format!("attempt {attempt} at step {index} intended");
+                return Err(self.out_of_order(&what, next));
+            }
+        }
+        if self.under_way {
+            self.interruptions += 1;
+        }
+        self.touched |= self.plan.commits(index);
+        self.begun = attempt;
+        self.under_way = true;
         Ok(())
     }
 
-    /// Takes in how the attempt ended.
-    pub fn end_step(&mut self, index: usize, outcome: &Outcome) -> Result<(), OutOfOrder> {
-        let step = self.plan.steps.get(index).filter(|_| index == self.index);
-        let (Some(step), Some(_)) = (step, self.intended) else {
-            return Err(
-                self.out_of_order(format!("step {index} ended without having been intended"))
-            );
+    /// Takes in how the attempt that was intended ended.
+    pub fn end_step(
+        &mut self,
+        index: usize,
+        attempt: u32,
+        outcome: &Outcome,
+    ) -> Result<(), OutOfOrder> {
+        let expected = self.under_way && (index, attempt) == (self.index, self.begun);
+        let Some(step) = self.plan.steps.get(index).filter(|_| expected) else {
+            let what = format!("attempt {attempt} at step {index} ended");
+            return Err(self.out_of_order(&what, self.next()));
         };
-        let (attempts, on_failure) = (step.attempts, step.on_failure);
+        let (attempts, on_failure) = (step.attempts.max(1), step.on_failure);
         let what = step.act.to_string();
-        self.intended = None;
-        match outcome {
-            Outcome::Done { .. } => self.advance(),
-            Outcome::Uncertain { detail } => {
+        self.under_way = false;
+        match (outcome, on_failure) {
+            (Outcome::Done { .. }, _) | (Outcome::Uncertain { .. }, OnFailure::GoOn) => {
+                self.advance();
+            }
+            (Outcome::Uncertain { detail }, OnFailure::Stop) => {
                 self.ended =
                     Some(PlanEnding::Failed { step: index, detail: format!("{what}: {detail}") });
             }
-            Outcome::Failed { detail } => {
+            (Outcome::Failed { detail }, _) => {
                 self.failures += 1;
                 if self.failures >= attempts {
                     match on_failure {
@@ -219,12 +268,37 @@ impl Progress {
         Ok(())
     }
 
-    const fn advance(&mut self) {
-        self.index += 1;
-        self.failures = 0;
+    /// Checks that the plan may end so. It may be given up on the way, but it is completed only
+    /// when every step has had its turn, and refused only while nothing was touched.
+    pub fn check_ending(&self, ending: &PlanEnding) -> Result<(), OutOfOrder> {
+        let possible = match ending {
+            PlanEnding::Completed => self.ended.is_none() && self.index >= self.plan.steps.len(),
+            PlanEnding::Refused { .. } => !self.touched,
+            PlanEnding::Failed { .. } => true,
+        };
+        if possible {
+            return Ok(());
+        }
+        Err(self.out_of_order(&format!("it ended ({ending:?})"), self.next()))
     }
 
-    fn out_of_order(&self, problem: String) -> OutOfOrder {
-        OutOfOrder { plan: self.plan.number, problem }
+    const fn advance(&mut self) {
+        self.index += 1;
+        self.begun = 0;
+        self.failures = 0;
+        self.interruptions = 0;
+    }
+
+    fn out_of_order(&self, what: &str, next: Next<'_>) -> OutOfOrder {
+        let next = match next {
+            Next::Attempt { index, attempt, .. } => {
+                format!("attempt {attempt} at step {index} is next")
+            }
+            Next::Settle { index, attempt, .. } => {
+                format!("the outcome of attempt {attempt} at step {index} is to be settled")
+            }
+            Next::End => "its end is next".to_owned(),
+        };
+        OutOfOrder { plan: self.plan.number, problem: format!("{what}, but {next}") }
     }
 }

@@ -160,6 +160,12 @@ impl Service {
         matches!(self, Self::Activemq | Self::Daemon | Self::Rest)
     }
 
+    /// Whether an active side is none without it on its own server. Agents run elsewhere too, and
+    /// the others serve some jobs or none.
+    pub const fn essential(self) -> bool {
+        self.exclusive() || matches!(self, Self::Repository)
+    }
+
     /// The name in configuration, output and guests.
     pub const fn as_str(self) -> &'static str {
         match self {

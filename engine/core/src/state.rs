@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::alerting::{AlertBook, Notification, Outbox};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
-use crate::guards;
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
 use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
 use crate::plan::PlanKind;
@@ -63,7 +62,8 @@ pub struct ClusterState {
     pub memories: BTreeMap<PolicyName, Memory>,
     /// What is firing.
     pub alerts: AlertBook,
-    /// The last change of side that counts for the cooldown.
+    /// The end of the last change of side that counts for the cooldown: a refused failover does, a
+    /// refused planned change does not, and an operator's declaration acknowledges all.
     pub cooling_since: Option<Timestamp>,
     /// The journal's number of the last recorded evaluation.
     pub last_evaluation: Option<u64>,
@@ -134,8 +134,8 @@ pub enum ApplyError {
         /// What does not fit.
         source: OutOfOrder,
     },
-    /// An event about a plan while none is in flight.
-    #[error("record {0} is about a plan, and none is in flight")]
+    /// An event about a plan that is not in flight.
+    #[error("record {0} is about a plan that is not in flight")]
     NoPlan(u64),
 }
 
@@ -200,42 +200,50 @@ impl ClusterState {
         match &record.event {
             Event::Evaluated(evaluated) => {
                 self.last_evaluation = Some(seq);
-                self.next_snapshot = evaluated.snapshot.facts().number + 1;
+                let next = evaluated.snapshot.facts().number.saturating_add(1);
+                self.next_snapshot = self.next_snapshot.max(next);
             }
             Event::Remembered { policy, version, state } => {
                 let memory = Memory { version: version.clone(), state: state.clone() };
                 self.memories.insert(policy.clone(), memory);
             }
             Event::PlanBegun(plan) => {
-                self.transition(seq, guards::trigger(&plan.kind))?;
-                self.next_plan = plan.number + 1;
+                self.transition(seq, plan.kind.trigger())?;
+                self.next_plan = plan.number.saturating_add(1);
                 self.begin(plan, record.at);
                 self.progress = Some(Progress::new(plan.as_ref().clone()));
             }
-            Event::StepIntended { step, attempt, .. } => {
-                self.in_flight(seq)?
+            Event::StepIntended { plan, step, attempt } => {
+                self.in_flight(seq, *plan)?
                     .intend(*step, *attempt)
                     .map_err(|source| ApplyError::Plan { seq, source })?;
             }
-            Event::StepEnded { step, outcome, .. } => {
-                self.in_flight(seq)?
-                    .end_step(*step, outcome)
+            Event::StepEnded { plan, step, attempt, outcome } => {
+                self.in_flight(seq, *plan)?
+                    .end_step(*step, *attempt, outcome)
                     .map_err(|source| ApplyError::Plan { seq, source })?;
             }
-            Event::PlanEnded { ending, .. } => {
-                let progress = self.progress.take().ok_or(ApplyError::NoPlan(seq))?;
-                self.end(&progress.plan().kind, ending, record)?;
+            Event::PlanEnded { plan, ending } => {
+                let progress = self.in_flight(seq, *plan)?;
+                progress.check_ending(ending).map_err(|source| ApplyError::Plan { seq, source })?;
+                let kind = progress.plan().kind.clone();
+                self.progress = None;
+                self.end(&kind, ending, record)?;
             }
             Event::Declared { side, .. } => {
+                let before = self.phase.side();
                 self.transition(seq, Trigger::OperatorDeclares(*side))?;
-                self.active_since = record.at;
+                if *side != before {
+                    self.active_since = record.at;
+                }
                 self.cooling_since = None;
             }
             Event::MaintenanceOn { by, reason, until } => {
+                let since = self.maintenance.as_ref().map_or(record.at, |earlier| earlier.since);
                 self.maintenance = Some(Maintenance {
                     by: by.clone(),
                     reason: reason.clone(),
-                    since: record.at,
+                    since,
                     until: *until,
                 });
             }
@@ -251,8 +259,11 @@ impl ClusterState {
         Ok(())
     }
 
-    fn in_flight(&mut self, seq: u64) -> Result<&mut Progress, ApplyError> {
-        self.progress.as_mut().ok_or(ApplyError::NoPlan(seq))
+    fn in_flight(&mut self, seq: u64, plan: u64) -> Result<&mut Progress, ApplyError> {
+        self.progress
+            .as_mut()
+            .filter(|progress| progress.plan().number == plan)
+            .ok_or(ApplyError::NoPlan(seq))
     }
 
     fn begin(&mut self, plan: &crate::plan::Plan, at: Timestamp) {
@@ -306,7 +317,13 @@ impl ClusterState {
             if completed {
                 self.active_since = record.at;
             }
-            self.cooling_since = Some(record.at);
+            // A refused failover changed nothing, but begun again at once it would be refused
+            // again, and each round runs the site's first steps and wakes people. A refused wish
+            // of an operator says nothing about the next failover.
+            let refused = matches!(ending, PlanEnding::Refused { .. });
+            if !refused || matches!(kind, PlanKind::Failover) {
+                self.cooling_since = Some(record.at);
+            }
         }
         self.transition(record.seq, trigger)
     }

@@ -1,5 +1,7 @@
 //! The last change of side is long enough ago, or an operator has acknowledged it. This is a
 //! brake on flapping on top of the lifecycle's block by state, never in its place.
+//!
+//! A failover that was refused counts too: begun again at once, it would be refused again.
 
 use super::Situation;
 use crate::plan::PlanKind;
@@ -12,7 +14,7 @@ pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String
     let cooldown = situation.limits.cooldown_ms;
     (passed < cooldown).then(|| {
         format!(
-            "the last change of side was {} s ago; the cooldown is {} s",
+            "the last change of side, or attempt at one, ended {} s ago; the cooldown is {} s",
             passed / 1000,
             cooldown / 1000
         )

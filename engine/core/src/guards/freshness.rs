@@ -1,32 +1,45 @@
-//! The facts it is decided on are fresh: those of the two servers that can be active. What was
-//! never probed is not a fact at all.
+//! The facts it is decided on are fresh: those of the service in question, or of the two servers
+//! that can be active.
+//!
+//! A server without a probe of its own is judged by its services. DSA and the synchronisation are
+//! no reason for a change of side and need no probe; what was never probed otherwise is not known,
+//! and acting on it would be acting on nothing.
 
 use super::Situation;
-use crate::model::{Service, Timestamp};
+use crate::model::Service;
 use crate::plan::PlanKind;
-use crate::snapshot::Place;
+use crate::snapshot::{Place, ServiceFacts, State};
 
 pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
     let facts = situation.snapshot.facts();
-    let stale = |seen: Timestamp| facts.at.since(seen) > situation.limits.fresh_ms;
-    let concerned = |server: &str, service: Service, place: Place| match kind {
-        PlanKind::Rescue(id) | PlanKind::Clear(id) => {
-            id.service == service && id.server.as_str() == server
-        }
+    let age = |state: &State| facts.at.since(state.seen);
+    let concerned = |one: &ServiceFacts| match kind {
+        PlanKind::Rescue(id) | PlanKind::Clear(id) => one.id == *id,
         PlanKind::Failover | PlanKind::Switchover | PlanKind::Switchback => {
-            place != Place::Additional
+            one.place != Place::Additional
+                && (one.id.service.essential() || one.id.service == Service::Agent)
         }
     };
-    let old: Vec<String> = facts
+    let servers = facts
+        .servers
+        .iter()
+        .filter(|one| kind.changes_side() && one.place != Place::Additional)
+        .filter(|one| one.state.confirmations > 0)
+        .map(|one| (one.name.to_string(), &one.state));
+    let services = facts
         .services
         .iter()
-        .filter(|one| concerned(one.id.server.as_str(), one.id.service, one.place))
-        .filter(|one| one.state.confirmations == 0 || stale(one.state.seen))
-        .map(|one| {
-            if one.state.confirmations == 0 {
-                format!("{} was never probed", one.id)
+        .filter(|one| concerned(one))
+        .map(|one| (one.id.to_string(), &one.state));
+    let old: Vec<String> = servers
+        .chain(services)
+        .filter_map(|(what, state)| {
+            if state.confirmations == 0 {
+                Some(format!("{what} was never probed"))
+            } else if age(state) > situation.limits.fresh_ms {
+                Some(format!("{what} was last seen {} s ago", age(state) / 1000))
             } else {
-                format!("{} was last seen {} s ago", one.id, facts.at.since(one.state.seen) / 1000)
+                None
             }
         })
         .collect();

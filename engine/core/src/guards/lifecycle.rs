@@ -2,20 +2,16 @@
 //! takes: a time limit here is how others came to two recoveries at once.
 
 use super::Situation;
-use crate::lifecycle::{Trigger, step};
+use crate::lifecycle::step;
 use crate::plan::PlanKind;
 
 pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
-    step(situation.phase, trigger(kind)).err().map(|refused| refused.to_string())
-}
-
-/// What begins a plan of this kind.
-pub(crate) const fn trigger(kind: &PlanKind) -> Trigger {
-    match kind {
-        PlanKind::Rescue(_) => Trigger::RescueBegun,
-        PlanKind::Clear(_) => Trigger::ClearingBegun,
-        PlanKind::Failover => Trigger::FailoverBegun,
-        PlanKind::Switchover => Trigger::SwitchoverBegun,
-        PlanKind::Switchback => Trigger::SwitchbackBegun,
+    if let Err(refused) = step(situation.phase, kind.trigger()) {
+        return Some(refused.to_string());
     }
+    // A plan takes its sides from the snapshot: one from before a change would undo it.
+    let then = situation.snapshot.facts().cluster.phase;
+    (then != situation.phase).then(|| {
+        format!("the facts are from when the cluster was {then}, it is {} now", situation.phase)
+    })
 }

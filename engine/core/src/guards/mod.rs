@@ -7,10 +7,8 @@ mod cooldown;
 mod duty;
 mod freshness;
 mod lifecycle;
-
-pub(crate) use lifecycle::trigger;
-
 mod maintenance;
+mod placement;
 mod standby;
 mod storm;
 
@@ -29,6 +27,8 @@ pub enum Guard {
     Duty,
     /// The lifecycle allows it now; in particular no other plan is in flight.
     Lifecycle,
+    /// The service is started or stopped only where it belongs or does not belong.
+    Placement,
     /// Maintenance mode is off.
     Maintenance,
     /// The facts it is decided on are fresh.
@@ -42,11 +42,24 @@ pub enum Guard {
 }
 
 impl Guard {
+    /// Every guard, in the order in which they are asked.
+    pub const ALL: [Self; 8] = [
+        Self::Duty,
+        Self::Lifecycle,
+        Self::Placement,
+        Self::Maintenance,
+        Self::Freshness,
+        Self::Cooldown,
+        Self::Standby,
+        Self::Storm,
+    ];
+
     /// The name in output and in `--override`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Duty => "duty",
             Self::Lifecycle => "lifecycle",
+            Self::Placement => "placement",
             Self::Maintenance => "maintenance",
             Self::Freshness => "freshness",
             Self::Cooldown => "cooldown",
@@ -56,9 +69,9 @@ impl Guard {
     }
 
     /// Whether an operator may override it for one plan of theirs, with a reason. What protects
-    /// from two active sides may not be overridden: duty and lifecycle.
+    /// from two active sides may not be overridden: duty, lifecycle and placement.
     pub const fn can_be_overridden(self) -> bool {
-        !matches!(self, Self::Duty | Self::Lifecycle)
+        !matches!(self, Self::Duty | Self::Lifecycle | Self::Placement)
     }
 }
 
@@ -121,20 +134,20 @@ pub struct GuardHold {
 
 /// All reasons why `kind` must not be begun now; none: it may.
 pub fn check(situation: &Situation<'_>, kind: &PlanKind) -> Vec<GuardHold> {
-    type Check = fn(&Situation<'_>, &PlanKind) -> Option<String>;
-    const CHECKS: [(Guard, Check); 7] = [
-        (Guard::Duty, duty::check),
-        (Guard::Lifecycle, lifecycle::check),
-        (Guard::Maintenance, maintenance::check),
-        (Guard::Freshness, freshness::check),
-        (Guard::Cooldown, cooldown::check),
-        (Guard::Standby, standby::check),
-        (Guard::Storm, storm::check),
-    ];
-    CHECKS
+    Guard::ALL
         .into_iter()
-        .filter_map(|(guard, check)| {
-            check(situation, kind).map(|reason| GuardHold { guard, reason })
+        .filter_map(|guard| {
+            let reason = match guard {
+                Guard::Duty => duty::check(situation, kind),
+                Guard::Lifecycle => lifecycle::check(situation, kind),
+                Guard::Placement => placement::check(situation, kind),
+                Guard::Maintenance => maintenance::check(situation, kind),
+                Guard::Freshness => freshness::check(situation, kind),
+                Guard::Cooldown => cooldown::check(situation, kind),
+                Guard::Standby => standby::check(situation, kind),
+                Guard::Storm => storm::check(situation, kind),
+            };
+            reason.map(|reason| GuardHold { guard, reason })
         })
         .collect()
 }

@@ -7,16 +7,17 @@
 //! Invariant 1 stands here: in every change of side, [`Act::ConfirmInactive`] for the old side
 //! comes before the first [`Act::StartService`] of an exclusive service on the new one.
 
+mod make;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::ReasonCode;
+use crate::lifecycle::Trigger;
 use crate::model::{
-    ClusterName, PolicyName, Server, ServerName, Service, ServiceId, Side, Status, Term, Timestamp,
-    Topology,
+    ClusterName, PolicyName, ServerName, Service, ServiceId, Side, Term, Timestamp, Topology,
 };
-use crate::snapshot::{Place, Snapshot, expected};
+use crate::snapshot::Snapshot;
 
 /// What a plan is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,17 @@ impl PlanKind {
     /// Whether the plan changes which side is active.
     pub const fn changes_side(&self) -> bool {
         matches!(self, Self::Failover | Self::Switchover | Self::Switchback)
+    }
+
+    /// What begins a plan of this kind, in the lifecycle's words.
+    pub const fn trigger(&self) -> Trigger {
+        match self {
+            Self::Rescue(_) => Trigger::RescueBegun,
+            Self::Clear(_) => Trigger::ClearingBegun,
+            Self::Failover => Trigger::FailoverBegun,
+            Self::Switchover => Trigger::SwitchoverBegun,
+            Self::Switchback => Trigger::SwitchbackBegun,
+        }
     }
 }
 
@@ -94,7 +106,8 @@ pub enum Point {
     BeforeStop,
     /// After the old side is confirmed inactive, before anything starts on the new one.
     BeforeStart,
-    /// After the new side serves, verified.
+    /// After the new side serves, verified. If it fails and is not optional, the change of side is
+    /// for an operator to judge.
     AfterStart,
 }
 
@@ -134,7 +147,7 @@ pub struct SiteStep {
 
 /// One idempotent act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "act")]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Act {
     /// Start a service, and wait until its probes find it serving.
     StartService(ServiceId),
@@ -169,7 +182,8 @@ pub enum Act {
         to: ServerName,
     },
     /// Take the sequences of the repository on `from` over to `to`: replication leaves them out,
-    /// so the next insert would collide.
+    /// so the next insert would collide. If `from` cannot be asked, each sequence is set past the
+    /// greatest value in use on `to` instead, so that a lost side never makes this fail.
     CarrySequences {
         /// Where they were counted on until now.
         from: ServerName,
@@ -186,8 +200,7 @@ pub enum Act {
 }
 
 impl Act {
-    /// Whether it can change anything. A plan that ends before the first such step was begun has
-    /// changed nothing.
+    /// Whether it can change anything.
     pub const fn has_effect(&self) -> bool {
         match self {
             Self::StartService(_)
@@ -258,8 +271,7 @@ pub enum OnFailure {
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// What is done.
-    #[serde(flatten)]
+    /// What is done. Not flattened: a site step has a timeout and attempts of its own.
     pub act: Act,
     /// After how long one attempt is given up, in milliseconds.
     pub timeout_ms: u64,
@@ -340,24 +352,13 @@ pub struct Request<'a> {
 }
 
 impl Plan {
-    /// Makes the plan. The facts decide only which services' stop may fail without ending it:
-    /// those on a server that does not answer.
+    /// Makes the plan. The facts decide only two things: a server that does not answer is not
+    /// asked to stop its services, and a repository that does not serve is not waited for.
     pub fn make(request: Request<'_>) -> Self {
         let facts = request.snapshot.facts();
         let from = facts.cluster.phase.side();
         let to = if request.kind.changes_side() { from.other() } else { from };
-        let mut steps = Steps { arrangements: request.arrangements, list: Vec::new() };
-        match &request.kind {
-            PlanKind::Rescue(id) => {
-                steps.service(Act::StartService(id.clone()), OnFailure::Stop);
-            }
-            PlanKind::Clear(id) => {
-                steps.service(Act::StopService(id.clone()), OnFailure::Stop);
-            }
-            PlanKind::Failover | PlanKind::Switchover | PlanKind::Switchback => {
-                steps.change(&request, from, to);
-            }
-        }
+        let steps = make::steps(&request, from, to);
         Self {
             number: request.number,
             cluster: request.topology.cluster().clone(),
@@ -368,159 +369,22 @@ impl Plan {
             ordered_by: request.ordered_by,
             reason: request.reason,
             made: facts.at,
-            steps: steps.list,
-        }
-    }
-}
-
-/// A list of steps in the making.
-struct Steps<'a> {
-    arrangements: &'a Arrangements,
-    list: Vec<Step>,
-}
-
-impl Steps<'_> {
-    fn add(&mut self, act: Act, timeout_ms: u64, on_failure: OnFailure) {
-        self.list.push(Step {
-            act,
-            timeout_ms,
-            attempts: self.arrangements.attempts.max(1),
-            retry_delay_ms: self.arrangements.retry_delay_ms,
-            on_failure,
-        });
-    }
-
-    fn service(&mut self, act: Act, on_failure: OnFailure) {
-        let timeout = match act {
-            Act::StopService(_) => self.arrangements.stop_timeout_ms,
-            _ => self.arrangements.start_timeout_ms,
-        };
-        self.add(act, timeout, on_failure);
-    }
-
-    fn repository(&mut self, act: Act, on_failure: OnFailure) {
-        self.add(act, self.arrangements.repository_timeout_ms, on_failure);
-    }
-
-    fn site(&mut self, point: Point) {
-        for step in &self.arrangements.site_steps {
-            if step.point == point {
-                self.list.push(Step {
-                    timeout_ms: step.timeout_ms,
-                    attempts: step.attempts.max(1),
-                    retry_delay_ms: self.arrangements.retry_delay_ms,
-                    on_failure: if step.optional { OnFailure::GoOn } else { OnFailure::Stop },
-                    act: Act::Site(step.clone()),
-                });
-            }
+            steps,
         }
     }
 
-    /// Stop here, be sure of it, take the repository over, start there, be sure of that.
-    fn change(&mut self, request: &Request<'_>, from: Side, to: Side) {
-        let planned = !matches!(request.kind, PlanKind::Failover);
-        let (old, new) = (request.topology.on(from), request.topology.on(to));
-        let replicated = self.arrangements.replicated_repository
-            && old.services.contains(&Service::Repository)
-            && new.services.contains(&Service::Repository);
-
-        self.site(Point::BeforeStop);
-        // The new side must hold what the old one has before the old one stops writing.
-        if replicated && planned {
-            self.start(new, Service::Repository);
-            if matches!(request.kind, PlanKind::Switchback) {
-                self.repository(
-                    Act::CopyRepository { from: old.name.clone(), to: new.name.clone() },
-                    OnFailure::Stop,
-                );
-            }
-            self.await_replication(&old.name, &new.name);
+    /// Whether the plan may no longer end as if it had never begun once the step at `index` is
+    /// begun. A change of side has preparations that take nothing away from the active side: the
+    /// site's own before anything is stopped, and bringing the repository across up to date.
+    pub fn commits(&self, index: usize) -> bool {
+        let Some(step) = self.steps.get(index) else { return false };
+        if !self.kind.changes_side() {
+            return step.act.has_effect();
         }
-        self.stop_side(request, old, planned);
-        if replicated && planned {
-            self.await_replication(&old.name, &new.name);
+        match &step.act {
+            Act::StartService(id) => id.service != Service::Repository,
+            Act::CopyRepository { .. } => false,
+            act => act.has_effect(),
         }
-        if replicated {
-            if !planned {
-                self.start(new, Service::Repository);
-            }
-            self.repository(Act::DetachRepository { server: new.name.clone() }, OnFailure::Stop);
-            self.repository(
-                Act::CarrySequences { from: old.name.clone(), to: new.name.clone() },
-                OnFailure::Stop,
-            );
-        }
-        self.site(Point::BeforeStart);
-        self.start_side(new, to);
-        if replicated && matches!(request.kind, PlanKind::Switchback) {
-            self.repository(
-                Act::CopyRepository { from: new.name.clone(), to: old.name.clone() },
-                OnFailure::Stop,
-            );
-        }
-        self.site(Point::AfterStart);
-    }
-
-    fn await_replication(&mut self, from: &ServerName, to: &ServerName) {
-        self.repository(
-            Act::AwaitReplication { from: from.clone(), to: to.clone() },
-            OnFailure::Stop,
-        );
-    }
-
-    fn start(&mut self, server: &Server, service: Service) {
-        let id = ServiceId { server: server.name.clone(), service };
-        self.service(Act::StartService(id), OnFailure::Stop);
-    }
-
-    fn stop_side(&mut self, request: &Request<'_>, old: &Server, planned: bool) {
-        let state = request.snapshot.server(old.name.as_str()).map(|server| &server.state);
-        let reachable = state.is_none_or(|state| {
-            state.status == Status::Up || state.reason.code == ReasonCode::NotProbed
-        });
-        // On a server that does not answer there is nothing to be stopped by asking, only time to
-        // be lost: what matters is decided by the confirmation below. When the server returns, its
-        // services are strays.
-        if reachable || planned {
-            // A service that will not stop must not keep the cluster down by itself.
-            let on_failure = if planned { OnFailure::Stop } else { OnFailure::GoOn };
-            for service in Service::ALL.into_iter().rev() {
-                // The repository stays: it is read for the sequences and takes no part in jobs.
-                if service != Service::Repository && old.services.contains(&service) {
-                    let id = ServiceId { server: old.name.clone(), service };
-                    self.service(Act::StopService(id), on_failure);
-                }
-            }
-        }
-        let exclusive: Vec<Service> = Service::ALL
-            .into_iter()
-            .filter(|s| s.exclusive() && old.services.contains(s))
-            .collect();
-        self.service(
-            Act::ConfirmInactive {
-                server: old.name.clone(),
-                services: exclusive,
-                proof: self.arrangements.proof,
-            },
-            OnFailure::Stop,
-        );
-    }
-
-    fn start_side(&mut self, new: &Server, side: Side) {
-        let place = Place::Active;
-        let services: Vec<ServiceId> = Service::ALL
-            .into_iter()
-            .filter(|service| new.services.contains(service))
-            .filter(|service| expected(*service, place, side))
-            .map(|service| ServiceId { server: new.name.clone(), service })
-            .collect();
-        for id in &services {
-            // An agent that is late is no reason to call the change of side failed; that it
-            // serves in the end is verified below like all the others.
-            let on_failure =
-                if id.service == Service::Agent { OnFailure::GoOn } else { OnFailure::Stop };
-            self.service(Act::StartService(id.clone()), on_failure);
-        }
-        self.service(Act::Verify { services }, OnFailure::Stop);
     }
 }
