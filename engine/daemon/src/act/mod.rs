@@ -1,0 +1,124 @@
+//! Carrying plans out.
+//!
+//! A plan leaves no choice: this module asks the progress what is next, records the intent, does
+//! it, and records the outcome. Whoever starts again after a crash folds the journal and goes on
+//! with the same question.
+//!
+//! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
+//! [`site`]), so that beginning again is harmless.
+
+mod confirm;
+mod equipment;
+mod repository;
+mod service;
+mod site;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
+use watchkeeper_core::event::Event;
+use watchkeeper_core::model::ClusterName;
+use watchkeeper_core::plan::{Act, Plan, Step};
+
+pub use equipment::{Control, Equipment, Reachable, Repository};
+
+use crate::ledger::{Ledger, LedgerError};
+
+/// How often a condition that is waited for is looked at. A status command over a kept
+/// connection takes some 20 ms.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Carries out the plan in flight of `cluster` to its end, from wherever it stands. Does nothing
+/// if there is none.
+///
+/// An error means that the journal could not be written: nothing further is done, and the plan
+/// stays in flight until a journal can be written again.
+pub async fn carry_out(
+    ledger: &Ledger,
+    cluster: &ClusterName,
+    equipment: &Equipment,
+) -> Result<Option<PlanEnding>, LedgerError> {
+    loop {
+        let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
+        let plan = progress.plan();
+        let Next::Attempt { index, attempt, step, delay_ms, resumed } = progress.next() else {
+            let ending = progress.ending();
+            let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
+            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+            tracing::info!(%cluster, plan = plan.number, ?ending, "plan ended");
+            return Ok(Some(ending));
+        };
+        if delay_ms > 0 {
+            sleep(Duration::from_millis(delay_ms)).await;
+        }
+        let intent = Event::StepIntended { plan: plan.number, step: index, attempt };
+        ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
+        tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
+        let outcome = attempt_step(equipment, plan, step, resumed).await;
+        tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");
+        let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
+        ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+    }
+}
+
+async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: bool) -> Outcome {
+    let limit = Duration::from_millis(step.timeout_ms);
+    let deadline = Instant::now() + limit;
+    let act = async {
+        match &step.act {
+            Act::StartService(id) => service::start(equipment, id, deadline).await,
+            Act::StopService(id) => service::stop(equipment, id, deadline).await,
+            Act::ConfirmInactive { server, services, proof } => {
+                confirm::inactive(equipment, server, services, *proof, deadline).await
+            }
+            Act::AwaitReplication { from, to } => {
+                repository::await_replication(equipment, from, to, deadline).await
+            }
+            Act::DetachRepository { server } => {
+                repository::detach(equipment, server, deadline).await
+            }
+            Act::CopyRepository { from, to } => {
+                repository::copy(equipment, from, to, deadline).await
+            }
+            Act::CarrySequences { from, to } => {
+                repository::carry_sequences(equipment, from, to, deadline).await
+            }
+            Act::Site(site_step) => {
+                site::run(equipment, plan, site_step, resumed, deadline).await
+            }
+            Act::Verify { services } => service::verify(equipment, services, deadline).await,
+        }
+    };
+    // Each act keeps the deadline itself and says how far it came; this is for the one that
+    // does not.
+    let grace = Duration::from_secs(2);
+    timeout(limit + grace, act)
+        .await
+        .unwrap_or_else(|_| failed(format!("not done within {} ms", step.timeout_ms)))
+}
+
+fn failed(detail: impl Into<String>) -> Outcome {
+    Outcome::Failed { detail: detail.into() }
+}
+
+fn done(detail: impl Into<String>, changed: bool) -> Outcome {
+    Outcome::Done { detail: detail.into(), changed }
+}
+
+/// Looks again and again until `look` finds what is wanted; else gives the last thing that was
+/// found in its place.
+async fn wait_for<T, F, Fut>(deadline: Instant, mut look: F) -> Result<T, String>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, String>>,
+{
+    loop {
+        match look().await {
+            Ok(found) => return Ok(found),
+            Err(instead) if Instant::now() + POLL >= deadline => return Err(instead),
+            Err(_) => sleep(POLL).await,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What the command line asks the daemon, over a Unix socket.
+//!
+//! Plain HTTP with JSON, so that a site's own tools can ask as well; docs/api.md lists it. Who may
+//! ask is decided by the socket's permissions; who asked is taken from the connection, not from
+//! the request.
+
+mod server;
+mod types;
+
+pub use server::{ApiContext, Listening, serve};
+pub use types::{
+    AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,
+    ServerReport, ServiceReport, StatusReport,
+};

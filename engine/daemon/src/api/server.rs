@@ -1,0 +1,434 @@
+//! The socket and its routes.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use watchkeeper_core::alerting::Alert;
+use watchkeeper_core::model::{ClusterName, Timestamp};
+use watchkeeper_core::plan::PlanKind;
+
+use super::types::{
+    AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,
+    ServerReport, ServiceReport, StatusReport,
+};
+use crate::cluster::{Answer, ChangeOrder, ClusterView, Handle, Order, Refusal, Setup};
+use crate::explain;
+use crate::journal::Query as JournalSearch;
+use crate::ledger::Ledger;
+
+/// How many records one request for the journal gives at most.
+const PAGE: usize = 1_000;
+
+/// Asks for a reload; the answer lists what changed, or what is wrong.
+pub type ReloadRequest = oneshot::Sender<Result<Vec<String>, Vec<String>>>;
+
+/// What the routes need.
+pub struct ApiContext {
+    /// The monitor's name.
+    pub monitor: String,
+    /// Since when the daemon has been running.
+    pub started: Timestamp,
+    /// The journal and its fold.
+    pub ledger: Arc<Ledger>,
+    /// The clusters' tasks and what they are watched with, by name.
+    pub clusters: watch::Receiver<BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>>,
+    /// Takes requests to reload.
+    pub reload: mpsc::Sender<ReloadRequest>,
+}
+
+/// A socket that is being listened on.
+#[derive(Debug)]
+pub struct Listening {
+    listener: UnixListener,
+}
+
+impl Listening {
+    /// Listens on `path`, which may be left over from a daemon that is gone. Only the owner and the
+    /// group may connect.
+    pub async fn on(path: &Path) -> std::io::Result<Self> {
+        if tokio::net::UnixStream::connect(path).await.is_ok() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::AddrInUse,
+                "another daemon answers there",
+            ));
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        Ok(Self { listener })
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+struct Peer {
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+    }
+}
+
+impl Peer {
+    /// The name for the journal: the system's, from /etc/passwd, else the number.
+    fn name(&self) -> String {
+        let Some(uid) = self.uid else { return "unknown".to_owned() };
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let known = passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?);
+            (id.parse() == Ok(uid)).then(|| name.to_owned())
+        });
+        known.unwrap_or_else(|| format!("uid {uid}"))
+    }
+}
+
+/// Answers until `stop` says otherwise.
+pub async fn serve(
+    listening: Listening,
+    context: Arc<ApiContext>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/journal", get(journal))
+        .route("/v1/reload", post(reload))
+        .route("/v1/clusters/{cluster}/explain", get(explained))
+        .route("/v1/clusters/{cluster}/snapshot", get(snapshot))
+        .route("/v1/clusters/{cluster}/orders", post(orders))
+        .with_state(context)
+        .into_make_service_with_connect_info::<Peer>();
+    axum::serve(listening.listener, router)
+        .with_graceful_shutdown(async move {
+            let _ = stop.changed().await;
+        })
+        .await
+}
+
+/// An answer that says what was wrong.
+struct Wrong(StatusCode, String);
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        (self.0, Json(Mistake { error: self.1 })).into_response()
+    }
+}
+
+type Context = State<Arc<ApiContext>>;
+
+async fn status(State(context): Context) -> Json<StatusReport> {
+    let clusters = context.clusters.borrow().clone();
+    let (term, seq, alerts, outbox) = context
+        .ledger
+        .with(|state| {
+            let dead = state.outbox.entries().filter(|entry| entry.dead).count();
+            let all = state.outbox.entries().count();
+            let alerts: Vec<AlertReport> = state.alerts.firing().map(alert).collect();
+            (state.term.0, state.seq, alerts, (all - dead, dead))
+        })
+        .await;
+    Json(StatusReport {
+        monitor: context.monitor.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: context.started,
+        term,
+        journal: seq,
+        alerts,
+        outbox,
+        clusters: clusters
+            .values()
+            .map(|(handle, setup)| report(handle, &handle.view.borrow(), &setup.borrow()))
+            .collect(),
+    })
+}
+
+fn alert(alert: &Alert) -> AlertReport {
+    AlertReport {
+        name: alert.claim.name.clone(),
+        severity: alert.claim.severity,
+        summary: alert.claim.summary.clone(),
+        code: alert.claim.code.clone(),
+        since: alert.starts_at,
+        source: alert.source.clone(),
+    }
+}
+
+fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
+    let state = &view.state;
+    let facts = view.snapshot.as_ref().map(|snapshot| snapshot.facts());
+    let decision = view.decision.as_ref();
+    ClusterReport {
+        name: handle.name.to_string(),
+        phase: state.phase.to_string(),
+        active: state.phase.side(),
+        active_since: state.active_since,
+        maintenance: state
+            .maintenance
+            .as_ref()
+            .map(|it| (it.by.clone(), it.reason.clone(), it.until)),
+        plan: state.progress.as_ref().map(|progress| {
+            let plan = progress.plan();
+            PlanReport {
+                number: plan.number,
+                kind: plan.kind.to_string(),
+                reason: plan.reason.clone(),
+                step: progress.index() + 1,
+                steps: plan.steps.len(),
+                act: plan
+                    .steps
+                    .get(progress.index())
+                    .map_or_else(|| "ending".to_owned(), |step| step.act.to_string()),
+            }
+        }),
+        servers: facts.map_or_else(Vec::new, |facts| {
+            facts
+                .servers
+                .iter()
+                .map(|it| ServerReport {
+                    name: it.name.clone(),
+                    role: it.role,
+                    place: it.place,
+                    status: it.state.status,
+                    detail: it.state.reason.detail.to_string(),
+                })
+                .collect()
+        }),
+        services: facts.map_or_else(Vec::new, |facts| {
+            facts
+                .services
+                .iter()
+                .map(|it| ServiceReport {
+                    server: it.id.server.clone(),
+                    service: it.id.service,
+                    expected: it.expected,
+                    status: it.state.status,
+                    detail: it.state.reason.detail.to_string(),
+                    since: it.state.since,
+                })
+                .collect()
+        }),
+        policies: policies(view, setup),
+        alerts: state.alerts.firing().map(alert).collect(),
+        wants: decision.and_then(|decision| {
+            let chosen = decision.chosen.as_ref()?;
+            Some(format!("{}: {}", chosen.proposal.action, chosen.proposal.reason))
+        }),
+        held_by: decision
+            .map_or_else(Vec::new, |it| it.holds.iter().map(ToString::to_string).collect()),
+        evaluations: view.evaluations,
+        last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
+        trouble: view.trouble.clone(),
+    }
+}
+
+fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
+    setup
+        .seats
+        .iter()
+        .map(|seat| {
+            let guest = seat.guest.as_ref();
+            let failed = view
+                .opinions
+                .iter()
+                .find(|opinion| opinion.policy == seat.standing.policy)
+                .and_then(|opinion| opinion.outcome.as_ref().err())
+                .map(ToString::to_string);
+            PolicyReport {
+                name: seat.standing.policy.to_string(),
+                revision: guest.ok().map(|guest| guest.revision().clone()),
+                summary: guest.map_or_else(
+                    |_| String::new(),
+                    |guest| guest.description().summary.clone(),
+                ),
+                grants: seat.standing.grants.iter().map(ToString::to_string).collect(),
+                problem: guest.err().cloned().or(failed),
+            }
+        })
+        .collect()
+}
+
+fn known<'a>(
+    clusters: &'a BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>,
+    name: &str,
+) -> Result<&'a Handle, Wrong> {
+    clusters.iter().find(|(known, _)| known.as_str() == name).map(|(_, (handle, _))| handle).ok_or_else(|| {
+        let names: Vec<&str> = clusters.keys().map(ClusterName::as_str).collect();
+        Wrong(
+            StatusCode::NOT_FOUND,
+            format!("there is no cluster {name:?}; there is {}", names.join(", ")),
+        )
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JournalQuery {
+    /// Only records after this one.
+    #[serde(default)]
+    after: u64,
+    /// At most this many.
+    limit: Option<usize>,
+    /// Only about this cluster.
+    cluster: Option<ClusterName>,
+    /// Only of this kind.
+    kind: Option<String>,
+    /// The last ones instead of the first.
+    #[serde(default)]
+    last: bool,
+}
+
+async fn journal(
+    State(context): Context,
+    Query(query): Query<JournalQuery>,
+) -> Result<Response, Wrong> {
+    let filter = JournalSearch {
+        after: query.after,
+        limit: query.limit.unwrap_or(PAGE).min(PAGE),
+        cluster: query.cluster,
+        kinds: query.kind.into_iter().collect(),
+        newest: query.last,
+        ..JournalSearch::default()
+    };
+    let records = context.ledger.journal().read(filter).await.map_err(unreadable)?;
+    Ok(Json(records).into_response())
+}
+
+fn unreadable(error: impl std::error::Error) -> Wrong {
+    Wrong(StatusCode::INTERNAL_SERVER_ERROR, crate::errors::chain(&error))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    /// The evaluation's record; without it the last one that wanted something.
+    record: Option<u64>,
+}
+
+async fn explained(
+    State(context): Context,
+    UrlPath(cluster): UrlPath<String>,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Response, Wrong> {
+    let name = known(&context.clusters.borrow(), &cluster)?.name.clone();
+    let journal = context.ledger.journal();
+    let from = match query.record {
+        Some(record) => record,
+        None => {
+            let last = JournalSearch {
+                cluster: Some(name.clone()),
+                kinds: vec!["evaluated".to_owned()],
+                newest: true,
+                limit: PAGE,
+                ..JournalSearch::default()
+            };
+            let evaluations = journal.read(last).await.map_err(unreadable)?;
+            explain::most_telling(&evaluations).ok_or_else(|| {
+                Wrong(StatusCode::NOT_FOUND, format!("nothing has been decided for {name} yet"))
+            })?
+        }
+    };
+    let records = journal
+        .read(JournalSearch {
+            after: from.saturating_sub(1),
+            cluster: Some(name.clone()),
+            limit: PAGE,
+            ..JournalSearch::default()
+        })
+        .await
+        .map_err(unreadable)?;
+    let story = explain::tell(&records).ok_or_else(|| {
+        Wrong(StatusCode::NOT_FOUND, format!("record {from} is no evaluation of {name}"))
+    })?;
+    Ok(Json(story).into_response())
+}
+
+async fn snapshot(
+    State(context): Context,
+    UrlPath(cluster): UrlPath<String>,
+) -> Result<Response, Wrong> {
+    let clusters = context.clusters.borrow().clone();
+    let snapshot = known(&clusters, &cluster)?.view.borrow().snapshot.clone();
+    let snapshot = snapshot.ok_or_else(|| {
+        Wrong(StatusCode::NOT_FOUND, "no evaluation has been made yet".to_owned())
+    })?;
+    Ok(Json(snapshot.as_ref()).into_response())
+}
+
+async fn reload(State(context): Context) -> Result<Response, Wrong> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || Wrong(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
+    context.reload.send(reply).await.map_err(|_| gone())?;
+    match answer.await.map_err(|_| gone())? {
+        Ok(changes) => Ok(Json(changes).into_response()),
+        Err(problems) => Err(Wrong(StatusCode::UNPROCESSABLE_ENTITY, problems.join("\n"))),
+    }
+}
+
+async fn orders(
+    State(context): Context,
+    UrlPath(cluster): UrlPath<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<OrderRequest>,
+) -> Result<Json<OrderReply>, Wrong> {
+    let sender = known(&context.clusters.borrow(), &cluster)?.orders.clone();
+    let (reply, answer) = oneshot::channel();
+    let order = order(request, peer.name(), reply);
+    let gone = || Wrong(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
+    sender.send(order).await.map_err(|_| gone())?;
+    match answer.await.map_err(|_| gone())? {
+        Ok(Answer::Done) => Ok(Json(OrderReply::Done)),
+        Ok(Answer::Plan { plan, begun: true, .. }) => Ok(Json(OrderReply::Begun { plan })),
+        Ok(Answer::Plan { plan, begun: false, holds }) => {
+            Ok(Json(OrderReply::Shown { plan, holds }))
+        }
+        Err(Refusal::Held(holds)) => Ok(Json(OrderReply::Held { holds })),
+        Err(Refusal::Impossible(why)) => Ok(Json(OrderReply::Impossible { why })),
+        Err(Refusal::Unrecorded) => Err(Wrong(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the journal cannot be written, so nothing is done; see `watchkeeper status`".to_owned(),
+        )),
+    }
+}
+
+fn order(
+    request: OrderRequest,
+    by: String,
+    reply: oneshot::Sender<Result<Answer, Refusal>>,
+) -> Order {
+    let change = |kind, reason, overrides, dry_run| {
+        ChangeOrder { kind, by: by.clone(), reason, overrides, dry_run }
+    };
+    match request {
+        OrderRequest::Failover { reason, overrides, dry_run } => {
+            Order::Change(change(PlanKind::Failover, reason, overrides, dry_run), reply)
+        }
+        OrderRequest::Switchover { reason, overrides, dry_run } => {
+            Order::Change(change(PlanKind::Switchover, reason, overrides, dry_run), reply)
+        }
+        OrderRequest::Switchback { reason, overrides, dry_run } => {
+            Order::Change(change(PlanKind::Switchback, reason, overrides, dry_run), reply)
+        }
+        OrderRequest::MaintenanceOn { reason, until } => {
+            Order::MaintenanceOn { by, reason, until, reply }
+        }
+        OrderRequest::MaintenanceOff => Order::MaintenanceOff { by, reply },
+        OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
+    }
+}

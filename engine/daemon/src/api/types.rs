@@ -1,0 +1,237 @@
+//! What goes over the socket.
+
+use serde::{Deserialize, Serialize};
+use watchkeeper_core::guards::{Guard, GuardHold};
+use watchkeeper_core::model::{Role, ServerName, Service, Side, Status, Timestamp};
+use watchkeeper_core::plan::Plan;
+use watchkeeper_core::proposal::{Revision, Severity};
+use watchkeeper_core::snapshot::Place;
+
+/// How everything stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The monitor's name.
+    pub monitor: String,
+    /// The daemon's version.
+    pub version: String,
+    /// Since when it has been running.
+    pub started: Timestamp,
+    /// The term of its duty.
+    pub term: u64,
+    /// The journal's last record.
+    pub journal: u64,
+    /// What is wrong with the monitor itself.
+    pub alerts: Vec<AlertReport>,
+    /// Notifications that wait, and those that were given up.
+    pub outbox: (usize, usize),
+    /// The clusters.
+    pub clusters: Vec<ClusterReport>,
+}
+
+/// How a cluster stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterReport {
+    /// Its name.
+    pub name: String,
+    /// Its phase, for people.
+    pub phase: String,
+    /// The active side.
+    pub active: Side,
+    /// Since when.
+    pub active_since: Timestamp,
+    /// Who switched maintenance mode on, why, and until when.
+    pub maintenance: Option<(String, String, Option<Timestamp>)>,
+    /// The plan in flight.
+    pub plan: Option<PlanReport>,
+    /// Its servers.
+    pub servers: Vec<ServerReport>,
+    /// Its services.
+    pub services: Vec<ServiceReport>,
+    /// Its policies.
+    pub policies: Vec<PolicyReport>,
+    /// What is wrong.
+    pub alerts: Vec<AlertReport>,
+    /// What is wanted, and what holds it.
+    pub wants: Option<String>,
+    /// What holds it.
+    pub held_by: Vec<String>,
+    /// Evaluations since the start.
+    pub evaluations: u64,
+    /// How long the last one took, recording included, in microseconds.
+    pub last_evaluation_us: u64,
+    /// Why nothing can be recorded, and so nothing is done.
+    pub trouble: Option<String>,
+}
+
+/// A plan in flight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanReport {
+    /// Its number.
+    pub number: u64,
+    /// What it is for.
+    pub kind: String,
+    /// Why.
+    pub reason: String,
+    /// The step under way, counted from 1.
+    pub step: usize,
+    /// How many steps there are.
+    pub steps: usize,
+    /// What is being done.
+    pub act: String,
+}
+
+/// How a server stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Its name.
+    pub name: ServerName,
+    /// Its designated role.
+    pub role: Role,
+    /// Where it stands now.
+    pub place: Place,
+    /// Whether it can be logged in to.
+    pub status: Status,
+    /// Why.
+    pub detail: String,
+}
+
+/// How a service stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceReport {
+    /// Its server.
+    pub server: ServerName,
+    /// Which service.
+    pub service: Service,
+    /// Whether it is meant to run there now.
+    pub expected: bool,
+    /// Its status.
+    pub status: Status,
+    /// Why.
+    pub detail: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A policy in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyReport {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What is in force; none if nothing could be loaded.
+    pub revision: Option<Revision>,
+    /// What it does, by its own word.
+    pub summary: String,
+    /// What the configuration grants it.
+    pub grants: Vec<String>,
+    /// Why there is none, or how it failed the last time.
+    pub problem: Option<String>,
+}
+
+/// An alert that fires.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertReport {
+    /// What kind of trouble.
+    pub name: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line for people.
+    pub summary: String,
+    /// The site's code for it.
+    pub code: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who says so.
+    pub source: String,
+}
+
+/// What an operator orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "order", deny_unknown_fields)]
+pub enum OrderRequest {
+    /// Make the other side active, even if this one cannot be stopped in good order.
+    Failover {
+        /// Why.
+        reason: String,
+        /// Guards that are not to hold it.
+        #[serde(default)]
+        overrides: Vec<Guard>,
+        /// Only show the plan.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Make the secondary active, in good order.
+    Switchover {
+        /// Why.
+        reason: String,
+        /// Guards that are not to hold it.
+        #[serde(default)]
+        overrides: Vec<Guard>,
+        /// Only show the plan.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Make the primary active again, in good order.
+    Switchback {
+        /// Why.
+        reason: String,
+        /// Guards that are not to hold it.
+        #[serde(default)]
+        overrides: Vec<Guard>,
+        /// Only show the plan.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Take no action by itself.
+    MaintenanceOn {
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// Act again.
+    MaintenanceOff,
+    /// Say which side is active.
+    Declare {
+        /// The side.
+        side: Side,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What was done about an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "result")]
+pub enum OrderReply {
+    /// It is so now.
+    Done,
+    /// The plan begins.
+    Begun {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// The plan that would begin, and what would hold it.
+    Shown {
+        /// The plan.
+        plan: Box<Plan>,
+        /// What would hold it.
+        holds: Vec<GuardHold>,
+    },
+    /// Guards hold it: all reasons at once.
+    Held {
+        /// The reasons.
+        holds: Vec<GuardHold>,
+    },
+    /// It is not possible.
+    Impossible {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why a request could not be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// What was wrong, and what to do.
+    pub error: String,
+}

@@ -1,0 +1,398 @@
+//! The command line.
+//!
+//! What a person reads goes to standard output, what went wrong to standard error; with `--json`
+//! standard output is JSON and nothing else. Exit codes are in [`exit`].
+
+mod check;
+mod client;
+pub mod exit;
+mod init;
+mod operate;
+mod policy;
+mod records;
+mod status;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use watchkeeper_core::guards::Guard;
+use watchkeeper_core::model::{Side, Timestamp};
+
+use crate::api::{OrderRequest, StatusReport};
+use crate::explain::Story;
+use crate::{config, daemon};
+use client::{Client, ClientError};
+use exit::Exit;
+
+/// Where the configuration is if nothing else is said.
+pub const DEFAULT_CONFIG: &str = "/etc/watchkeeper/watchkeeper.toml";
+
+/// Watches Teradata Data Mover clusters, and fails over by rules that you write.
+#[derive(Debug, Parser)]
+#[command(name = "watchkeeper", version, about, after_help = exit::HELP, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// The configuration file
+    #[arg(long, short, global = true, value_name = "FILE", env = "WATCHKEEPER_CONFIG", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+
+    /// The daemon's socket; without it, the one that the configuration names
+    #[arg(long, global = true, value_name = "PATH", env = "WATCHKEEPER_SOCKET")]
+    socket: Option<PathBuf>,
+
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground
+    #[command(after_help = "Example:\n  watchkeeper run --config /etc/watchkeeper/watchkeeper.toml")]
+    Run {
+        /// Log lines as JSON
+        #[arg(long)]
+        log_json: bool,
+    },
+    /// Write a commented configuration for five servers to start from
+    #[command(after_help = "Example:\n  watchkeeper init --dir /etc/watchkeeper")]
+    Init(init::Init),
+    /// Find every mistake in the configuration; with --connect, try every probe once
+    #[command(after_help = "Example:\n  watchkeeper check --connect --config watchkeeper.toml")]
+    Check(check::Check),
+    /// Show how every cluster stands
+    #[command(after_help = "Example:\n  watchkeeper status --json")]
+    Status,
+    /// Tell why it acted, or why not, from the journal
+    #[command(after_help = "Examples:\n  watchkeeper explain\n  watchkeeper explain --cluster prod --record 142")]
+    Explain {
+        #[command(flatten)]
+        cluster: Which,
+        /// The evaluation's record in the journal; without it, the last one that wanted something
+        #[arg(long, short)]
+        record: Option<u64>,
+    },
+    /// Make the other side active, even if this one cannot be stopped in good order
+    #[command(after_help = "Examples:\n  watchkeeper failover --dry-run --reason test\n  watchkeeper failover --reason 'DM1 is on fire' --override cooldown")]
+    Failover(Change),
+    /// Make the secondary active, in good order
+    #[command(after_help = "Example:\n  watchkeeper switchover --reason 'patching DM1'")]
+    Switchover(Change),
+    /// Make the primary active again, in good order
+    #[command(after_help = "Example:\n  watchkeeper switchback --reason 'DM1 is repaired'")]
+    Switchback(Change),
+    /// Say which side is active, after having looked or made it so by hand
+    #[command(after_help = "Example:\n  watchkeeper declare secondary --reason 'started DM2 by hand'")]
+    Declare {
+        /// primary or secondary
+        #[arg(value_parser = side)]
+        side: Side,
+        #[command(flatten)]
+        cluster: Which,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+    },
+    /// Observe and record, and take no action by itself
+    #[command(subcommand)]
+    Maintenance(Maintenance),
+    /// Look at policies, and try them on recorded facts
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Read the journal
+    #[command(subcommand)]
+    Journal(records::Journal),
+    /// Put changed configuration, policies and plugins in force now
+    #[command(after_help = "They are noticed without it as well.\n\nExample:\n  watchkeeper reload")]
+    Reload,
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// The cluster; may be left out if there is only one
+    #[arg(long = "cluster", value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    #[command(flatten)]
+    cluster: Which,
+    /// Why, for the journal
+    #[arg(long)]
+    reason: String,
+    /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
+    #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
+    overrides: Vec<Guard>,
+    /// Only show the plan, and what would hold it
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not wait for its end
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Maintenance {
+    /// Switch it on
+    #[command(after_help = "Example:\n  watchkeeper maintenance on --reason 'patching' --for 2h")]
+    On {
+        #[command(flatten)]
+        cluster: Which,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+        /// When it ends by itself, such as 30m or 2h
+        #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
+        duration: Option<std::time::Duration>,
+    },
+    /// Switch it off
+    #[command(after_help = "Example:\n  watchkeeper maintenance off")]
+    Off {
+        #[command(flatten)]
+        cluster: Which,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PolicyCommand {
+    /// List the policies in force
+    #[command(after_help = "Example:\n  watchkeeper policy list")]
+    List,
+    /// Show what a component says of itself
+    #[command(after_help = "Example:\n  watchkeeper policy inspect policies/data-mover-ha.wasm")]
+    Inspect {
+        /// The component's file
+        file: PathBuf,
+    },
+    /// Ask a component what it makes of a snapshot, without a daemon
+    #[command(after_help = "Example:\n  watchkeeper journal snapshot --record 142 > s.json\n  watchkeeper policy evaluate new.wasm --snapshot s.json --set rescue-attempts=0")]
+    Evaluate {
+        /// The component's file
+        file: PathBuf,
+        /// The snapshot's file, as `journal snapshot` writes it
+        #[arg(long)]
+        snapshot: PathBuf,
+        /// A setting, as name=value
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        settings: Vec<String>,
+    },
+}
+
+fn side(text: &str) -> Result<Side, String> {
+    match text {
+        "primary" => Ok(Side::Primary),
+        "secondary" => Ok(Side::Secondary),
+        _ => Err("it is primary or secondary".to_owned()),
+    }
+}
+
+fn guard(text: &str) -> Result<Guard, String> {
+    let all = [
+        Guard::Maintenance,
+        Guard::Freshness,
+        Guard::Cooldown,
+        Guard::Standby,
+        Guard::Storm,
+    ];
+    all.into_iter().find(|guard| guard.as_str() == text).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|guard| guard.as_str()).collect();
+        format!("a guard that can be overridden is one of {}", names.join(", "))
+    })
+}
+
+/// Prints to standard output. Whoever has closed it does not want to read on.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints JSON to standard output.
+pub(crate) fn print_json(value: &impl Serialize) {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    print(&text);
+}
+
+/// Says what went wrong, with all that caused it.
+fn complain(error: &dyn std::error::Error) {
+    let _ = writeln!(std::io::stderr().lock(), "watchkeeper: {}", crate::errors::chain(error));
+}
+
+/// Does what the command line says.
+pub async fn main(cli: Cli) -> Exit {
+    match cli.command {
+        Command::Run { log_json } => run(&cli.config, log_json).await,
+        Command::Init(ref arguments) => init::run(arguments),
+        Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
+        Command::Policy(PolicyCommand::Inspect { ref file }) => {
+            offline(policy::inspect(file, cli.json))
+        }
+        Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
+            offline(policy::evaluate(file, snapshot, settings, cli.json))
+        }
+        Command::Journal(ref arguments) if arguments.file().is_some() => {
+            records::offline(arguments, cli.json).await
+        }
+        _ => match ask(cli).await {
+            Ok(exit) => exit,
+            Err(error) => {
+                complain(&error);
+                match error {
+                    ClientError::Unreachable { .. } => Exit::Unreachable,
+                    ClientError::Refused(_) => Exit::Failed,
+                }
+            }
+        },
+    }
+}
+
+fn offline(result: Result<Exit, policy::PolicyError>) -> Exit {
+    result.unwrap_or_else(|error| {
+        complain(&error);
+        Exit::Failed
+    })
+}
+
+async fn run(config: &Path, log_json: bool) -> Exit {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WATCHKEEPER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,russh=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if log_json {
+        log.json().init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).init();
+    }
+    match daemon::run(config).await {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            complain(&error);
+            Exit::Failed
+        }
+    }
+}
+
+/// The daemon's socket: the one given, else the one that the configuration names, else the usual
+/// one. A configuration with mistakes is no reason not to reach a daemon that runs.
+fn socket(cli: &Cli) -> PathBuf {
+    cli.socket
+        .clone()
+        .or_else(|| config::load(&cli.config).ok().map(|config| config.monitor.socket))
+        .unwrap_or_else(|| PathBuf::from("/run/watchkeeper/watchkeeper.sock"))
+}
+
+async fn ask(cli: Cli) -> Result<Exit, ClientError> {
+    let client = Client::new(&socket(&cli))?;
+    let json = cli.json;
+    match cli.command {
+        Command::Status => {
+            let report: StatusReport = client.get("/v1/status").await?;
+            if json { print_json(&report) } else { print(&status::text(&report)) }
+            Ok(Exit::Ok)
+        }
+        Command::Explain { cluster, record } => {
+            let cluster = operate::which(&client, cluster.name.as_deref()).await?;
+            let query = record.map_or_else(String::new, |record| format!("?record={record}"));
+            let story: Story =
+                client.get(&format!("/v1/clusters/{cluster}/explain{query}")).await?;
+            if json { print_json(&story) } else { print(&story.to_string()) }
+            Ok(Exit::Ok)
+        }
+        Command::Failover(change) => {
+            let Change { reason, overrides, dry_run, .. } = parts(&change);
+            order(&client, &change, OrderRequest::Failover { reason, overrides, dry_run }, json)
+                .await
+        }
+        Command::Switchover(change) => {
+            let Change { reason, overrides, dry_run, .. } = parts(&change);
+            order(&client, &change, OrderRequest::Switchover { reason, overrides, dry_run }, json)
+                .await
+        }
+        Command::Switchback(change) => {
+            let Change { reason, overrides, dry_run, .. } = parts(&change);
+            order(&client, &change, OrderRequest::Switchback { reason, overrides, dry_run }, json)
+                .await
+        }
+        Command::Declare { side, cluster, reason } => {
+            let cluster = operate::which(&client, cluster.name.as_deref()).await?;
+            let request = OrderRequest::Declare { side, reason };
+            operate::order(&client, &cluster, &request, false, json).await
+        }
+        Command::Maintenance(maintenance) => {
+            let (cluster, request) = match maintenance {
+                Maintenance::On { cluster, reason, duration } => {
+                    let until = duration.map(until);
+                    (cluster, OrderRequest::MaintenanceOn { reason, until })
+                }
+                Maintenance::Off { cluster } => (cluster, OrderRequest::MaintenanceOff),
+            };
+            let cluster = operate::which(&client, cluster.name.as_deref()).await?;
+            operate::order(&client, &cluster, &request, false, json).await
+        }
+        Command::Policy(_) => {
+            let report: StatusReport = client.get("/v1/status").await?;
+            list_policies(&report, json);
+            Ok(Exit::Ok)
+        }
+        Command::Journal(arguments) => records::ask(&client, &arguments, json).await,
+        _ => {
+            let changes: Vec<String> = client.post("/v1/reload", &()).await?;
+            if json {
+                print_json(&changes);
+            } else if changes.is_empty() {
+                print("nothing has changed\n");
+            } else {
+                print(&format!("in force:\n  {}\n", changes.join("\n  ")));
+            }
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn until(duration: std::time::Duration) -> Timestamp {
+    crate::clock::now().plus(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn parts(change: &Change) -> Change {
+    Change {
+        cluster: Which { name: change.cluster.name.clone() },
+        reason: change.reason.clone(),
+        overrides: change.overrides.clone(),
+        dry_run: change.dry_run,
+        no_wait: change.no_wait,
+    }
+}
+
+async fn order(
+    client: &Client,
+    change: &Change,
+    request: OrderRequest,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let cluster = operate::which(client, change.cluster.name.as_deref()).await?;
+    operate::order(client, &cluster, &request, !change.no_wait, json).await
+}
+
+fn list_policies(report: &StatusReport, json: bool) {
+    if json {
+        let all: Vec<_> = report
+            .clusters
+            .iter()
+            .map(|cluster| serde_json::json!({"cluster": cluster.name, "policies": cluster.policies}))
+            .collect();
+        return print_json(&all);
+    }
+    for cluster in &report.clusters {
+        for policy in &cluster.policies {
+            let revision =
+                policy.revision.as_ref().map_or_else(|| "not loaded".to_owned(), ToString::to_string);
+            print(&format!("{}  {}  {revision}  {}\n", cluster.name, policy.name, policy.summary));
+            if let Some(problem) = &policy.problem {
+                print(&format!("    {problem}\n"));
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Orders to the daemon: failover, switchover, switchback, maintenance, declare.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use watchkeeper_core::guards::GuardHold;
+use watchkeeper_core::plan::Plan;
+
+use super::client::{Client, ClientError};
+use super::exit::Exit;
+use crate::api::{ClusterReport, OrderReply, OrderRequest, StatusReport};
+
+/// How often a plan in flight is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The cluster that is meant: the one named, or the only one there is.
+pub async fn which(client: &Client, named: Option<&str>) -> Result<String, ClientError> {
+    if let Some(name) = named {
+        return Ok(name.to_owned());
+    }
+    let report: StatusReport = client.get("/v1/status").await?;
+    let mut names = report.clusters.into_iter().map(|cluster| cluster.name);
+    match (names.next(), names.next()) {
+        (Some(only), None) => Ok(only),
+        (first, second) => {
+            let all: Vec<String> = first.into_iter().chain(second).chain(names).collect();
+            Err(ClientError::Refused(format!(
+                "say which cluster is meant with --cluster: {}",
+                all.join(", ")
+            )))
+        }
+    }
+}
+
+/// Gives an order, shows what comes of it, and follows the plan to its end if asked to.
+pub async fn order(
+    client: &Client,
+    cluster: &str,
+    request: &OrderRequest,
+    wait: bool,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let reply: OrderReply = client.post(&format!("/v1/clusters/{cluster}/orders"), request).await?;
+    if json {
+        super::print_json(&reply);
+    } else {
+        super::print(&text(&reply));
+    }
+    match reply {
+        OrderReply::Done => Ok(Exit::Ok),
+        OrderReply::Shown { holds, .. } => {
+            Ok(if holds.is_empty() { Exit::Ok } else { Exit::Held })
+        }
+        OrderReply::Held { .. } => Ok(Exit::Held),
+        OrderReply::Impossible { .. } => Ok(Exit::Failed),
+        OrderReply::Begun { plan } if wait => follow(client, cluster, &plan, json).await,
+        OrderReply::Begun { .. } => Ok(Exit::Ok),
+    }
+}
+
+/// Shows each step as it begins, until the plan is over.
+async fn follow(
+    client: &Client,
+    cluster: &str,
+    plan: &Plan,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let mut shown = 0;
+    loop {
+        let report: StatusReport = client.get("/v1/status").await?;
+        let Some(now) = report.clusters.into_iter().find(|it| it.name == cluster) else {
+            return Ok(Exit::Failed);
+        };
+        match now.plan.as_ref().filter(|it| it.number == plan.number) {
+            Some(progress) => {
+                for (i, step) in plan.steps.iter().enumerate().take(progress.step).skip(shown) {
+                    if !json {
+                        super::print(&format!("{:>3} of {}: {}\n", i + 1, plan.steps.len(), step.act));
+                    }
+                }
+                shown = shown.max(progress.step);
+            }
+            None => return Ok(ended(&now, plan, json)),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn ended(now: &ClusterReport, plan: &Plan, json: bool) -> Exit {
+    let reached = !plan.kind.changes_side() || now.active == plan.to;
+    if !json {
+        super::print(&format!(
+            "{}: {}; see `watchkeeper explain --cluster {}`\n",
+            if reached { "completed" } else { "not completed" },
+            now.phase,
+            now.name
+        ));
+    }
+    if reached { Exit::Ok } else { Exit::Failed }
+}
+
+fn text(reply: &OrderReply) -> String {
+    match reply {
+        OrderReply::Done => "done\n".to_owned(),
+        OrderReply::Begun { plan } => format!("plan {} begins: {}\n", plan.number, plan.kind),
+        OrderReply::Shown { plan, holds } => {
+            let mut out = format!("{} from {} to {} would do this:\n", plan.kind, plan.from, plan.to);
+            for (i, step) in plan.steps.iter().enumerate() {
+                let _ = writeln!(
+                    out,
+                    "{:>3}. {} (at most {} s, {} attempts)",
+                    i + 1,
+                    step.act,
+                    step.timeout_ms / 1000,
+                    step.attempts
+                );
+            }
+            if holds.is_empty() {
+                out.push_str("nothing would hold it now\n");
+            } else {
+                out.push_str("it would be held now:\n");
+                out.push_str(&reasons(holds));
+            }
+            out
+        }
+        OrderReply::Held { holds } => format!("refused; nothing was done:\n{}", reasons(holds)),
+        OrderReply::Impossible { why } => format!("not possible; nothing was done: {why}\n"),
+    }
+}
+
+fn reasons(holds: &[GuardHold]) -> String {
+    let mut out = String::new();
+    for hold in holds {
+        let how = if hold.guard.can_be_overridden() {
+            format!(" (--override {} if you know better)", hold.guard)
+        } else {
+            String::new()
+        };
+        let _ = writeln!(out, "  {}: {}{how}", hold.guard, hold.reason);
+    }
+    out
+}

@@ -1,0 +1,458 @@
+//! Watching one cluster: observations in, decisions recorded, plans begun.
+//!
+//! One task per cluster owns its facts and is the only one that begins plans for it, so there is
+//! no moment at which two could be begun. It wakes for news, for time, for orders and for the end
+//! of a plan, and in each case goes the same way: [`Watch::evaluate`].
+
+mod claims;
+mod order;
+mod setup;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use watchkeeper_core::alerting::AlertBook;
+use watchkeeper_core::arbitration::{self, Decision, plan_kind};
+use watchkeeper_core::event::{Evaluated, Event};
+use watchkeeper_core::execution::PlanEnding;
+use watchkeeper_core::facts::{FactBook, Observation};
+use watchkeeper_core::guards::{Duty, Situation};
+use watchkeeper_core::model::{ClusterName, Timestamp};
+use watchkeeper_core::plan::{OrderedBy, Plan, Request};
+use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
+use watchkeeper_core::snapshot::{Background, Snapshot};
+use watchkeeper_core::state::ClusterState;
+
+pub use order::{Answer, ChangeOrder, Order, Refusal};
+pub use setup::{Seat, Setup};
+pub use view::ClusterView;
+
+use crate::act;
+use crate::clock;
+use crate::deliver::{self, Routes};
+use crate::ledger::{Ledger, LedgerError};
+
+/// How often the policies are asked even if nothing has changed, so that what counts repeats and
+/// what depends on time comes up. News is acted on at once, without waiting for this.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long everything may take to be seen anew, at the start and after a plan, before the
+/// policies are asked regardless.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Why a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+}
+
+/// The ways to reach a cluster's task.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// The cluster.
+    pub name: ClusterName,
+    /// Orders of operators.
+    pub orders: mpsc::Sender<Order>,
+    /// What it saw and decided last.
+    pub view: watch::Receiver<Arc<ClusterView>>,
+}
+
+/// The task's own state: nothing in it is needed after a restart.
+pub struct Watch {
+    name: ClusterName,
+    ledger: Arc<Ledger>,
+    setup: watch::Receiver<Arc<Setup>>,
+    observations: mpsc::Receiver<Observation>,
+    orders: mpsc::Receiver<Order>,
+    view: watch::Sender<Arc<ClusterView>>,
+    stop: watch::Receiver<bool>,
+    book: FactBook,
+    /// Changed observations that are not recorded yet.
+    unrecorded: Vec<Observation>,
+    /// The number of the next snapshot.
+    next_snapshot: u64,
+    /// The last decision, without its texts: what is equal to it is not recorded again.
+    last: Option<claims::Signature>,
+    /// Until when to wait for every probe to have ended once.
+    settling: Option<Instant>,
+    /// When a policy wants to look again.
+    look_again: Option<Instant>,
+    /// The plan that is being carried out.
+    executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub fn spawn(
+        name: ClusterName,
+        ledger: Arc<Ledger>,
+        setup: watch::Receiver<Arc<Setup>>,
+        observations: mpsc::Receiver<Observation>,
+        stop: watch::Receiver<bool>,
+    ) -> (Handle, JoinHandle<Ended>) {
+        let (order_sender, orders) = mpsc::channel(8);
+        let view = watch::Sender::new(Arc::new(ClusterView::default()));
+        let handle = Handle { name: name.clone(), orders: order_sender, view: view.subscribe() };
+        let watch = Self {
+            name,
+            ledger,
+            setup,
+            observations,
+            orders,
+            view,
+            stop,
+            book: FactBook::default(),
+            unrecorded: Vec::new(),
+            next_snapshot: 0,
+            last: None,
+            settling: Some(Instant::now() + SETTLE),
+            look_again: None,
+            executor: None,
+        };
+        (handle, tokio::spawn(watch.run()))
+    }
+
+    async fn run(mut self) -> Ended {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.resume().await;
+        loop {
+            let look_again = self.look_again;
+            tokio::select! {
+                _ = self.stop.changed() => break,
+                observation = self.observations.recv() => match observation {
+                    Some(observation) => {
+                        if self.take_in(observation) {
+                            self.evaluate().await;
+                        }
+                    }
+                    None => break,
+                },
+                Some(order) = self.orders.recv() => self.obey(order).await,
+                changed = self.setup.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.adopt().await;
+                }
+                ending = finished(&mut self.executor) => self.plan_ended(ending).await,
+                () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
+                    self.look_again = None;
+                    self.evaluate().await;
+                }
+                _ = tick.tick() => self.tick().await,
+            }
+        }
+        // A step that was begun is finished by whoever starts next; nothing new is begun.
+        if let Some(executor) = self.executor.take() {
+            executor.abort();
+        }
+        Ended::Stopped
+    }
+
+    /// Takes one observation and all that wait behind it in; true if an evaluation is due now.
+    fn take_in(&mut self, first: Observation) -> bool {
+        let mut due = false;
+        let mut next = Some(first);
+        while let Some(observation) = next {
+            let trouble = observation.status != watchkeeper_core::model::Status::Up;
+            if self.book.observe(observation.clone()) {
+                self.unrecorded.push(observation);
+                due = true;
+            }
+            // Each repetition of trouble confirms it.
+            due |= trouble;
+            next = self.observations.try_recv().ok();
+        }
+        due
+    }
+
+    async fn tick(&mut self) {
+        let state = self.ledger.cluster(&self.name).await;
+        let now = clock::now();
+        let ran_out =
+            state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
+        if ran_out {
+            let event = Event::MaintenanceOff { by: "watchkeeper".to_owned() };
+            self.record(vec![event], None).await;
+        }
+        if self.executor.is_none() && state.progress.is_some() {
+            self.resume().await;
+        }
+        self.evaluate().await;
+    }
+
+    /// Goes on with a plan that was in flight when the journal was last written.
+    async fn resume(&mut self) {
+        if self.executor.is_none()
+            && let Some(progress) = self.ledger.cluster(&self.name).await.progress
+        {
+            tracing::warn!(cluster = %self.name, plan = progress.plan().number, "going on with the plan in flight");
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let (ledger, name) = (Arc::clone(&self.ledger), self.name.clone());
+        let setup = Arc::clone(&self.setup.borrow());
+        self.executor =
+            Some(tokio::spawn(async move { act::carry_out(&ledger, &name, &setup.equipment).await }));
+    }
+
+    async fn plan_ended(&mut self, result: Result<Option<PlanEnding>, LedgerError>) {
+        match result {
+            Ok(ending) => tracing::info!(cluster = %self.name, ?ending, "plan is over"),
+            Err(error) => {
+                // The next tick tries again.
+                tracing::error!(cluster = %self.name, error = &error as &dyn std::error::Error, "the plan waits for the journal");
+            }
+        }
+        // What was seen before the plan says nothing about after it.
+        self.book = FactBook::default();
+        self.settling = Some(Instant::now() + SETTLE);
+        self.setup.borrow().probe_all();
+        self.publish(None).await;
+    }
+
+    /// Takes a new setup over: between two evaluations, so that none is missed.
+    async fn adopt(&mut self) {
+        let setup = Arc::clone(&self.setup.borrow_and_update());
+        self.book.retain(|probe| setup.probes.contains(probe));
+        self.last = None;
+        self.evaluate().await;
+    }
+
+    fn settled(&mut self, setup: &Setup) -> bool {
+        let Some(until) = self.settling else { return true };
+        let seen = setup.probes.iter().all(|probe| self.book.get(probe).is_some());
+        if seen || Instant::now() >= until {
+            self.settling = None;
+        }
+        self.settling.is_none()
+    }
+
+    /// The one way from facts to a decision, its record, and its plan.
+    async fn evaluate(&mut self) {
+        let setup = Arc::clone(&self.setup.borrow());
+        if !self.settled(&setup) {
+            return;
+        }
+        let begun = Instant::now();
+        let state = self.ledger.cluster(&self.name).await;
+        let now = clock::now();
+        let snapshot = self.snapshot(&setup, &state, now);
+        let heard = hear(&setup, &snapshot, &state).await;
+        let (duty, fleet) = self.duty_and_fleet().await;
+        let situation = Situation {
+            snapshot: &snapshot,
+            phase: state.phase,
+            duty: &duty,
+            limits: &setup.limits,
+            last_change: state.cooling_since,
+            fleet_changes: &fleet,
+        };
+        let mut decision =
+            arbitration::decide(&situation, &heard.opinions, &setup.standings());
+        decision.alerts.extend(claims::of_phase(&state));
+        self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
+
+        let plan = decision.to_carry_out().map(|chosen| {
+            let Duty::Held(term) = &duty else { return None };
+            Some(Plan::make(Request {
+                number: state.next_plan,
+                kind: plan_kind(&chosen.proposal.action),
+                term: *term,
+                ordered_by: OrderedBy::Policy(chosen.policy.clone()),
+                reason: chosen.proposal.reason.clone(),
+                topology: &setup.topology,
+                arrangements: &setup.arrangements,
+                snapshot: &snapshot,
+            }))
+        });
+        let plan = plan.flatten();
+        let signature = claims::Signature::of(&decision);
+        let mut events: Vec<Event> =
+            self.unrecorded.iter().cloned().map(Event::Observed).collect();
+        if self.last.as_ref() != Some(&signature) || plan.is_some() {
+            events.push(Event::Evaluated(Box::new(Evaluated {
+                snapshot: snapshot.as_ref().clone(),
+                opinions: heard.opinions.clone(),
+                decision: decision.clone(),
+            })));
+        }
+        events.extend(heard.memories);
+        let begins = plan.is_some();
+        if let Some(plan) = plan {
+            tracing::warn!(cluster = %self.name, plan = plan.number, kind = %plan.kind, reason = plan.reason, "plan begins");
+            events.push(Event::PlanBegun(Box::new(plan)));
+        }
+        let alerts = Some((&setup.routes, &decision, now));
+        if !self.record(events, alerts).await {
+            return;
+        }
+        self.unrecorded.clear();
+        self.last = Some(signature);
+        if begins {
+            self.carry_out();
+        }
+        let took = begun.elapsed();
+        self.publish(Some((snapshot, heard.opinions, decision, took))).await;
+    }
+
+    fn snapshot(&mut self, setup: &Setup, state: &ClusterState, at: Timestamp) -> Arc<Snapshot> {
+        let number = self.next_snapshot.max(state.next_snapshot);
+        self.next_snapshot = number + 1;
+        let (rescues, changes) = (
+            state.rescues.iter().cloned().collect::<Vec<_>>(),
+            state.changes.iter().cloned().collect::<Vec<_>>(),
+        );
+        Arc::new(Snapshot::take(
+            number,
+            at,
+            &setup.topology,
+            &self.book,
+            &Background {
+                phase: state.phase,
+                active_since: state.active_since,
+                maintenance: state.maintenance.is_some(),
+                rescues: &rescues,
+                changes: &changes,
+            },
+        ))
+    }
+
+    async fn duty_and_fleet(&self) -> (Duty, Vec<Timestamp>) {
+        self.ledger
+            .with(|state| {
+                let mut fleet: Vec<Timestamp> = state
+                    .clusters
+                    .iter()
+                    .filter(|(name, _)| **name != self.name)
+                    .flat_map(|(_, cluster)| &cluster.changes)
+                    .filter(|change| !change.planned)
+                    .map(|change| change.begun)
+                    .collect();
+                fleet.sort_unstable();
+                (Duty::Held(state.term), fleet)
+            })
+            .await
+    }
+
+    /// Records events about this cluster, and what `alerts` change about who is to be told; false if
+    /// the journal could not take them. Nothing may be done then.
+    async fn record(
+        &self,
+        events: Vec<Event>,
+        alerts: Option<(&Routes, &Decision, Timestamp)>,
+    ) -> bool {
+        let name = &self.name;
+        let written = self.ledger.record_with(|state| {
+            let mut events = events;
+            if let Some((routes, decision, now)) = alerts {
+                let firing = state.clusters.get(name).map(|cluster| &cluster.alerts);
+                let changes = firing.unwrap_or(&AlertBook::default()).compare(
+                    Some(name),
+                    &decision.alerts,
+                    &decision.silent,
+                    now,
+                );
+                events.extend(deliver::queue_events(&changes, routes, Some(name), &state.outbox));
+            }
+            events.into_iter().map(|event| (Some(name.clone()), event)).collect()
+        });
+        match written.await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(cluster = %name, error = &error as &dyn std::error::Error, "nothing is done while the journal cannot be written");
+                self.view.send_modify(|view| {
+                    Arc::make_mut(view).trouble = Some(crate::errors::chain(&error));
+                });
+                false
+            }
+        }
+    }
+
+    async fn publish(
+        &self,
+        evaluated: Option<(Arc<Snapshot>, Vec<Opinion>, Decision, Duration)>,
+    ) {
+        let state = self.ledger.cluster(&self.name).await;
+        self.view.send_modify(|view| {
+            let view = Arc::make_mut(view);
+            view.state = state;
+            if let Some((snapshot, opinions, decision, took)) = evaluated {
+                view.evaluations += 1;
+                view.snapshot = Some(snapshot);
+                view.opinions = opinions;
+                view.decision = Some(decision);
+                view.took = took;
+                view.trouble = None;
+            }
+        });
+    }
+}
+
+/// Waits for the plan in flight; for ever if there is none.
+async fn finished(
+    executor: &mut Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
+) -> Result<Option<PlanEnding>, LedgerError> {
+    let Some(handle) = executor else { return std::future::pending().await };
+    let result = handle.await;
+    *executor = None;
+    match result {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::error!(%error, "carrying the plan out ended unexpectedly; it is taken up again");
+            Ok(None)
+        }
+    }
+}
+
+/// What all policies said.
+struct Heard {
+    opinions: Vec<Opinion>,
+    memories: Vec<Event>,
+    look_again: Option<u64>,
+}
+
+/// Asks every policy, in order, off the asynchronous threads.
+async fn hear(setup: &Arc<Setup>, snapshot: &Arc<Snapshot>, state: &ClusterState) -> Heard {
+    let (seats, snapshot, memories) =
+        (Arc::clone(setup), Arc::clone(snapshot), state.memories.clone());
+    let asked = tokio::task::spawn_blocking(move || {
+        seats.seats.iter().map(|seat| seat.ask(&snapshot, memories.get(&seat.standing.policy))).collect()
+    });
+    let opinions: Vec<Opinion> = match asked.await {
+        Ok(opinions) => opinions,
+        Err(error) => {
+            tracing::error!(%error, "asking the policies ended unexpectedly");
+            setup
+                .seats
+                .iter()
+                .map(|seat| seat.failed(Failure {
+                    kind: FailureKind::Trap,
+                    detail: "the engine failed while asking it".to_owned(),
+                }))
+                .collect()
+        }
+    };
+    let mut heard = Heard { opinions, memories: Vec::new(), look_again: None };
+    for opinion in &heard.opinions {
+        let Ok(evaluation) = &opinion.outcome else { continue };
+        let remembered = state.memories.get(&opinion.policy).map(|memory| &memory.state);
+        if remembered.map_or(!evaluation.state.is_empty(), |state| *state != evaluation.state) {
+            heard.memories.push(Event::Remembered {
+                policy: opinion.policy.clone(),
+                version: opinion.revision.version.clone(),
+                state: evaluation.state.clone(),
+            });
+        }
+        heard.look_again = [heard.look_again, evaluation.look_again_ms].into_iter().flatten().min();
+    }
+    heard
+}

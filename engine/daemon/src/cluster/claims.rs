@@ -1,0 +1,96 @@
+//! What the engine itself claims about a cluster, and what makes two decisions the same.
+
+use std::collections::BTreeSet;
+
+use watchkeeper_core::alerting::Claimed;
+use watchkeeper_core::arbitration::{Decision, ENGINE, Hold};
+use watchkeeper_core::guards::Guard;
+use watchkeeper_core::lifecycle::Phase;
+use watchkeeper_core::model::{PolicyName, ServerName, Service};
+use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
+use watchkeeper_core::state::ClusterState;
+
+/// A decision without its texts, which may hold times and counts: two decisions with the same
+/// signature say the same thing, and only the first is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signature {
+    chosen: Option<(PolicyName, Action)>,
+    holds: BTreeSet<(String, Option<Guard>)>,
+    passed_over: Vec<(PolicyName, Action)>,
+    alerts: BTreeSet<(String, String, Option<ServerName>, Option<Service>)>,
+    silent: BTreeSet<String>,
+}
+
+impl Signature {
+    pub(super) fn of(decision: &Decision) -> Self {
+        Self {
+            chosen: decision
+                .chosen
+                .as_ref()
+                .map(|chosen| (chosen.policy.clone(), chosen.proposal.action.clone())),
+            holds: decision
+                .holds
+                .iter()
+                .map(|hold| match hold {
+                    Hold::Policy { policy, .. } | Hold::Failure { policy, .. } => {
+                        (policy.to_string(), None)
+                    }
+                    Hold::Guard(hold) => (ENGINE.to_owned(), Some(hold.guard)),
+                })
+                .collect(),
+            passed_over: decision
+                .passed_over
+                .iter()
+                .map(|one| (one.policy.clone(), one.proposal.action.clone()))
+                .collect(),
+            alerts: decision
+                .alerts
+                .iter()
+                .map(|Claimed { source, claim }| {
+                    (source.clone(), claim.name.clone(), claim.server.clone(), claim.service)
+                })
+                .collect(),
+            silent: decision.silent.clone(),
+        }
+    }
+}
+
+/// What is to be told about where the cluster stands.
+pub(super) fn of_phase(state: &ClusterState) -> Option<Claimed> {
+    let plan = state.progress.as_ref().map(watchkeeper_core::execution::Progress::plan);
+    let reason = plan.map_or("", |plan| plan.reason.as_str());
+    let (name, severity, summary) = match state.phase {
+        Phase::Active(_) | Phase::Rescuing(_) | Phase::Clearing(_) => return None,
+        Phase::FailingOver(from) => (
+            "failover",
+            Severity::Critical,
+            format!("failing over from {from} to {}: {reason}", from.other()),
+        ),
+        Phase::SwitchingOver => {
+            ("switchover", Severity::Info, format!("switching over to the secondary: {reason}"))
+        }
+        Phase::SwitchingBack => {
+            ("switchback", Severity::Info, format!("switching back to the primary: {reason}"))
+        }
+        Phase::NeedsOperator(side) => (
+            "needs-operator",
+            Severity::Critical,
+            format!(
+                "a change of side from {side} stopped on the way; nothing is done until an \
+                 operator has looked and said which side is active: `watchkeeper declare`"
+            ),
+        ),
+    };
+    Some(Claimed {
+        source: ENGINE.to_owned(),
+        claim: AlertClaim {
+            name: name.to_owned(),
+            severity,
+            server: None,
+            service: None,
+            code: String::new(),
+            summary,
+            labels: std::collections::BTreeMap::new(),
+        },
+    })
+}

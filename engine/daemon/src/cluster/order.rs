@@ -1,0 +1,185 @@
+//! What operators ask for.
+
+use tokio::sync::oneshot;
+use watchkeeper_core::arbitration::Decision;
+use watchkeeper_core::event::{Evaluated, Event};
+use watchkeeper_core::guards::{self, Duty, Guard, GuardHold, Situation};
+use watchkeeper_core::lifecycle::{Trigger, step};
+use watchkeeper_core::model::{Side, Timestamp};
+use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
+
+use super::Watch;
+use crate::clock;
+
+/// A change of side, as an operator orders it.
+#[derive(Debug, Clone)]
+pub struct ChangeOrder {
+    /// Failover, switchover or switchback.
+    pub kind: PlanKind,
+    /// Who orders it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Guards that are not to hold it.
+    pub overrides: Vec<Guard>,
+    /// Only show the plan.
+    pub dry_run: bool,
+}
+
+/// What an operator asks for, and where the answer goes.
+#[derive(Debug)]
+pub enum Order {
+    /// A change of side.
+    Change(ChangeOrder, oneshot::Sender<Result<Answer, Refusal>>),
+    /// Maintenance mode on, with its reason and its end, if it has one.
+    MaintenanceOn {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    /// Maintenance mode off.
+    MaintenanceOff {
+        /// Who.
+        by: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    /// This side is active.
+    Declare {
+        /// The side.
+        side: Side,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+}
+
+/// What was done about an order.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It is so now.
+    Done,
+    /// The plan that begins, or would.
+    Plan {
+        /// The plan.
+        plan: Box<Plan>,
+        /// Whether it begins.
+        begun: bool,
+        /// What would hold it, in a dry run.
+        holds: Vec<GuardHold>,
+    },
+}
+
+/// Why an order was refused: all reasons at once.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// Guards hold it.
+    Held(Vec<GuardHold>),
+    /// It is not possible.
+    Impossible(String),
+    /// The journal cannot be written.
+    Unrecorded,
+}
+
+impl Watch {
+    pub(super) async fn obey(&mut self, order: Order) {
+        // Nobody waits for an answer any more: that is theirs to decide.
+        match order {
+            Order::Change(order, reply) => {
+                let _ = reply.send(self.change(order).await);
+            }
+            Order::MaintenanceOn { by, reason, until, reply } => {
+                let answer = self.note(Event::MaintenanceOn { by, reason, until }).await;
+                let _ = reply.send(answer);
+            }
+            Order::MaintenanceOff { by, reply } => {
+                let on = self.ledger.cluster(&self.name).await.maintenance.is_some();
+                let answer = if on {
+                    self.note(Event::MaintenanceOff { by }).await
+                } else {
+                    Err(Refusal::Impossible("maintenance mode is not on".to_owned()))
+                };
+                let _ = reply.send(answer);
+            }
+            Order::Declare { side, by, reason, reply } => {
+                let phase = self.ledger.cluster(&self.name).await.phase;
+                let answer = match step(phase, Trigger::OperatorDeclares(side)) {
+                    Ok(_) => self.note(Event::Declared { side, by, reason }).await,
+                    Err(refused) => Err(Refusal::Impossible(refused.to_string())),
+                };
+                let _ = reply.send(answer);
+            }
+        }
+        self.evaluate().await;
+    }
+
+    async fn note(&self, event: Event) -> Result<Answer, Refusal> {
+        if self.record(vec![event], None).await { Ok(Answer::Done) } else { Err(Refusal::Unrecorded) }
+    }
+
+    async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
+        let setup = std::sync::Arc::clone(&self.setup.borrow());
+        let state = self.ledger.cluster(&self.name).await;
+        let snapshot = self.snapshot(&setup, &state, clock::now());
+        let (duty, fleet) = self.duty_and_fleet().await;
+        let situation = Situation {
+            snapshot: &snapshot,
+            phase: state.phase,
+            duty: &duty,
+            limits: &setup.limits,
+            last_change: state.cooling_since,
+            fleet_changes: &fleet,
+        };
+        let holds: Vec<GuardHold> = guards::check(&situation, &order.kind)
+            .into_iter()
+            .filter(|hold| {
+                !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
+            })
+            .collect();
+        let Duty::Held(term) = duty else { return Err(Refusal::Held(holds)) };
+        let plan = Plan::make(Request {
+            number: state.next_plan,
+            kind: order.kind,
+            term,
+            ordered_by: OrderedBy::Operator(order.by),
+            reason: with_overrides(order.reason, &order.overrides),
+            topology: &setup.topology,
+            arrangements: &setup.arrangements,
+            snapshot: &snapshot,
+        });
+        if order.dry_run {
+            return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds });
+        }
+        if !holds.is_empty() {
+            return Err(Refusal::Held(holds));
+        }
+        // The facts that were there when the operator decided.
+        let evaluated = Event::Evaluated(Box::new(Evaluated {
+            snapshot: snapshot.as_ref().clone(),
+            opinions: Vec::new(),
+            decision: Decision::none(),
+        }));
+        let begun = Event::PlanBegun(Box::new(plan.clone()));
+        if !self.record(vec![evaluated, begun], None).await {
+            return Err(Refusal::Unrecorded);
+        }
+        self.carry_out();
+        Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds: Vec::new() })
+    }
+}
+
+fn with_overrides(reason: String, overrides: &[Guard]) -> String {
+    if overrides.is_empty() {
+        return reason;
+    }
+    let names: Vec<&str> = overrides.iter().map(|guard| guard.as_str()).collect();
+    format!("{reason} (overriding the guards {})", names.join(", "))
+}

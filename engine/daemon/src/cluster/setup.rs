@@ -1,0 +1,105 @@
+//! What a cluster is watched with. Built fully and checked before it replaces the one before.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::facts::ProbeId;
+use watchkeeper_core::guards::Limits;
+use watchkeeper_core::model::Topology;
+use watchkeeper_core::plan::Arrangements;
+use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
+use watchkeeper_core::settings::SettingValue;
+use watchkeeper_core::snapshot::Snapshot;
+use watchkeeper_core::state::Memory;
+use watchkeeper_wasm::Policy;
+
+use crate::act::Equipment;
+use crate::collect::Collector;
+use crate::deliver::Routes;
+
+/// Everything a cluster is watched with.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its servers and services.
+    pub topology: Topology,
+    /// What the site arranged for plans.
+    pub arrangements: Arrangements,
+    /// The guards' limits.
+    pub limits: Limits,
+    /// Its policies, in order.
+    pub seats: Vec<Seat>,
+    /// What plans are carried out with.
+    pub equipment: Equipment,
+    /// Its probes.
+    pub probes: BTreeSet<ProbeId>,
+    /// What runs them.
+    pub collector: Arc<Mutex<Collector>>,
+    /// Who is told about its alerts.
+    pub routes: Routes,
+}
+
+impl Setup {
+    /// Has everything looked at now.
+    pub(super) fn probe_all(&self) {
+        self.collector.lock().unwrap_or_else(PoisonError::into_inner).probe_now(|_| true);
+    }
+
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        self.seats.iter().map(|seat| seat.standing.clone()).collect()
+    }
+}
+
+/// A policy with the terms on which it takes part.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its name, grants, and what its failure means.
+    pub standing: Standing,
+    /// Its settings, complete and in the order of its description.
+    pub settings: Arc<Vec<SettingValue>>,
+    /// The policy; or why there is none, which counts as its failure.
+    pub guest: Result<Arc<Policy>, String>,
+}
+
+impl Seat {
+    /// Asks it, with what it wanted remembered.
+    pub fn ask(&self, snapshot: &Arc<Snapshot>, memory: Option<&Memory>) -> Opinion {
+        let guest = match &self.guest {
+            Ok(guest) => guest,
+            Err(problem) => {
+                return self.failed(Failure {
+                    kind: FailureKind::Instantiation,
+                    detail: problem.clone(),
+                });
+            }
+        };
+        let state = memory.map_or(&[][..], |memory| memory.state.as_slice());
+        let evaluated = guest.evaluate(Arc::clone(snapshot), &self.settings, state);
+        for line in &evaluated.log {
+            tracing::debug!(target: "guest", policy = %self.standing.policy, level = ?line.level, "{}", line.text);
+        }
+        if evaluated.dropped_lines > 0 {
+            tracing::warn!(target: "guest", policy = %self.standing.policy, dropped = evaluated.dropped_lines, "log lines over the limit were dropped");
+        }
+        Opinion {
+            policy: self.standing.policy.clone(),
+            revision: guest.revision().clone(),
+            reads: evaluated.reads,
+            outcome: evaluated.outcome,
+        }
+    }
+
+    /// The opinion of a policy that could not be asked.
+    pub fn failed(&self, failure: Failure) -> Opinion {
+        let revision = self.guest.as_ref().map_or_else(
+            |_| Revision { digest: String::new(), version: "none".to_owned() },
+            |guest| guest.revision().clone(),
+        );
+        Opinion {
+            policy: self.standing.policy.clone(),
+            revision,
+            reads: BTreeSet::default(),
+            outcome: Err(failure),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The daemon: the only module that knows all the others.
+//!
+//! It starts in the order of what depends on what (configuration, journal, guests, clusters,
+//! socket), goes on until it is told to stop, and stops in the opposite order. A step of a plan
+//! that is under way at that moment is left as intended in the journal: whoever starts next checks
+//! it and goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use watchkeeper_core::event::Event;
+use watchkeeper_wasm::{Host, HostConfig, HostError};
+
+use crate::api::{self, ApiContext, Listening};
+use crate::clock;
+use crate::config::{self, Config, Problems};
+use crate::deliver::Deliverer;
+use crate::journal::{Journal, JournalError};
+use crate::ledger::{Ledger, LedgerError};
+use crate::tls;
+use crate::wiring::reload::Reloader;
+use crate::wiring::Shelf;
+
+/// How long a change of files has to be over before they are read: editors write in several
+/// steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How often files are looked at even if no change was noticed: network file systems tell nobody.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Why the daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The configuration has mistakes.
+    #[error("{0}")]
+    Configuration(Problems),
+    /// A folder cannot be made.
+    #[error("cannot make the folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The journal cannot be used. Nothing is done without one.
+    #[error("the journal cannot be used, so nothing is done: {}", source.advice())]
+    Journal {
+        /// Why.
+        source: JournalError,
+    },
+    /// The start could not be recorded.
+    #[error("the start could not be recorded")]
+    Record(#[from] LedgerError),
+    /// Guests cannot be run.
+    #[error("policies and plugins cannot be run")]
+    Host(#[from] HostError),
+    /// Nobody could ask.
+    #[error("cannot listen on {path}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system refuses signals.
+    #[error("cannot wait for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(path: &Path) -> Result<(), DaemonError> {
+    tls::install_provider();
+    let config = config::load(path).map_err(DaemonError::Configuration)?;
+    let (journal, state) = open_journal(&config)?;
+    let ledger = Arc::new(Ledger::new(journal.clone(), state));
+    let monitor = config.monitor.name.clone();
+    let started = Event::MonitorStarted {
+        monitor: monitor.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    ledger.record(vec![(None, started)]).await?;
+
+    let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
+    let deliverer = Deliverer::spawn(Arc::clone(&ledger), monitor.clone());
+    let socket = config.monitor.socket.clone();
+    let mut reloader =
+        Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, deliverer);
+    // What cannot be used is alerted on; what can is in force.
+    let _ = reloader.reload().await;
+
+    let listening = Listening::on(&socket)
+        .await
+        .map_err(|source| DaemonError::Socket { path: socket.clone(), source })?;
+    let stop = watch::Sender::new(false);
+    let (reload, requests) = mpsc::channel(4);
+    let context = Arc::new(ApiContext {
+        monitor: monitor.to_string(),
+        started: clock::now(),
+        ledger: Arc::clone(&ledger),
+        clusters: reloader.clusters(),
+        reload,
+    });
+    let server = tokio::spawn(api::serve(listening, context, stop.subscribe()));
+    tracing::info!(%monitor, socket = %socket.display(), "watching");
+
+    let result = attend(&mut reloader, requests).await;
+
+    stop.send_replace(true);
+    reloader.stop().await;
+    // Requests that are being answered get a moment.
+    let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+    let _ = std::fs::remove_file(&socket);
+    ledger.record(vec![(None, Event::MonitorStopped { monitor })]).await?;
+    journal.close().await;
+    tracing::info!("stopped");
+    result
+}
+
+fn open_journal(
+    config: &Config,
+) -> Result<(Journal, watchkeeper_core::state::State), DaemonError> {
+    let dir = &config.monitor.state_dir;
+    std::fs::create_dir_all(dir)
+        .map_err(|source| DaemonError::Folder { path: dir.clone(), source })?;
+    Journal::open(&dir.join("journal.db"), &config.monitor.name, clock::now())
+        .map_err(|source| DaemonError::Journal { source })
+}
+
+fn host_config(config: &Config) -> HostConfig {
+    let limits = &config.guests.limits;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    HostConfig {
+        limits: watchkeeper_wasm::Limits {
+            component_bytes: limits.component_bytes,
+            call: limits.time,
+            describe: limits.describe_time,
+            memory_bytes: size(limits.memory_bytes),
+            table_elements: size(limits.table_elements),
+            stack_bytes: size(limits.stack_bytes),
+            handed_bytes: size(limits.result_bytes),
+            state_bytes: size(limits.state_bytes),
+            host_calls: limits.host_calls,
+            log_lines: limits.log_lines as usize,
+            ..watchkeeper_wasm::Limits::default()
+        },
+        cache_dir: Some(config.guests.cache.clone()),
+        ..HostConfig::default()
+    }
+}
+
+/// Waits for changes of files, for requests, and for the end.
+async fn attend(
+    reloader: &mut Reloader,
+    mut requests: mpsc::Receiver<oneshot::Sender<Result<Vec<String>, Vec<String>>>>,
+) -> Result<(), DaemonError> {
+    let signals = |kind| signal(kind).map_err(DaemonError::Signals);
+    let mut terminate = signals(SignalKind::terminate())?;
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut hangup = signals(SignalKind::hangup())?;
+    let mut files = Files::watch(reloader.config());
+    let mut next_poll = Instant::now() + POLL;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {}
+            () = files.changed() => {}
+            () = sleep_until(next_poll) => {}
+            request = requests.recv() => {
+                let result = reloader.reload().await;
+                if let Some(request) = request {
+                    // Nobody waits any more: it is in force all the same.
+                    let _ = request.send(result);
+                }
+                files.follow(reloader.config());
+                continue;
+            }
+        }
+        let _ = reloader.reload().await;
+        files.follow(reloader.config());
+        next_poll = Instant::now() + POLL;
+    }
+}
+
+/// The folders whose files matter.
+struct Files {
+    watcher: Option<notify::RecommendedWatcher>,
+    folders: Vec<PathBuf>,
+    news: mpsc::Receiver<()>,
+}
+
+impl Files {
+    fn watch(config: &Config) -> Self {
+        let (sender, news) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading the files is not a change, and would go on for ever.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // One that waits stands for all.
+                let _ = sender.try_send(());
+            }
+        });
+        let watcher = watcher
+            .inspect_err(|error| {
+                tracing::warn!(%error, "changes of files are noticed every {} s only", POLL.as_secs());
+            })
+            .ok();
+        let mut files = Self { watcher, folders: Vec::new(), news };
+        files.follow(config);
+        files
+    }
+
+    /// Watches the folders that matter now.
+    fn follow(&mut self, config: &Config) {
+        let mut folders: Vec<PathBuf> =
+            config.files().iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
+        folders.extend(config.include_folder().cloned());
+        folders.extend([config.guests.policies.clone(), config.guests.plugins.clone()]);
+        for folder in &mut folders {
+            if folder.as_os_str().is_empty() {
+                *folder = PathBuf::from(".");
+            }
+        }
+        folders.sort();
+        folders.dedup();
+        let Some(watcher) = &mut self.watcher else { return };
+        for gone in self.folders.iter().filter(|folder| !folders.contains(folder)) {
+            // It may be gone altogether.
+            let _ = watcher.unwatch(gone);
+        }
+        for folder in folders.iter().filter(|folder| !self.folders.contains(folder)) {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::warn!(%error, folder = %folder.display(), "changes in it are noticed every {} s only", POLL.as_secs());
+            }
+        }
+        self.folders = folders;
+    }
+
+    /// Waits for a change, and until it is over.
+    async fn changed(&mut self) {
+        if self.news.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::select! {
+                () = sleep(QUIET) => return,
+                news = self.news.recv() => if news.is_none() { return },
+            }
+        }
+    }
+}

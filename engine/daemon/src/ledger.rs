@@ -1,0 +1,109 @@
+//! The journal and its fold, kept in step.
+//!
+//! Everything that changes what is known goes through [`Ledger::record`]: durable first, applied
+//! second, visible third. While the journal cannot be written nothing changes at all, so nothing
+//! is acted on either (invariants 4 and 8).
+
+use tokio::sync::{Mutex, watch};
+use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::model::{ClusterName, Term};
+use watchkeeper_core::state::{ApplyError, ClusterState, State};
+
+use crate::clock;
+use crate::journal::{Journal, JournalError};
+
+/// Why something could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The journal could not be written.
+    #[error("the journal could not be written")]
+    Journal(#[from] JournalError),
+    /// What was written does not fit what is known: an error of this program's own. Nothing is
+    /// recorded any more, and so nothing is acted on.
+    #[error("the journal holds a record that does not fit the ones before it")]
+    Apply(#[from] ApplyError),
+    /// That happened before.
+    #[error("the state is unusable since a record did not fit; restart the daemon")]
+    Poisoned,
+}
+
+/// The journal and its fold.
+#[derive(Debug)]
+pub struct Ledger {
+    journal: Journal,
+    folded: Mutex<Folded>,
+    /// The last record's number, for those who wait for news.
+    seq: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Folded {
+    state: State,
+    poisoned: bool,
+}
+
+impl Ledger {
+    /// A journal and the fold of what it holds.
+    pub fn new(journal: Journal, state: State) -> Self {
+        let seq = watch::Sender::new(state.seq);
+        Self { journal, folded: Mutex::new(Folded { state, poisoned: false }), seq }
+    }
+
+    /// Records events, all or none, and takes them in.
+    pub async fn record(
+        &self,
+        events: Vec<(Option<ClusterName>, Event)>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        self.record_with(|_| events).await
+    }
+
+    /// Records what `write` makes of the state as it is at that moment: nobody else can record
+    /// anything in between.
+    pub async fn record_with(
+        &self,
+        write: impl FnOnce(&State) -> Vec<(Option<ClusterName>, Event)>,
+    ) -> Result<Vec<Record>, LedgerError> {
+        let mut folded = self.folded.lock().await;
+        if folded.poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        let events = write(&folded.state);
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let records = self.journal.append(clock::now(), events).await?;
+        for record in &records {
+            if let Err(error) = folded.state.apply(record) {
+                folded.poisoned = true;
+                return Err(error.into());
+            }
+        }
+        self.seq.send_replace(folded.state.seq);
+        Ok(records)
+    }
+
+    /// What is known of one cluster.
+    pub async fn cluster(&self, name: &ClusterName) -> ClusterState {
+        self.folded.lock().await.state.cluster(name)
+    }
+
+    /// Looks at everything that is known.
+    pub async fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.folded.lock().await.state)
+    }
+
+    /// The current term.
+    pub async fn term(&self) -> Term {
+        self.folded.lock().await.state.term
+    }
+
+    /// Changes with each record.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.seq.subscribe()
+    }
+
+    /// The journal, for reading.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}

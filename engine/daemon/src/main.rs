@@ -1,0 +1,9 @@
+//! The program `watchkeeper`.
+
+use clap::Parser;
+use watchkeeper::cli::{self, Cli, exit::Exit};
+
+#[tokio::main]
+async fn main() -> Exit {
+    cli::main(Cli::parse()).await
+}

@@ -1,0 +1,214 @@
+//! Components from files: read, loaded, checked against their settings and grants.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::settings::{self, SettingValue};
+use watchkeeper_core::snapshot::Snapshot;
+use watchkeeper_core::state::Memory;
+use watchkeeper_wasm::{Host, LoadError, Notifier, Policy};
+
+use crate::cluster::Seat;
+use crate::config::checked::{PolicyConfig, Settings};
+
+/// Why a guest cannot take its place.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// Its file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Its file was being written while it was read.
+    #[error("{0} changed while it was read; it is read again when it has settled")]
+    Unsettled(PathBuf),
+    /// It is not a component that can be used.
+    #[error("cannot use {path}")]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<LoadError>,
+    },
+    /// The configuration does not fit it.
+    #[error("the configuration does not fit {path}: {}", problems.join("; "))]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Everything that does not fit.
+        problems: Vec<String>,
+    },
+    /// It cannot take over what the one before it remembered.
+    #[error("{path} does not take over the state of version {from}: {problem}")]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// The version before.
+        from: String,
+        /// Why.
+        problem: String,
+    },
+    /// It fails on what is the case now.
+    #[error("{path} fails on the latest facts: {problem}")]
+    Trial {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        problem: String,
+    },
+}
+
+impl GuestError {
+    /// Whether the configuration is at fault rather than the file.
+    pub const fn is_settings(&self) -> bool {
+        matches!(self, Self::Settings { .. })
+    }
+}
+
+/// What tells that a file is another than before, without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path)?;
+    Ok(Stamp {
+        modified: metadata.modified().ok(),
+        length: metadata.len(),
+        inode: metadata.ino(),
+    })
+}
+
+/// The components that were loaded, by file.
+#[derive(Debug)]
+pub struct Shelf {
+    host: Arc<Host>,
+    policies: BTreeMap<PathBuf, (Stamp, Arc<Policy>)>,
+    notifiers: BTreeMap<PathBuf, (Stamp, Arc<Notifier>)>,
+}
+
+impl Shelf {
+    /// An empty shelf.
+    pub const fn new(host: Arc<Host>) -> Self {
+        Self { host, policies: BTreeMap::new(), notifiers: BTreeMap::new() }
+    }
+
+    /// The policy in `path`, loaded if the file is another than before.
+    pub fn policy(&mut self, path: &Path) -> Result<Arc<Policy>, GuestError> {
+        fetch(&mut self.policies, path, |bytes| self.host.load_policy(bytes))
+    }
+
+    /// The notifier in `path`, loaded if the file is another than before.
+    pub fn notifier(&mut self, path: &Path) -> Result<Arc<Notifier>, GuestError> {
+        fetch(&mut self.notifiers, path, |bytes| self.host.load_notifier(bytes))
+    }
+}
+
+fn fetch<G>(
+    shelf: &mut BTreeMap<PathBuf, (Stamp, Arc<G>)>,
+    path: &Path,
+    load: impl FnOnce(&[u8]) -> Result<G, LoadError>,
+) -> Result<Arc<G>, GuestError> {
+    let unreadable = |source| GuestError::Read { path: path.to_owned(), source };
+    let before = stamp(path).map_err(unreadable)?;
+    if let Some((known, guest)) = shelf.get(path)
+        && *known == before
+    {
+        return Ok(Arc::clone(guest));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    if stamp(path).map_err(unreadable)? != before {
+        return Err(GuestError::Unsettled(path.to_owned()));
+    }
+    let guest = load(&bytes).map_err(|source| GuestError::Load {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let guest = Arc::new(guest);
+    shelf.insert(path.to_owned(), (before, Arc::clone(&guest)));
+    Ok(guest)
+}
+
+/// The values of a guest's settings, complete; else everything that does not fit, with its place.
+pub fn settle(
+    path: &Path,
+    schema: &[settings::Setting],
+    given: &Settings,
+) -> Result<Vec<SettingValue>, Vec<String>> {
+    settings::check(schema, &given.values).map_err(|problems| {
+        problems
+            .iter()
+            .map(|problem| match problem.name().and_then(|name| given.places.get(name)) {
+                Some(place) => format!("{place}: {problem}"),
+                None => format!("{}: {problem}", path.display()),
+            })
+            .collect()
+    })
+}
+
+/// Gives a policy its seat, after everything that can be tried has been tried.
+pub fn seat(
+    shelf: &mut Shelf,
+    config: &PolicyConfig,
+    latest: Option<&Arc<Snapshot>>,
+    memory: Option<&Memory>,
+) -> Result<(Seat, Option<Memory>), GuestError> {
+    let path = &config.file;
+    let guest = shelf.policy(path)?;
+    let description = guest.description();
+    let mut problems = Vec::new();
+    for grant in description.needs.difference(&config.grants) {
+        problems.push(format!(
+            "{}: {} needs the grant {grant}; add it to grants, or use another policy",
+            config.at, config.name
+        ));
+    }
+    let settings = settle(path, &description.settings, &config.settings)
+        .map_err(|more| problems.extend(more))
+        .ok()
+        .filter(|_| problems.is_empty());
+    let Some(settings) = settings else {
+        return Err(GuestError::Settings { path: path.clone(), problems });
+    };
+    let migrated = memory
+        .filter(|memory| memory.version != guest.revision().version)
+        .map(|memory| migrate(&guest, path, memory))
+        .transpose()?;
+    let seat = Seat {
+        standing: Standing {
+            policy: config.name.clone(),
+            grants: config.grants.clone(),
+            on_failure: config.on_failure,
+        },
+        settings: Arc::new(settings),
+        guest: Ok(guest),
+    };
+    if let Some(snapshot) = latest {
+        let opinion = seat.ask(snapshot, migrated.as_ref().or(memory));
+        if let Err(failure) = opinion.outcome {
+            return Err(GuestError::Trial { path: path.clone(), problem: failure.to_string() });
+        }
+    }
+    Ok((seat, migrated))
+}
+
+fn migrate(guest: &Policy, path: &Path, memory: &Memory) -> Result<Memory, GuestError> {
+    match guest.migrate(&memory.version, &memory.state).outcome {
+        Ok(state) => Ok(Memory { version: guest.revision().version.clone(), state }),
+        Err(failure) => Err(GuestError::Migration {
+            path: path.to_owned(),
+            from: memory.version.clone(),
+            problem: failure.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,440 @@
+//! Putting a configuration, policies and plugins in force, at the start and whenever one changes.
+//!
+//! Everything is built and tried first; only then is anything swapped, and each cluster takes its
+//! new setup over between two evaluations. What cannot be used leaves what is in force there, and
+//! an alert says what is wrong and where, until it is mended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use watchkeeper_core::alerting::Claimed;
+use watchkeeper_core::arbitration::{ENGINE, Standing};
+use watchkeeper_core::event::{Event, GuestKind};
+use watchkeeper_core::facts::Observation;
+use watchkeeper_core::model::{ClusterName, PolicyName};
+use watchkeeper_core::proposal::{AlertClaim, Revision, Severity};
+use watchkeeper_core::state::Memory;
+
+use super::equip::{EquipError, equip};
+use super::guests::{self, Shelf};
+use super::receivers;
+use crate::clock;
+use crate::cluster::{Ended, Handle, Seat, Setup, Watch};
+use crate::collect::{Collector, ProbeSpec};
+use crate::config::cluster::ClusterConfig;
+use crate::config::{self, Config};
+use crate::deliver::{self, Deliverer, Routes};
+use crate::errors::chain;
+use crate::ledger::{Ledger, LedgerError};
+
+/// How many observations may wait for a cluster's task.
+const WAITING: usize = 1_024;
+
+/// The clusters that are watched, by name.
+pub type Clusters = BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>;
+
+/// A cluster that is watched.
+struct Running {
+    handle: Handle,
+    setup: watch::Sender<Arc<Setup>>,
+    collector: Arc<Mutex<Collector>>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Ended>,
+}
+
+/// Something that is not in force although it is there to be, by what it is: the alert's label
+/// and text.
+type Rejected = BTreeMap<(GuestKind, String), String>;
+
+/// Puts things in force.
+pub struct Reloader {
+    path: PathBuf,
+    ledger: Arc<Ledger>,
+    shelf: Shelf,
+    config: Config,
+    /// The digest of the last configuration that was looked at, accepted or not.
+    seen: Option<Vec<String>>,
+    clusters: BTreeMap<ClusterName, Running>,
+    published: watch::Sender<Clusters>,
+    deliverer: Deliverer,
+    routes: Routes,
+    plugins: BTreeMap<String, Revision>,
+    rejected: Rejected,
+}
+
+/// A cluster's setup in the making.
+struct Built {
+    config: ClusterConfig,
+    setup: Setup,
+    probes: Vec<ProbeSpec>,
+    /// What the probes of a cluster that was not watched before will see.
+    observations: Option<mpsc::Receiver<Observation>>,
+    memories: Vec<(PolicyName, Memory)>,
+}
+
+impl Reloader {
+    /// Takes charge; nothing is in force until the first [`Reloader::reload`].
+    pub fn new(
+        path: PathBuf,
+        config: Config,
+        ledger: Arc<Ledger>,
+        shelf: Shelf,
+        deliverer: Deliverer,
+    ) -> Self {
+        Self {
+            path,
+            ledger,
+            shelf,
+            config,
+            seen: None,
+            clusters: BTreeMap::new(),
+            published: watch::Sender::new(Clusters::new()),
+            deliverer,
+            routes: Routes::default(),
+            plugins: BTreeMap::new(),
+            rejected: Rejected::new(),
+        }
+    }
+
+    /// The clusters that are watched.
+    pub fn clusters(&self) -> watch::Receiver<Clusters> {
+        self.published.subscribe()
+    }
+
+    /// The configuration in force.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Looks at everything again and puts in force what has changed. Says what did; or what is
+    /// wrong, while everything that was in force stays so.
+    pub async fn reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+        let first = self.seen.is_none();
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        let mut events = Vec::new();
+        let mut problems = Vec::new();
+        let mut changes = Vec::new();
+        let candidate = match loaded {
+            Ok(Ok(config)) => Some(config),
+            Ok(Err(found)) => {
+                problems = found.list().iter().map(ToString::to_string).collect();
+                None
+            }
+            Err(error) => {
+                problems = vec![format!("reading the configuration failed: {error}")];
+                None
+            }
+        };
+        let mut rejected = Rejected::new();
+        let differs = candidate.as_ref().is_some_and(|it| it.digest() != self.config.digest());
+        let mut built = None;
+        if let Some(config) = candidate {
+            match self.build(&config, differs, &mut rejected).await {
+                Ok(clusters) => {
+                    changes = config::differences(&self.config, &config);
+                    if differs || first {
+                        events.push(Event::ConfigurationApplied { digest: config.digest().to_owned() });
+                    }
+                    self.config = config;
+                    built = Some(clusters);
+                }
+                Err(found) => problems = found,
+            }
+        }
+        if built.is_none() {
+            // The configuration in force stays; its guests may have changed all the same.
+            let config = self.config.clone();
+            rejected.clear();
+            built = self.build(&config, false, &mut rejected).await.ok();
+        }
+        if problems.is_empty() {
+            self.seen = Some(Vec::new());
+        } else if self.seen.as_ref() != Some(&problems) {
+            events.push(Event::ConfigurationRejected { problems: problems.clone() });
+            self.seen = Some(problems.clone());
+        }
+        changes.extend(self.put_in_force(built.unwrap_or_default(), &mut events, &mut rejected).await);
+        for ((kind, name), problem) in &rejected {
+            if self.rejected.get(&(*kind, name.clone())) != Some(problem) {
+                events.push(Event::GuestRejected {
+                    kind: *kind,
+                    name: name.clone(),
+                    problem: problem.clone(),
+                });
+            }
+        }
+        problems.extend(rejected.values().cloned());
+        self.rejected = rejected;
+        if let Err(error) = self.record(events).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the reload could not be recorded");
+        }
+        for problem in &problems {
+            tracing::error!("not in force: {problem}");
+        }
+        for change in &changes {
+            tracing::info!("in force: {change}");
+        }
+        if problems.is_empty() { Ok(changes) } else { Err(problems) }
+    }
+
+    /// Builds the setups of all clusters, trying everything that can be tried. An error is about
+    /// the configuration itself; guests that cannot be used are in `rejected`.
+    async fn build(
+        &mut self,
+        config: &Config,
+        configuration_differs: bool,
+        rejected: &mut Rejected,
+    ) -> Result<Vec<Built>, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut clusters = Vec::new();
+        for cluster in &config.clusters {
+            let name = cluster.topology.cluster();
+            let state = self.ledger.cluster(name).await;
+            let before = self.clusters.get(name).map(|it| Arc::clone(&it.setup.borrow()));
+            let latest = self.clusters.get(name).and_then(|it| it.handle.view.borrow().snapshot.clone());
+            let mut seats = Vec::new();
+            let mut memories = Vec::new();
+            for policy in &cluster.policies {
+                let memory = state.memories.get(&policy.name);
+                // Compiling takes its time, and other tasks have theirs.
+                let made = tokio::task::block_in_place(|| {
+                    guests::seat(&mut self.shelf, policy, latest.as_ref(), memory)
+                });
+                match made {
+                    Ok((seat, migrated)) => {
+                        memories.extend(migrated.map(|memory| (policy.name.clone(), memory)));
+                        seats.push(seat);
+                    }
+                    Err(error) if configuration_differs && error.is_settings() => {
+                        problems.push(chain(&error));
+                    }
+                    Err(error) => {
+                        let problem = chain(&error);
+                        let known = before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
+                        seats.push(known.unwrap_or_else(|| Seat {
+                            standing: Standing {
+                                policy: policy.name.clone(),
+                                grants: policy.grants.clone(),
+                                on_failure: policy.on_failure,
+                            },
+                            settings: Arc::default(),
+                            guest: Err(problem.clone()),
+                        }));
+                        rejected.insert((GuestKind::Policy, policy.name.to_string()), problem);
+                    }
+                }
+            }
+            match self.built(cluster, seats, memories, before.as_deref()) {
+                Ok(built) => clusters.push(built),
+                Err(error) => problems.push(chain(&error)),
+            }
+        }
+        if problems.is_empty() { Ok(clusters) } else { Err(problems) }
+    }
+
+    fn built(
+        &self,
+        config: &ClusterConfig,
+        seats: Vec<Seat>,
+        memories: Vec<(PolicyName, Memory)>,
+        before: Option<&Setup>,
+    ) -> Result<Built, EquipError> {
+        let equipped = equip(config, before.map(|setup| &setup.equipment))?;
+        let (collector, observations) = match self.clusters.get(config.topology.cluster()) {
+            Some(running) => (Arc::clone(&running.collector), None),
+            None => {
+                let (sink, observations) = mpsc::channel(WAITING);
+                let collector = Collector::spawn(Vec::new(), sink);
+                (Arc::new(Mutex::new(collector)), Some(observations))
+            }
+        };
+        Ok(Built {
+            config: config.clone(),
+            setup: Setup {
+                topology: config.topology.clone(),
+                arrangements: config.arrangements.clone(),
+                limits: config.guards.clone(),
+                seats,
+                probes: equipped.probes.iter().map(|spec| spec.id.clone()).collect(),
+                equipment: equipped.equipment,
+                collector,
+                routes: Routes::default(),
+            },
+            probes: equipped.probes,
+            observations,
+            memories,
+        })
+    }
+
+    /// Swaps. Nothing here can fail.
+    async fn put_in_force(
+        &mut self,
+        built: Vec<Built>,
+        events: &mut Vec<Event>,
+        rejected: &mut Rejected,
+    ) -> Vec<String> {
+        let mut changes = Vec::new();
+        let (routes, loaded) = tokio::task::block_in_place(|| {
+            receivers::receivers(&mut self.shelf, &self.config, &self.routes, rejected)
+        });
+        for (name, revision) in loaded {
+            let before = self.plugins.insert(name.clone(), revision.clone());
+            if before.as_ref() != Some(&revision) {
+                changes.push(format!("plugin {name} {revision}"));
+                events.push(Event::GuestLoaded { kind: GuestKind::Plugin, name, revision, replaced: before });
+            }
+        }
+        self.routes = routes;
+        self.deliverer.replace(self.routes.clone());
+        let wanted: BTreeSet<ClusterName> =
+            built.iter().map(|it| it.config.topology.cluster().clone()).collect();
+        for mut one in built {
+            one.setup.routes = self.routes.clone();
+            self.loaded(&one, events, &mut changes).await;
+            self.swap(one);
+        }
+        let gone: Vec<ClusterName> =
+            self.clusters.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
+        for name in gone {
+            if let Some(running) = self.clusters.remove(&name) {
+                changes.push(format!("cluster {name} is no longer watched"));
+                running.end().await;
+            }
+        }
+        self.published.send_replace(
+            self.clusters
+                .iter()
+                .map(|(name, it)| (name.clone(), (it.handle.clone(), it.setup.subscribe())))
+                .collect(),
+        );
+        changes
+    }
+
+    /// What came into force with a cluster's policies.
+    async fn loaded(&self, built: &Built, events: &mut Vec<Event>, changes: &mut Vec<String>) {
+        let name = built.config.topology.cluster();
+        let before = self.clusters.get(name).map(|it| Arc::clone(&it.setup.borrow()));
+        for seat in &built.setup.seats {
+            let Ok(guest) = &seat.guest else { continue };
+            let policy = &seat.standing.policy;
+            let replaced = before
+                .as_ref()
+                .and_then(|setup| kept_seat(&setup.seats, policy))
+                .and_then(|seat| seat.guest.ok())
+                .map(|guest| guest.revision().clone());
+            if replaced.as_ref() != Some(guest.revision()) {
+                changes.push(format!("policy {policy} {} for {name}", guest.revision()));
+                events.push(Event::GuestLoaded {
+                    kind: GuestKind::Policy,
+                    name: policy.to_string(),
+                    revision: guest.revision().clone(),
+                    replaced,
+                });
+            }
+        }
+        let remembered = built.memories.iter().map(|(policy, memory)| {
+            let event = Event::Remembered {
+                policy: policy.clone(),
+                version: memory.version.clone(),
+                state: memory.state.clone(),
+            };
+            (Some(name.clone()), event)
+        });
+        if let Err(error) = self.ledger.record(remembered.collect()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "migrated state could not be recorded");
+        }
+    }
+
+    fn swap(&mut self, built: Built) {
+        let name = built.config.topology.cluster().clone();
+        let collector = Arc::clone(&built.setup.collector);
+        if let Some(running) = self.clusters.get(&name) {
+            running.setup.send_replace(Arc::new(built.setup));
+        } else if let Some(observations) = built.observations {
+            let setup = watch::Sender::new(Arc::new(built.setup));
+            let stop = watch::Sender::new(false);
+            let (handle, task) = Watch::spawn(
+                name.clone(),
+                Arc::clone(&self.ledger),
+                setup.subscribe(),
+                observations,
+                stop.subscribe(),
+            );
+            let collector = Arc::clone(&collector);
+            self.clusters.insert(name, Running { handle, setup, collector, stop, task });
+        }
+        collector.lock().unwrap_or_else(PoisonError::into_inner).replace(built.probes);
+    }
+
+    /// Records what happened to the monitor itself, and what that changes about its alerts.
+    async fn record(&self, events: Vec<Event>) -> Result<(), LedgerError> {
+        let claims = self.claims();
+        let routes = &self.routes;
+        let now = clock::now();
+        self.ledger
+            .record_with(|state| {
+                let changes = state.alerts.compare(None, &claims, &BTreeSet::new(), now);
+                let told = deliver::queue_events(&changes, routes, None, &state.outbox);
+                events.into_iter().chain(told).map(|event| (None, event)).collect()
+            })
+            .await
+            .map(drop)
+    }
+
+    fn claims(&self) -> Vec<Claimed> {
+        let claim = |name: &str, summary: String, labels: BTreeMap<String, String>| Claimed {
+            source: ENGINE.to_owned(),
+            claim: AlertClaim {
+                name: name.to_owned(),
+                severity: Severity::Critical,
+                server: None,
+                service: None,
+                code: String::new(),
+                summary,
+                labels,
+            },
+        };
+        let problems = self.seen.iter().flatten().cloned().collect::<Vec<_>>();
+        let mut claims = Vec::new();
+        if !problems.is_empty() {
+            claims.push(claim(
+                "configuration-rejected",
+                format!("the configuration before stays in force: {}", problems.join("; ")),
+                BTreeMap::new(),
+            ));
+        }
+        for ((kind, name), problem) in &self.rejected {
+            claims.push(claim(
+                "guest-rejected",
+                format!("the {kind} {name} that was in force stays so, if there was one: {problem}"),
+                [("kind".to_owned(), kind.to_string()), ("name".to_owned(), name.clone())].into(),
+            ));
+        }
+        claims
+    }
+
+    /// Stops watching, in good order.
+    pub async fn stop(self) {
+        for running in self.clusters.into_values() {
+            running.end().await;
+        }
+        self.deliverer.stop().await;
+    }
+}
+
+impl Running {
+    async fn end(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, cluster = %self.handle.name, "the cluster's task ended unexpectedly");
+        }
+    }
+}
+
+fn kept_seat(seats: &[Seat], policy: &PolicyName) -> Option<Seat> {
+    seats.iter().find(|seat| seat.standing.policy == *policy).cloned()
+}
