@@ -189,8 +189,8 @@ async fn a_service_is_what_its_status_command_says() {
         assert_eq!((seen.status, seen.reason.code), (status, code), "{seen:?}");
         assert!(seen.reason.detail.contains(says), "{seen:?}");
     }
-    let login = run_once(&spec("login", ProbeKind::ServerLogin(ServerLogin { ssh: ssh.clone() })));
-    assert_eq!(login.await.status, Status::Up);
+    let login = spec("login", ProbeKind::ServerLogin(ServerLogin { ssh: ssh.clone() }));
+    assert_eq!(run_once(&login).await.status, Status::Up);
     let line = "echo 'slow | time=2s'; exit 1".to_owned();
     let plugin = Command { run: Where::There { ssh, line } };
     let seen = run_once(&spec("plugin", ProbeKind::Command(plugin))).await;
