@@ -360,7 +360,7 @@ impl Dialer {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(io) = error.downcast_ref::<io::Error>() {
-                if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+                if net::is_tls(io) {
                     return PgError::Tls { address, reason: net::chain(io) };
                 }
                 if is_reset(io) {
