@@ -133,7 +133,9 @@ async fn a_command_out_of_time_is_told_to_end_and_disturbs_no_other() {
     assert!(matches!(late, SshError::CommandTimedOut { .. }), "{late:?}");
     assert_eq!(other.unwrap().stdout.bytes, b"fine\n");
     if login() == "root" {
-        println!("skipped: nobody but root can log in, and root's commands get no signals");
+        println!(
+            "skipped: the command's end, because OpenSSH passes no signals to root's commands"
+        );
         return;
     }
     until("the command's end", async || !process_exists(&mark)).await;
