@@ -350,10 +350,10 @@ async fn converse(
         ended = listen => ended,
         () = feed => Err(End::Lost),
     };
-    if ended.is_ok() {
-        if let Some(write) = abandon.0.take() {
-            let _ = write.close().await;
-        }
+    if ended.is_ok()
+        && let Some(write) = abandon.0.take()
+    {
+        let _ = write.close().await;
     }
     ended
 }
