@@ -118,6 +118,14 @@ pub(crate) fn is_reset(error: &io::Error) -> bool {
     )
 }
 
+/// Whether `error` says that the TLS exchange was not acceptable; such errors come wrapped in I/O
+/// errors, more than once.
+pub(crate) fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>() || inner.downcast_ref::<io::Error>().is_some_and(is_tls)
+    })
+}
+
 /// The messages of `error` and all its causes, on one line of at most [`MAX_DETAIL`] bytes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

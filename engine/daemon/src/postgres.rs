@@ -148,7 +148,6 @@ impl PgError {
     pub fn code(&self) -> ReasonCode {
         match self {
             Self::Net(error) => error.code(),
-            Self::TlsSetup(_) => ReasonCode::Monitor,
             Self::Tls { .. } => ReasonCode::Tls,
             Self::TimedOut { .. } => ReasonCode::TimedOut,
             Self::Silent { .. } => ReasonCode::Silent,
@@ -156,7 +155,7 @@ impl PgError {
             Self::Denied { .. } => ReasonCode::Denied,
             Self::NotServing { .. } => ReasonCode::Unhealthy,
             Self::Rejected { sqlstate, .. } if sqlstate == "42501" => ReasonCode::Denied,
-            Self::Rejected { .. } => ReasonCode::Monitor,
+            Self::TlsSetup(_) | Self::Rejected { .. } => ReasonCode::Monitor,
             Self::Protocol { .. } => ReasonCode::Protocol,
         }
     }
@@ -360,7 +359,7 @@ impl Dialer {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(io) = error.downcast_ref::<io::Error>() {
-                if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+                if net::is_tls(io) {
                     return PgError::Tls { address, reason: net::chain(io) };
                 }
                 if is_reset(io) {

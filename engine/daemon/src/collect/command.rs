@@ -239,8 +239,8 @@ mod tests {
     #[tokio::test]
     async fn at_the_deadline_the_whole_group_is_killed() {
         let mark = format!("{}.77", 86_000 + std::process::id() % 1000);
-        let finding = shell(&format!("sleep {mark} & sleep {mark}"), Duration::from_millis(300));
-        let finding = finding.await;
+        let script = format!("sleep {mark} & sleep {mark}");
+        let finding = shell(&script, Duration::from_millis(300)).await;
         assert_eq!((finding.status, finding.reason.code), (Status::Unknown, ReasonCode::TimedOut));
         let until = Instant::now() + LONG;
         loop {

@@ -193,7 +193,7 @@ impl HttpAsk {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(inner) = cause {
             if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-                if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+                if net::is_tls(io) {
                     // As often this side's trust as the server's certificate.
                     let detail = format!("no TLS with {address}: {}", net::chain(io));
                     return Finding::unknown(ReasonCode::Tls, &detail);

@@ -119,9 +119,9 @@ impl Replication {
             Ok(rows) => rows,
             Err(error) => return Finding::from_pg(&error),
         };
-        // PostgreSQL 15 and later count them.
+        // PostgreSQL 15 and later count them; the first copy of a table fails in the other count.
         let query = format!(
-            "select coalesce(sum(s.apply_error_count), 0)::bigint \
+            "select coalesce(sum(s.apply_error_count + s.sync_error_count), 0)::bigint \
              from pg_stat_subscription_stats s where true {filter}"
         );
         let errors = match self.pg.query_rows(&query, deadline).await {

@@ -60,18 +60,18 @@ impl DataMoverRest {
 
 fn judge(subject: RestSubject, address: &str, status: StatusCode, body: &[u8]) -> Finding {
     let reachable = |finding: Finding, flag| finding.with("daemon-reachable", Value::Flag(flag));
-    if status == StatusCode::OK {
-        if let Ok(agents) = serde_json::from_slice::<Vec<Agent>>(body) {
-            let sum = |of: fn(&Agent) -> u32| {
-                Value::Integer(agents.iter().map(|agent| i64::from(of(agent))).sum())
-            };
-            let count = i64::try_from(agents.len()).unwrap_or(i64::MAX);
-            let detail = format!("{address} lists {count} agents");
-            return reachable(Finding::up(ReasonCode::Serving, &detail), true)
-                .with("agents", Value::Integer(count))
-                .with("current-tasks", sum(|agent| agent.current_task_count))
-                .with("max-tasks", sum(|agent| agent.max_concurrent_tasks));
-        }
+    if status == StatusCode::OK
+        && let Ok(agents) = serde_json::from_slice::<Vec<Agent>>(body)
+    {
+        let sum = |of: fn(&Agent) -> u32| {
+            Value::Integer(agents.iter().map(|agent| i64::from(of(agent))).sum())
+        };
+        let count = i64::try_from(agents.len()).unwrap_or(i64::MAX);
+        let detail = format!("{address} lists {count} agents");
+        return reachable(Finding::up(ReasonCode::Serving, &detail), true)
+            .with("agents", Value::Integer(count))
+            .with("current-tasks", sum(|agent| agent.current_task_count))
+            .with("max-tasks", sum(|agent| agent.max_concurrent_tasks));
     }
     if let Some(finding) = refusal(address, status) {
         return finding;

@@ -21,7 +21,7 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_MISSES: usize = 2;
 /// Ends what keepalives cannot: a login that stalls.
 const NOTHING_AT_ALL: Duration = Duration::from_secs(15);
-/// Commands at the same time on a connection. OpenSSH's default limit (MaxSessions) is 10.
+/// Commands at the same time on a connection. OpenSSH's default limit (`MaxSessions`) is 10.
 const SESSIONS: usize = 8;
 
 /// An established, authenticated connection.

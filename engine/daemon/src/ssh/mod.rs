@@ -155,7 +155,8 @@ impl Ssh {
 
     /// Runs `command` through the user's shell on the server, with `stdin` as its standard input.
     ///
-    /// At the deadline the command is told to end (SIGTERM) and no longer waited for. A connection
+    /// At the deadline the command is no longer waited for and told to end (SIGTERM), which OpenSSH
+    /// passes on for every user but root. A connection
     /// that turns out to be dead before the command was started is made anew once.
     pub async fn exec(
         &self,
@@ -349,10 +350,10 @@ async fn converse(
         ended = listen => ended,
         () = feed => Err(End::Lost),
     };
-    if ended.is_ok() {
-        if let Some(write) = abandon.0.take() {
-            let _ = write.close().await;
-        }
+    if ended.is_ok()
+        && let Some(write) = abandon.0.take()
+    {
+        let _ = write.close().await;
     }
     ended
 }

@@ -187,6 +187,11 @@ async fn replication_is_judged_from_both_sides() {
     }
     assert_eq!(values.get("slot-active"), Some(&Value::Flag(true)));
 
+    until("the row arrives", async || {
+        there.query_rows("select id from jobs", soon()).await.unwrap().len() == 1
+    })
+    .await;
+
     // A row that is already there stops the apply worker again and again.
     let probe = Replication::new(there.clone(), from_standby.clone());
     let probe = spec("standby", ProbeKind::Replication(probe));

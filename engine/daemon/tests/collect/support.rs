@@ -19,7 +19,7 @@ use watchkeeper_core::facts::ProbeId;
 use watchkeeper_core::model::{ServerName, Service};
 
 /// Long enough for a slow machine; a test that works never waits for it.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 pub(crate) fn soon() -> Instant {
     Instant::now() + LONG
@@ -46,7 +46,7 @@ pub(crate) fn spec(name: &str, kind: ProbeKind) -> ProbeSpec {
     ProbeSpec {
         id: ProbeId { server: server(), service: Some(Service::Daemon), name: Arc::from(name) },
         kind,
-        interval: Duration::from_secs(3600),
+        interval: Duration::from_hours(1),
         confirm_interval: Duration::from_millis(20),
         timeout: Duration::from_secs(30),
     }
@@ -89,6 +89,11 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {text} {error}");
     text
+}
+
+/// Who logs in.
+pub(crate) fn login() -> String {
+    run("id", &["-un"])
 }
 
 fn is_root() -> bool {
@@ -174,7 +179,7 @@ impl Sshd {
             server: server(),
             host: "127.0.0.1".to_owned(),
             port: self.port,
-            user: run("id", &["-un"]),
+            user: login(),
             key: self.folder.path("user"),
             known_hosts: self.folder.path("known"),
             connect_timeout: Duration::from_secs(30),
@@ -193,9 +198,10 @@ pub(crate) fn keygen(path: &Path, passphrase: &str) {
 
 /// A PostgreSQL of the test's own, with the superuser `boss`.
 pub(crate) struct Postgres {
-    pub(crate) folder: Folder,
-    pub(crate) port: u16,
     pub(crate) server: Server,
+    pub(crate) port: u16,
+    /// Removed after the server has been ended.
+    _folder: Folder,
 }
 
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
@@ -252,7 +258,7 @@ impl Postgres {
             command.arg("-c").arg(setting);
         }
         let child = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
-        let postgres = Self { folder, port, server: Server(child) };
+        let postgres = Self { _folder: folder, port, server: Server(child) };
         let pg = postgres.pg();
         until("PostgreSQL serves", async || pg.query_rows("select 1", soon()).await.is_ok()).await;
         Some(postgres)
