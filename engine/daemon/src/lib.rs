@@ -1,8 +1,26 @@
-//! watchkeeper
+//! The edge of Watchkeeper: everything that touches the world, and the program `watchkeeper`.
+//!
+//! The modules stand in the order of the data. Each uses those above it, and [`daemon`] alone
+//! knows them all:
+//!
+//! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
+//! - [`config`]: what a site wants, checked
+//! - [`collect`]: probes, from servers to observations
+//! - [`journal`], [`ledger`]: what was seen, decided and done, and its fold
+//! - [`deliver`]: alerts to receivers
+//! - [`act`]: plans to servers
+//! - [`cluster`]: one cluster watched, from observations to plans
+//! - [`wiring`]: from the configuration to all of these, at the start and at each change
+//! - [`explain`]: from the journal to the story of a decision
+//! - [`api`], [`cli`]: people's way in
+//! - [`daemon`]: the start, the end, and the files that are watched
 
-pub mod secret;
+pub mod errors;
 
 pub mod clock;
+
+pub mod secret;
 
 mod net;
 
@@ -14,4 +32,26 @@ pub mod ssh;
 
 pub mod postgres;
 
+pub mod config;
+
 pub mod collect;
+
+pub mod journal;
+
+pub mod ledger;
+
+pub mod deliver;
+
+pub mod act;
+
+pub mod cluster;
+
+pub mod wiring;
+
+pub mod explain;
+
+pub mod api;
+
+pub mod cli;
+
+pub mod daemon;

@@ -1,0 +1,31 @@
+//! The word for each kind of event, as it stands in the column `kind`.
+
+use watchkeeper_core::event::Event;
+
+/// The kind of `event`: the same word as in its JSON form.
+pub const fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::MonitorStarted { .. } => "monitor-started",
+        Event::MonitorStopped { .. } => "monitor-stopped",
+        Event::ConfigurationApplied { .. } => "configuration-applied",
+        Event::ConfigurationRejected { .. } => "configuration-rejected",
+        Event::GuestLoaded { .. } => "guest-loaded",
+        Event::GuestRejected { .. } => "guest-rejected",
+        Event::Observed(_) => "observed",
+        Event::Evaluated(_) => "evaluated",
+        Event::Remembered { .. } => "remembered",
+        Event::PlanBegun(_) => "plan-begun",
+        Event::StepIntended { .. } => "step-intended",
+        Event::StepEnded { .. } => "step-ended",
+        Event::PlanEnded { .. } => "plan-ended",
+        Event::Declared { .. } => "declared",
+        Event::MaintenanceOn { .. } => "maintenance-on",
+        Event::MaintenanceOff { .. } => "maintenance-off",
+        Event::AlertFired(_) => "alert-fired",
+        Event::AlertResolved { .. } => "alert-resolved",
+        Event::NotificationQueued { .. } => "notification-queued",
+        Event::NotificationTried { .. } => "notification-tried",
+        Event::NotificationDelivered { .. } => "notification-delivered",
+        Event::NotificationDead { .. } => "notification-dead",
+    }
+}
