@@ -27,7 +27,7 @@
 //! Anything else ends with status 127.
 //!
 //! In the order of the data: [`config`], the sockets (wire, network), the state
-//! (replication, events, world), the services, SSH with its commands, the [`sink`], the [`site`], and the
+//! (replication, events, world), the services, SSH with its commands, the [`sink`], access, the [`site`], and the
 //! demo's [`control`] socket.
 
 mod base64;
@@ -46,6 +46,8 @@ mod shell;
 mod ssh;
 
 pub mod sink;
+
+mod access;
 pub mod site;
 
 pub mod control;

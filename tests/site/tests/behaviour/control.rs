@@ -22,7 +22,8 @@ async fn the_sink_keeps_what_it_gets_and_fails_as_told() {
     assert_eq!(post("two").await.unwrap().status(), 503);
     assert_eq!(post("three").await.unwrap().status(), 200);
     site.sink().down().await;
-    assert!(post("four").await.unwrap_err().is_connect());
+    // Refused, or ended on the way: that it did not arrive is checked below.
+    assert!(post("four").await.is_err());
     site.sink().up().await.unwrap();
     assert_eq!(post("five").await.unwrap().status(), 200);
     assert_eq!(client.get(&url).send().await.unwrap().status(), 405);
