@@ -129,7 +129,8 @@ pub struct Measure {
     pub name: Arc<str>,
     /// The value.
     pub value: Value,
-    /// When it was seen.
+    /// When it was seen. It may be older than the snapshot's other facts: the last that was
+    /// measured stays known when its probe fails.
     pub at: Timestamp,
 }
 
@@ -209,8 +210,8 @@ pub struct Facts {
 struct Index {
     /// Positions of the services by place and status.
     services: [[Vec<u32>; 3]; 3],
-    /// Numbers of services by place, service and status.
-    counts: [[[u32; 3]; 7]; 3],
+    /// Numbers of services by place, service, whether expected, and status.
+    counts: [[[[u32; 3]; 2]; 7]; 3],
 }
 
 /// Which services are asked for. The default is all.
@@ -361,23 +362,21 @@ impl Snapshot {
 
     /// How many services `filter` finds in each status.
     pub fn count(&self, filter: Filter) -> Counts {
-        let active = self.facts.cluster.phase.side();
+        let wants = |place: Place, service: Service, expected: bool| {
+            filter.place.is_none_or(|wanted| wanted == place)
+                && filter.service.is_none_or(|wanted| wanted == service)
+                && filter.expected.is_none_or(|wanted| wanted == expected)
+        };
         let mut counts = Counts::default();
         for (place, by_service) in Place::ALL.into_iter().zip(&self.index.counts) {
-            if filter.place.is_some_and(|wanted| wanted != place) {
-                continue;
-            }
-            for (service, [up, down, unknown]) in Service::ALL.into_iter().zip(by_service) {
-                if filter.service.is_some_and(|wanted| wanted != service)
-                    || filter
-                        .expected
-                        .is_some_and(|wanted| wanted != expected(service, place, active))
-                {
-                    continue;
+            for (service, by_expected) in Service::ALL.into_iter().zip(by_service) {
+                for (expected, [up, down, unknown]) in [false, true].into_iter().zip(by_expected) {
+                    if wants(place, service, expected) {
+                        counts.up += if filter.statuses.up { *up } else { 0 };
+                        counts.down += if filter.statuses.down { *down } else { 0 };
+                        counts.unknown += if filter.statuses.unknown { *unknown } else { 0 };
+                    }
                 }
-                counts.up += if filter.statuses.up { *up } else { 0 };
-                counts.down += if filter.statuses.down { *down } else { 0 };
-                counts.unknown += if filter.statuses.unknown { *unknown } else { 0 };
             }
         }
         counts
@@ -432,6 +431,7 @@ impl From<Facts> for Snapshot {
                 .get_mut(place)
                 .zip(kind)
                 .and_then(|(all, kind)| all.get_mut(kind))
+                .and_then(|all| all.get_mut(usize::from(service.expected)))
                 .and_then(|all| all.get_mut(status))
             {
                 *count += 1;
@@ -472,12 +472,12 @@ fn measures(topology: &Topology, book: &FactBook) -> Vec<Measure> {
         .filter(|fact| topology.server(&fact.latest.probe.server).is_some())
         .flat_map(|fact| {
             let latest = &fact.latest;
-            latest.values.iter().map(|(name, value)| Measure {
+            fact.values.iter().map(|(name, value)| Measure {
                 server: latest.probe.server.clone(),
                 service: latest.probe.service,
                 name: name.clone(),
                 value: value.clone(),
-                at: latest.at,
+                at: fact.values_at,
             })
         })
         .collect();
