@@ -70,6 +70,11 @@ fn repository(situation: &Situation<'_>, standby: &ServerFacts) -> Vec<String> {
     if state.status != Status::Up {
         problems.push(format!("{} is {}: {}", repository.id, state.status, state.reason.detail));
     }
+    let enabled =
+        snapshot.measure(standby.name.as_str(), Some(Service::Repository), "subscription-enabled");
+    if enabled.is_some_and(|measure| measure.value == Value::Flag(false)) {
+        problems.push(format!("the subscription of {} is disabled", repository.id));
+    }
     match lag(snapshot) {
         Lag::Bytes(bytes) if bytes > situation.limits.max_lag_bytes => problems.push(format!(
             "the repository was {bytes} bytes behind, the limit is {}",
