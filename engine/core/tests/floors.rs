@@ -2,6 +2,7 @@
 //! `lib.rs`, which is the order of the data.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "a test reads and writes files; the core does not")]
 
 use std::path::{Path, PathBuf};
 

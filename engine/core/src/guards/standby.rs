@@ -80,12 +80,11 @@ fn repository(situation: &Situation<'_>, standby: &ServerFacts) -> Vec<String> {
             "the repository was {bytes} bytes behind, the limit is {}",
             situation.limits.max_lag_bytes
         )),
-        Lag::Bytes(_) => {}
         Lag::Unclear(name) => problems.push(format!("the measured {name} is not a number")),
         Lag::Unknown if snapshot.facts().cluster.phase.side() == Side::Secondary => {
             problems.push(format!("nothing shows that {} is synchronised", repository.id));
         }
-        Lag::Unknown => {}
+        Lag::Bytes(_) | Lag::Unknown => {}
     }
     problems
 }

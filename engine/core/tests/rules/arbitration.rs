@@ -223,8 +223,7 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
                 1 => opinions.push(trapped(name)),
                 2 => opinions.push(holding(name, "no")),
                 n => {
-                    let some: Vec<_> =
-                        (0..n % 3 + 1).map(|_| dice.pick(&actions).clone()).collect();
+                    let some: Vec<_> = (0..=n % 3).map(|_| dice.pick(&actions).clone()).collect();
                     opinions.push(proposes(name, &some));
                 }
             }

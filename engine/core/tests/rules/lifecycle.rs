@@ -15,7 +15,7 @@ fn the_table_is_as_it_was_and_as_the_documentation_says() {
     for row in TRANSITIONS {
         let (from, trigger, to) =
             (row.from.to_string(), row.trigger.to_string(), row.to.to_string());
-        writeln!(text, "{from:28} + {trigger:37} -> {to:28} # {}", row.why).unwrap();
+        writeln!(text, "{from:40} + {trigger:37} -> {to:40} # {}", row.why).unwrap();
         writeln!(table, "| {from} | {trigger} | {to} | {} |", row.why).unwrap();
     }
     golden("lifecycle.txt", &text);

@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     missing_docs
 )]
+#![allow(clippy::disallowed_methods, reason = "a test reads and writes files; the core does not")]
 
 mod alerting;
 mod arbitration;
