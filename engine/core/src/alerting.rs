@@ -105,7 +105,8 @@ pub struct AlertBook {
 /// What a set of claims changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// Alerts that begin.
+    /// Alerts that begin, or that are worse than when they were last told: those keep their
+    /// beginning.
     pub fired: Vec<Alert>,
     /// Alerts that are over, with the moment of their end.
     pub resolved: Vec<Alert>,
@@ -130,12 +131,18 @@ impl AlertBook {
         let mut changes = Changes::default();
         for Claimed { source, claim } in claims {
             let fingerprint = Fingerprint::of(cluster, source, claim);
-            if claimed.insert(fingerprint.clone()) && !self.firing.contains_key(&fingerprint) {
+            if !claimed.insert(fingerprint.clone()) {
+                continue;
+            }
+            // Another summary is no news: a figure in it may change with every fact. More
+            // severity is; less of it is told by the resolution.
+            let known = self.firing.get(&fingerprint);
+            if known.is_none_or(|known| claim.severity > known.claim.severity) {
                 changes.fired.push(Alert {
                     fingerprint,
                     source: source.clone(),
                     claim: claim.clone(),
-                    starts_at: now,
+                    starts_at: known.map_or(now, |known| known.starts_at),
                     ends_at: None,
                 });
             }
@@ -200,33 +207,35 @@ impl Outbox {
         self.entries.values()
     }
 
-    /// What may be tried now: per receiver and alert only the oldest, so that a resolution never
-    /// overtakes its alert.
+    /// What may be tried now: per receiver and alert only the oldest that is not dead, so that a
+    /// resolution never overtakes its alert, and a dead notification holds up nothing.
     pub fn due(&self, now: Timestamp) -> Vec<&Notification> {
-        let mut seen = BTreeSet::new();
-        self.entries
-            .values()
-            .filter(|entry| !entry.dead)
-            .filter(|entry| seen.insert((&entry.receiver, &entry.alert.fingerprint)))
-            .filter(|entry| entry.due <= now)
-            .collect()
+        self.heads().filter(|entry| entry.due <= now).collect()
     }
 
     /// The next moment at which something becomes due.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.entries.values().filter(|entry| !entry.dead).map(|entry| entry.due).min()
+        self.heads().map(|entry| entry.due).min()
+    }
+
+    fn heads(&self) -> impl Iterator<Item = &Notification> {
+        let mut seen = BTreeSet::new();
+        self.entries
+            .values()
+            .filter(|entry| !entry.dead)
+            .filter(move |entry| seen.insert((&entry.receiver, &entry.alert.fingerprint)))
     }
 
     /// Takes in a new notification.
     pub fn queue(&mut self, notification: Notification) {
-        self.next_id = self.next_id.max(notification.id + 1);
+        self.next_id = self.next_id.max(notification.id.saturating_add(1));
         self.entries.insert(notification.id, notification);
     }
 
     /// Takes in a failed attempt.
     pub fn tried(&mut self, id: u64, problem: String, again: Timestamp) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.tries += 1;
+            entry.tries = entry.tries.saturating_add(1);
             entry.due = again;
             entry.problem = Some(problem);
         }
@@ -240,7 +249,7 @@ impl Outbox {
     /// Takes in that it is given up.
     pub fn died(&mut self, id: u64, problem: String) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.tries += 1;
+            entry.tries = entry.tries.saturating_add(1);
             entry.dead = true;
             entry.problem = Some(problem);
         }

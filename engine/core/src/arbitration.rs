@@ -13,7 +13,7 @@ use crate::alerting::Claimed;
 use crate::guards::{self, Guard, GuardHold, Situation};
 use crate::model::PolicyName;
 use crate::plan::PlanKind;
-use crate::proposal::{Action, AlertClaim, Grant, Opinion, Proposal, Severity};
+use crate::proposal::{Action, AlertClaim, Evaluation, Grant, Opinion, Proposal, Severity};
 
 /// What a policy's failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,13 +127,17 @@ impl Decision {
 /// The source of the engine's own alerts.
 pub const ENGINE: &str = "engine";
 
-/// Makes one decision. `opinions` are in the order of the configuration; an opinion without a
-/// standing has no say at all.
+/// Makes one decision. `standings` are in the order of the configuration, which is the order in
+/// which the policies are heard. An opinion without a standing has no say at all; a standing
+/// without an opinion is a failure like any other, because a policy that was not asked may be the
+/// one that would have held.
 pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Standing]) -> Decision {
     let mut decision = Decision::none();
-    for opinion in opinions {
-        if let Some(standing) = standings.iter().find(|one| one.policy == opinion.policy) {
-            hear(&mut decision, opinion, standing);
+    for standing in standings {
+        match opinions.iter().find(|one| one.policy == standing.policy).map(|one| &one.outcome) {
+            Some(Ok(evaluation)) => hear(&mut decision, evaluation, standing),
+            Some(Err(failure)) => fail(&mut decision, &failure.to_string(), standing),
+            None => fail(&mut decision, "it was not evaluated", standing),
         }
     }
     if let Some(chosen) = &decision.chosen {
@@ -159,28 +163,26 @@ pub fn plan_kind(action: &Action) -> PlanKind {
     }
 }
 
-fn hear(decision: &mut Decision, opinion: &Opinion, standing: &Standing) {
-    let policy = &opinion.policy;
-    let evaluation = match &opinion.outcome {
-        Ok(evaluation) => evaluation,
-        Err(failure) => {
-            if standing.on_failure == OnPolicyFailure::Hold {
-                decision
-                    .holds
-                    .push(Hold::Failure { policy: policy.clone(), reason: failure.to_string() });
-            }
-            decision.silent.insert(policy.to_string());
-            decision.alerts.push(failed_alert(policy, &failure.to_string()));
-            return;
-        }
-    };
+/// Acting fails closed: what the policy would have held is not known. What it said was wrong
+/// before still stands.
+fn fail(decision: &mut Decision, failure: &str, standing: &Standing) {
+    let policy = &standing.policy;
+    if standing.on_failure == OnPolicyFailure::Hold {
+        decision.holds.push(Hold::Failure { policy: policy.clone(), reason: failure.to_owned() });
+    }
+    decision.silent.insert(policy.to_string());
+    decision.alerts.push(failed_alert(policy, failure));
+}
+
+fn hear(decision: &mut Decision, evaluation: &Evaluation, standing: &Standing) {
+    let policy = &standing.policy;
     for proposal in &evaluation.proposals {
         let grant = proposal.action.grant();
         let why = if !standing.grants.contains(&grant) {
             format!("the configuration does not grant {grant} to {policy}")
         } else if let Some(chosen) = &decision.chosen {
             format!(
-                "{} asks for something more important: {}",
+                "{} asks for something that comes first: {}",
                 chosen.policy, chosen.proposal.action
             )
         } else {

@@ -94,10 +94,20 @@ pub enum Value {
     Flag(bool),
     /// A whole number.
     Integer(i64),
-    /// A number with a fraction; never NaN.
-    Number(f64),
+    /// A number with a fraction; never NaN. What JSON has no number for is written as text, so
+    /// that a probe's odd answer cannot make the journal unreadable.
+    Number(#[serde(serialize_with = "number")] f64),
     /// A text.
     Text(Arc<str>),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if number.is_finite() {
+        serializer.serialize_f64(*number)
+    } else {
+        serializer.collect_str(number)
+    }
 }
 
 /// The outcome of one run of a probe.
@@ -127,11 +137,23 @@ pub struct Fact {
     pub since: Timestamp,
     /// How many times in a row it was the same; at least 1.
     pub streak: u32,
+    /// What was measured the last time that anything was: a probe that fails measures nothing,
+    /// and what was known before is then worth the more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<Arc<str>, Value>,
+    /// When that was.
+    pub values_at: Timestamp,
 }
 
 impl Fact {
     fn first(observation: Observation) -> Self {
-        Self { since: observation.at, streak: 1, latest: observation }
+        Self {
+            since: observation.at,
+            streak: 1,
+            values: observation.values.clone(),
+            values_at: observation.at,
+            latest: observation,
+        }
     }
 
     /// Takes a new observation in; true if the status or the reason's code changed.
@@ -143,6 +165,10 @@ impl Fact {
         } else {
             self.since = observation.at;
             self.streak = 1;
+        }
+        if observation.status == Status::Up || !observation.values.is_empty() {
+            self.values.clone_from(&observation.values);
+            self.values_at = observation.at;
         }
         self.latest = observation;
         changed
@@ -163,6 +189,11 @@ pub struct Verdict {
     /// When the oldest of the facts was seen.
     pub seen: Timestamp,
 }
+
+/// The probe that looks at the repository's replication. What it measures is for policies and
+/// guards to judge; it is no part of whether the repository serves, or else a broken replication
+/// would be a reason to fail over to the side that is behind.
+pub const REPLICATION: &str = "replication";
 
 /// The latest fact of every probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -218,9 +249,13 @@ impl FactBook {
         self.facts.get(probe)
     }
 
-    /// What the probes of `service` on `server` together say; none if none has ended yet.
+    /// What the probes of `service` on `server` together say; none if none has ended yet. The
+    /// probe named [`REPLICATION`] has no say: a repository whose standby is gone serves.
     pub fn service(&self, server: &ServerName, service: Service) -> Option<Verdict> {
-        verdict(self.of(server).filter(|fact| fact.latest.probe.service == Some(service)))
+        verdict(self.of(server).filter(|fact| {
+            let probe = &fact.latest.probe;
+            probe.service == Some(service) && &*probe.name != REPLICATION
+        }))
     }
 
     /// What the probes of the server itself together say; none if none has ended yet.
@@ -325,6 +360,51 @@ mod tests {
         assert_eq!(verdict.seen, Timestamp(1));
         assert_eq!(book.service(&dm1, Service::Rest), None);
         assert_eq!(book.server(&dm1), None);
+    }
+
+    #[test]
+    fn a_broken_replication_is_no_broken_repository() {
+        let dm1 = ServerName::new("dm1").unwrap();
+        let mut book = FactBook::default();
+        let replication = observation(REPLICATION, Status::Down, 1);
+        book.observe(replication.clone());
+        assert_eq!(book.service(&dm1, Service::Daemon), None);
+        book.observe(observation("sql", Status::Up, 1));
+        assert_eq!(book.service(&dm1, Service::Daemon).unwrap().status, Status::Up);
+        assert_eq!(book.get(&replication.probe).unwrap().latest.status, Status::Down);
+    }
+
+    #[test]
+    fn what_was_measured_outlives_a_probe_that_measures_nothing() {
+        let mut book = FactBook::default();
+        let mut measured = observation("a", Status::Up, 1);
+        measured.values.insert(Arc::from("lag"), Value::Integer(7));
+        let probe = measured.probe.clone();
+        book.observe(measured);
+        book.observe(observation("a", Status::Unknown, 2));
+        let fact = book.get(&probe).unwrap();
+        assert_eq!(fact.values.get("lag"), Some(&Value::Integer(7)));
+        assert_eq!((fact.values_at, fact.latest.at), (Timestamp(1), Timestamp(2)));
+        book.observe(observation("a", Status::Up, 3));
+        assert!(book.get(&probe).unwrap().values.is_empty(), "it no longer measures that");
+    }
+
+    #[test]
+    fn values_survive_json_even_when_json_has_no_number_for_them() {
+        for value in [
+            Value::Flag(true),
+            Value::Integer(i64::MIN),
+            Value::Number(1.0),
+            Value::Number(-0.25),
+            Value::Text(Arc::from("1")),
+        ] {
+            let text = serde_json::to_string(&value).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        }
+        for odd in [f64::NAN, f64::INFINITY] {
+            let text = serde_json::to_string(&Value::Number(odd)).unwrap();
+            assert!(matches!(serde_json::from_str(&text).unwrap(), Value::Text(_)), "{text}");
+        }
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl fmt::Display for Phase {
             FailingOver(side) => write!(f, "failing over from {side}"),
             SwitchingOver => f.write_str("switching over to secondary"),
             SwitchingBack => f.write_str("switching back to primary"),
-            NeedsOperator(_) => f.write_str("in need of an operator"),
+            NeedsOperator(side) => write!(f, "in need of an operator, {side} before"),
         }
     }
 }

@@ -70,17 +70,21 @@ fn repository(situation: &Situation<'_>, standby: &ServerFacts) -> Vec<String> {
     if state.status != Status::Up {
         problems.push(format!("{} is {}: {}", repository.id, state.status, state.reason.detail));
     }
+    let enabled =
+        snapshot.measure(standby.name.as_str(), Some(Service::Repository), "subscription-enabled");
+    if enabled.is_some_and(|measure| measure.value == Value::Flag(false)) {
+        problems.push(format!("the subscription of {} is disabled", repository.id));
+    }
     match lag(snapshot) {
         Lag::Bytes(bytes) if bytes > situation.limits.max_lag_bytes => problems.push(format!(
             "the repository was {bytes} bytes behind, the limit is {}",
             situation.limits.max_lag_bytes
         )),
-        Lag::Bytes(_) => {}
         Lag::Unclear(name) => problems.push(format!("the measured {name} is not a number")),
         Lag::Unknown if snapshot.facts().cluster.phase.side() == Side::Secondary => {
             problems.push(format!("nothing shows that {} is synchronised", repository.id));
         }
-        Lag::Unknown => {}
+        Lag::Bytes(_) | Lag::Unknown => {}
     }
     problems
 }

@@ -7,8 +7,10 @@
 //! Invariant: a snapshot answers the same question with the same answer for ever, and everything
 //! in it has a defined order.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+mod reader;
+
+pub use reader::{Read, Reader};
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -129,7 +131,8 @@ pub struct Measure {
     pub name: Arc<str>,
     /// The value.
     pub value: Value,
-    /// When it was seen.
+    /// When it was seen. It may be older than the snapshot's other facts: the last that was
+    /// measured stays known when its probe fails.
     pub at: Timestamp,
 }
 
@@ -209,8 +212,8 @@ pub struct Facts {
 struct Index {
     /// Positions of the services by place and status.
     services: [[Vec<u32>; 3]; 3],
-    /// Numbers of services by place, service and status.
-    counts: [[[u32; 3]; 7]; 3],
+    /// Numbers of services by place, service, whether expected, and status.
+    counts: [[[[u32; 3]; 2]; 7]; 3],
 }
 
 /// Which services are asked for. The default is all.
@@ -361,23 +364,21 @@ impl Snapshot {
 
     /// How many services `filter` finds in each status.
     pub fn count(&self, filter: Filter) -> Counts {
-        let active = self.facts.cluster.phase.side();
+        let wants = |place: Place, service: Service, expected: bool| {
+            filter.place.is_none_or(|wanted| wanted == place)
+                && filter.service.is_none_or(|wanted| wanted == service)
+                && filter.expected.is_none_or(|wanted| wanted == expected)
+        };
         let mut counts = Counts::default();
         for (place, by_service) in Place::ALL.into_iter().zip(&self.index.counts) {
-            if filter.place.is_some_and(|wanted| wanted != place) {
-                continue;
-            }
-            for (service, [up, down, unknown]) in Service::ALL.into_iter().zip(by_service) {
-                if filter.service.is_some_and(|wanted| wanted != service)
-                    || filter
-                        .expected
-                        .is_some_and(|wanted| wanted != expected(service, place, active))
-                {
-                    continue;
+            for (service, by_expected) in Service::ALL.into_iter().zip(by_service) {
+                for (expected, [up, down, unknown]) in [false, true].into_iter().zip(by_expected) {
+                    if wants(place, service, expected) {
+                        counts.up += if filter.statuses.up { *up } else { 0 };
+                        counts.down += if filter.statuses.down { *down } else { 0 };
+                        counts.unknown += if filter.statuses.unknown { *unknown } else { 0 };
+                    }
                 }
-                counts.up += if filter.statuses.up { *up } else { 0 };
-                counts.down += if filter.statuses.down { *down } else { 0 };
-                counts.unknown += if filter.statuses.unknown { *unknown } else { 0 };
             }
         }
         counts
@@ -432,6 +433,7 @@ impl From<Facts> for Snapshot {
                 .get_mut(place)
                 .zip(kind)
                 .and_then(|(all, kind)| all.get_mut(kind))
+                .and_then(|all| all.get_mut(usize::from(service.expected)))
                 .and_then(|all| all.get_mut(status))
             {
                 *count += 1;
@@ -472,140 +474,15 @@ fn measures(topology: &Topology, book: &FactBook) -> Vec<Measure> {
         .filter(|fact| topology.server(&fact.latest.probe.server).is_some())
         .flat_map(|fact| {
             let latest = &fact.latest;
-            latest.values.iter().map(|(name, value)| Measure {
+            fact.values.iter().map(|(name, value)| Measure {
                 server: latest.probe.server.clone(),
                 service: latest.probe.service,
                 name: name.clone(),
                 value: value.clone(),
-                at: latest.at,
+                at: fact.values_at,
             })
         })
         .collect();
     all.sort_by(|a, b| (&a.server, a.service, &a.name).cmp(&(&b.server, b.service, &b.name)));
     all
-}
-
-/// One question that was asked of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Read {
-    /// The cluster as a whole.
-    Cluster,
-    /// The snapshot's time.
-    Time,
-    /// All servers.
-    Servers,
-    /// One server.
-    Server(Arc<str>),
-    /// One service.
-    Service(Arc<str>, Service),
-    /// All services that a filter finds.
-    Services(Filter),
-    /// How many services a filter finds.
-    Count(Filter),
-    /// One measured value.
-    Measure(Arc<str>, Option<Service>, Arc<str>),
-    /// The values of that name on all servers.
-    Measures(Arc<str>),
-    /// Recent rescues.
-    Rescues,
-    /// Recent changes of side.
-    Changes,
-}
-
-/// Answers questions about a snapshot, and remembers what was asked.
-#[derive(Debug)]
-pub struct Reader {
-    snapshot: Arc<Snapshot>,
-    reads: RefCell<Vec<Read>>,
-}
-
-impl Reader {
-    /// A reader that has not been asked anything yet.
-    pub const fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, reads: RefCell::new(Vec::new()) }
-    }
-
-    /// What was asked, each question once, in a defined order.
-    pub fn into_reads(self) -> BTreeSet<Read> {
-        self.reads.into_inner().into_iter().collect()
-    }
-
-    fn note(&self, read: Read) {
-        let mut reads = self.reads.borrow_mut();
-        if reads.last() != Some(&read) {
-            reads.push(read);
-        }
-    }
-
-    /// The snapshot's number. Not a fact, so it is not noted.
-    pub fn number(&self) -> u64 {
-        self.snapshot.facts.number
-    }
-
-    /// When the snapshot was taken.
-    pub fn time(&self) -> Timestamp {
-        self.note(Read::Time);
-        self.snapshot.facts.at
-    }
-
-    /// The cluster as a whole.
-    pub fn cluster(&self) -> &ClusterFacts {
-        self.note(Read::Cluster);
-        &self.snapshot.facts.cluster
-    }
-
-    /// All servers.
-    pub fn servers(&self) -> &[ServerFacts] {
-        self.note(Read::Servers);
-        &self.snapshot.facts.servers
-    }
-
-    /// One server.
-    pub fn server(&self, name: &str) -> Option<&ServerFacts> {
-        self.note(Read::Server(Arc::from(name)));
-        self.snapshot.server(name)
-    }
-
-    /// One service.
-    pub fn service(&self, server: &str, service: Service) -> Option<&ServiceFacts> {
-        self.note(Read::Service(Arc::from(server), service));
-        self.snapshot.service(server, service)
-    }
-
-    /// The services that `filter` finds.
-    pub fn services(&self, filter: Filter) -> Vec<&ServiceFacts> {
-        self.note(Read::Services(filter));
-        self.snapshot.services(filter)
-    }
-
-    /// How many services `filter` finds in each status.
-    pub fn count(&self, filter: Filter) -> Counts {
-        self.note(Read::Count(filter));
-        self.snapshot.count(filter)
-    }
-
-    /// One measured value.
-    pub fn measure(&self, server: &str, service: Option<Service>, name: &str) -> Option<&Measure> {
-        self.note(Read::Measure(Arc::from(server), service, Arc::from(name)));
-        self.snapshot.measure(server, service, name)
-    }
-
-    /// The values of that name on all servers.
-    pub fn measures(&self, name: &str) -> Vec<&Measure> {
-        self.note(Read::Measures(Arc::from(name)));
-        self.snapshot.measures(name)
-    }
-
-    /// Recent rescues, oldest first.
-    pub fn rescues(&self) -> &[Rescue] {
-        self.note(Read::Rescues);
-        &self.snapshot.facts.rescues
-    }
-
-    /// Recent changes of side, oldest first.
-    pub fn changes(&self) -> &[Change] {
-        self.note(Read::Changes);
-        &self.snapshot.facts.changes
-    }
 }

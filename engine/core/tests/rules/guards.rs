@@ -1,0 +1,298 @@
+//! Each guard holds when it should and only then.
+
+use watchkeeper_core::facts::{ReasonCode, Value};
+use watchkeeper_core::guards::{Duty, Guard, check};
+use watchkeeper_core::lifecycle::{Phase, step};
+use watchkeeper_core::model::{Service, Side, Status, Timestamp};
+use watchkeeper_core::plan::PlanKind;
+
+use crate::world::{NOW, World, id, kinds};
+
+fn holds(world: &World, kind: &PlanKind) -> Vec<(Guard, String)> {
+    let snapshot = world.snapshot();
+    check(&world.situation(&snapshot), kind)
+        .into_iter()
+        .map(|hold| (hold.guard, hold.reason))
+        .collect()
+}
+
+#[track_caller]
+fn free(world: &World, kind: &PlanKind) {
+    assert_eq!(holds(world, kind), vec![], "{kind}");
+}
+
+#[track_caller]
+fn held(world: &World, kind: &PlanKind, by: Guard, because: &str) {
+    let holds = holds(world, kind);
+    assert!(
+        matches!(&holds[..], [(guard, reason)] if *guard == by && reason.contains(because)),
+        "{kind}: not ({by}, ..{because}..) but {holds:?}"
+    );
+}
+
+fn rescue() -> PlanKind {
+    PlanKind::Rescue(id("dm1", Service::Daemon))
+}
+
+fn clear() -> PlanKind {
+    PlanKind::Clear(id("dm2", Service::Daemon))
+}
+
+#[test]
+fn nothing_holds_when_all_is_well() {
+    for kind in [rescue(), clear(), PlanKind::Failover, PlanKind::Switchover] {
+        free(&World::new(), &kind);
+    }
+    free(&World::on_secondary(), &PlanKind::Switchback);
+}
+
+#[test]
+fn without_the_duty_nothing_is_begun() {
+    let mut world = World::new();
+    world.duty = Duty::NotHeld("vp2 has it".to_owned());
+    for kind in [rescue(), clear(), PlanKind::Failover, PlanKind::Switchover] {
+        held(&world, &kind, Guard::Duty, "vp2 has it");
+    }
+}
+
+#[test]
+fn what_the_lifecycle_does_not_know_is_held_in_every_phase() {
+    for phase in Phase::ALL {
+        let mut world = World::new();
+        world.phase = phase;
+        for kind in kinds() {
+            let by_lifecycle = holds(&world, &kind).iter().any(|(by, _)| *by == Guard::Lifecycle);
+            assert_eq!(by_lifecycle, step(phase, kind.trigger()).is_err(), "{kind} while {phase}");
+            assert!(by_lifecycle || !phase.in_flight(), "{kind} beside another plan");
+        }
+    }
+}
+
+#[test]
+fn facts_from_before_a_change_of_side_are_not_acted_on() {
+    let mut world = World::new();
+    world.phase = Phase::Active(Side::Secondary);
+    world.snapshot_phase = Some(Phase::Active(Side::Primary));
+    let holds = holds(&world, &PlanKind::Failover);
+    assert!(
+        holds
+            .iter()
+            .any(|(by, why)| *by == Guard::Lifecycle
+                && why.contains("it is active on secondary now")),
+        "{holds:?}"
+    );
+}
+
+#[test]
+fn maintenance_mode_holds_everything() {
+    let mut world = World::new();
+    world.maintenance = true;
+    for kind in [rescue(), clear(), PlanKind::Failover, PlanKind::Switchover] {
+        held(&world, &kind, Guard::Maintenance, "maintenance off");
+    }
+}
+
+#[test]
+fn a_service_is_rescued_only_where_it_belongs() {
+    let world = World::new();
+    held(
+        &world,
+        &PlanKind::Rescue(id("dm2", Service::Daemon)),
+        Guard::Placement,
+        "not meant to run",
+    );
+    held(&world, &PlanKind::Rescue(id("dm9", Service::Daemon)), Guard::Placement, "not configured");
+    held(&world, &PlanKind::Rescue(id("dm3", Service::Rest)), Guard::Placement, "not configured");
+    free(&world, &PlanKind::Rescue(id("dm2", Service::Agent)));
+    free(&world, &PlanKind::Rescue(id("dm3", Service::Agent)));
+}
+
+#[test]
+fn an_exclusive_service_is_not_rescued_while_it_runs_across() {
+    let mut world = World::new();
+    world.saw("dm1", Some(Service::Daemon), Status::Down);
+    world.saw("dm2", Some(Service::Daemon), Status::Up);
+    held(&world, &rescue(), Guard::Placement, "dm2/daemon runs");
+    free(&world, &clear());
+    free(&world, &PlanKind::Rescue(id("dm1", Service::Rest)));
+    // A standby that does not answer keeps nobody from repairing the active side.
+    world.lose("dm2");
+    free(&world, &rescue());
+}
+
+#[test]
+fn only_strays_are_stopped() {
+    let world = World::new();
+    held(
+        &world,
+        &PlanKind::Clear(id("dm1", Service::Daemon)),
+        Guard::Placement,
+        "meant to run there",
+    );
+    held(
+        &world,
+        &PlanKind::Clear(id("dm2", Service::Agent)),
+        Guard::Placement,
+        "meant to run there",
+    );
+    held(&world, &PlanKind::Clear(id("dm9", Service::Rest)), Guard::Placement, "not configured");
+}
+
+#[test]
+fn stale_facts_hold_what_they_concern() {
+    let old = |service| {
+        let mut world = World::new();
+        world.saw_at("dm1", Some(service), Status::Down, ReasonCode::NotRunning, 15_001);
+        world
+    };
+    held(
+        &old(Service::Daemon),
+        &PlanKind::Failover,
+        Guard::Freshness,
+        "dm1/daemon was last seen 15 s ago",
+    );
+    held(&old(Service::Daemon), &rescue(), Guard::Freshness, "dm1/daemon");
+    free(&old(Service::Rest), &rescue());
+    // DSA and the synchronisation are no reason for a failover.
+    free(&old(Service::Dsa), &PlanKind::Failover);
+    free(&old(Service::Sync), &PlanKind::Failover);
+    let mut world = World::new();
+    world.saw_at("dm1", Some(Service::Daemon), Status::Down, ReasonCode::NotRunning, 15_000);
+    free(&world, &PlanKind::Failover);
+    world.saw_at("dm2", None, Status::Up, ReasonCode::Serving, 15_001);
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm2 was last seen");
+    // An additional server is neither old nor new side.
+    let mut world = World::new();
+    world.saw_at("dm3", Some(Service::Agent), Status::Up, ReasonCode::Serving, 1_000_000);
+    free(&world, &PlanKind::Failover);
+}
+
+#[test]
+fn what_was_never_probed_is_not_known() {
+    let mut world = World::new();
+    world.never_probed("dm1", Some(Service::Rest));
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm1/rest was never probed");
+    world.never_probed("dm1", Some(Service::Daemon));
+    held(&world, &rescue(), Guard::Freshness, "dm1/daemon was never probed");
+}
+
+#[test]
+fn a_lost_active_side_does_not_hold_its_own_failover() {
+    let mut world = World::new();
+    world.lose("dm1");
+    free(&world, &PlanKind::Failover);
+}
+
+#[test]
+fn the_cooldown_holds_a_failover_only_and_ends() {
+    let mut world = World::new();
+    world.last_change = Some(Timestamp(NOW.0 - 599_999));
+    held(&world, &PlanKind::Failover, Guard::Cooldown, "the cooldown is 600 s");
+    free(&world, &rescue());
+    free(&world, &PlanKind::Switchover);
+    world.last_change = Some(Timestamp(NOW.0 - 600_000));
+    free(&world, &PlanKind::Failover);
+    // A clock that was set back does not end it.
+    world.last_change = Some(NOW.plus(5));
+    held(&world, &PlanKind::Failover, Guard::Cooldown, "0 s ago");
+}
+
+#[test]
+fn a_standby_that_cannot_take_over_holds_every_change_of_side() {
+    let mut lost = World::new();
+    lost.lose("dm2");
+    let mut dead_repository = World::new();
+    dead_repository.saw("dm2", Some(Service::Repository), Status::Down);
+    let mut without_daemon = World::new();
+    without_daemon.uninstall("dm2", Service::Daemon);
+    let mut disabled = World::new();
+    disabled.measured("dm2", "subscription-enabled", Value::Flag(false));
+    for (world, because) in [
+        (lost, "dm2 is unknown"),
+        (dead_repository, "dm2/repository is down"),
+        (without_daemon, "dm2/daemon is not configured"),
+        (disabled, "subscription of dm2/repository is disabled"),
+    ] {
+        held(&world, &PlanKind::Failover, Guard::Standby, because);
+        held(&world, &PlanKind::Switchover, Guard::Standby, because);
+        free(&world, &rescue());
+    }
+    let mut without_agent = World::new();
+    without_agent.uninstall("dm2", Service::Agent);
+    free(&without_agent, &PlanKind::Failover);
+}
+
+#[test]
+fn a_standby_without_a_probe_of_its_own_has_to_have_shown_that_it_answers() {
+    let mut world = World::new();
+    for server in ["dm1", "dm2"] {
+        world.uninstall(server, Service::Repository);
+        world.never_probed(server, None);
+    }
+    free(&world, &PlanKind::Failover);
+    for service in Service::ALL.into_iter().filter(|one| *one != Service::Repository) {
+        world.saw("dm2", Some(service), Status::Unknown);
+    }
+    held(&world, &PlanKind::Failover, Guard::Standby, "nothing shows that dm2 answers");
+}
+
+#[test]
+fn the_lag_counts_in_sum_and_is_remembered_when_the_active_side_is_lost() {
+    let lag = |name: &str, bytes| {
+        let mut world = World::new();
+        world.measured("dm1", name, Value::Integer(bytes));
+        world
+    };
+    free(&lag("sending-lag-bytes", 1_000), &PlanKind::Failover);
+    held(
+        &lag("sending-lag-bytes", 1_001),
+        &PlanKind::Failover,
+        Guard::Standby,
+        "1001 bytes behind",
+    );
+    held(&lag("replay-lag-bytes", i64::MAX), &PlanKind::Switchover, Guard::Standby, "bytes behind");
+    let mut world = lag("write-lag-bytes", 5_000);
+    world.saw_at("dm1", Some(Service::Repository), Status::Unknown, ReasonCode::TimedOut, 0);
+    world.lose("dm1");
+    held(&world, &PlanKind::Failover, Guard::Standby, "5000 bytes behind");
+    let mut odd = World::new();
+    odd.measured("dm1", "replay-lag-bytes", Value::Number(0.5));
+    held(&odd, &PlanKind::Failover, Guard::Standby, "replay-lag-bytes is not a number");
+}
+
+#[test]
+fn from_the_secondary_only_a_measured_synchronisation_lets_a_failover_pass() {
+    let mut world = World::on_secondary();
+    held(
+        &world,
+        &PlanKind::Failover,
+        Guard::Standby,
+        "nothing shows that dm1/repository is synchronised",
+    );
+    free(&world, &PlanKind::Switchback);
+    world.measured("dm2", "replay-lag-bytes", Value::Integer(0));
+    free(&world, &PlanKind::Failover);
+}
+
+#[test]
+fn the_storm_brake_counts_what_is_recent() {
+    let mut world = World::new();
+    let ago = |ms: u64| Timestamp(NOW.0 - ms);
+    world.fleet_changes = vec![ago(900_000), ago(600_000), ago(599_999), ago(1)];
+    free(&world, &PlanKind::Failover);
+    world.fleet_changes.push(NOW.plus(10));
+    held(&world, &PlanKind::Failover, Guard::Storm, "3 other clusters");
+    free(&world, &PlanKind::Switchover);
+    free(&world, &rescue());
+    world.limits.storm_limit = 0;
+    free(&world, &PlanKind::Failover);
+}
+
+#[test]
+fn what_protects_from_two_active_sides_cannot_be_overridden() {
+    for guard in Guard::ALL {
+        let protects = matches!(guard, Guard::Duty | Guard::Lifecycle | Guard::Placement);
+        assert_eq!(guard.can_be_overridden(), !protects, "{guard}");
+        assert_eq!(serde_json::to_value(guard).unwrap(), guard.as_str());
+    }
+}

@@ -1,0 +1,246 @@
+//! The JSON of every event, so that the journal's format cannot change by accident.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeeper_core::alerting::{Alert, Fingerprint};
+use watchkeeper_core::arbitration::{OnPolicyFailure, Standing, decide};
+use watchkeeper_core::event::{Evaluated, Event, GuestKind, Record};
+use watchkeeper_core::execution::{Outcome, PlanEnding};
+use watchkeeper_core::facts::Value;
+use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side};
+use watchkeeper_core::plan::{Act, PlanKind};
+use watchkeeper_core::proposal::{
+    Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
+    Severity,
+};
+use watchkeeper_core::snapshot::{Filter, Read};
+
+use crate::world::{NOW, World, cluster, golden, id, name, policy};
+
+/// Lists every variant once, with a sample of each. A new variant does not compile here until it
+/// is listed, and what is listed has its sample.
+macro_rules! every_event {
+    ($($variant:ident => $sample:expr;)*) => {
+        /// One of each.
+        pub(crate) fn samples() -> Vec<Event> {
+            vec![$($sample),*]
+        }
+
+        fn variant(event: &Event) -> &'static str {
+            match event {
+                $(Event::$variant { .. } => stringify!($variant),)*
+            }
+        }
+
+        const VARIANTS: &[&str] = &[$(stringify!($variant)),*];
+    };
+}
+
+every_event! {
+    MonitorStarted => Event::MonitorStarted { monitor: monitor(), version: "0.1.0".to_owned() };
+    MonitorStopped => Event::MonitorStopped { monitor: monitor() };
+    ConfigurationApplied => Event::ConfigurationApplied { digest: "ab".repeat(32) };
+    ConfigurationRejected => Event::ConfigurationRejected {
+        problems: vec!["watchkeeper.toml:3: unknown key".to_owned()],
+    };
+    GuestLoaded => Event::GuestLoaded {
+        kind: GuestKind::Policy,
+        name: "data-mover-ha".to_owned(),
+        revision: revision("1.1.0"),
+        replaced: Some(revision("1.0.0")),
+    };
+    GuestRejected => Event::GuestRejected {
+        kind: GuestKind::Plugin,
+        name: "slack".to_owned(),
+        problem: "the file is empty".to_owned(),
+    };
+    Observed => {
+        let mut world = World::new();
+        world.measured("dm1", "replay-lag-bytes", Value::Integer(12));
+        let fact = world.book.iter().find(|fact| !fact.values.is_empty()).unwrap();
+        Event::Observed(fact.latest.clone())
+    };
+    Evaluated => Event::Evaluated(Box::new(evaluated()));
+    Remembered => Event::Remembered {
+        policy: policy("data-mover-ha"),
+        version: "1.1.0".to_owned(),
+        state: vec![0, 255],
+    };
+    PlanBegun => Event::PlanBegun(Box::new(
+        World::new().with_site_steps().plan(PlanKind::Failover),
+    ));
+    StepIntended => Event::StepIntended { plan: 1, step: 2, attempt: 3 };
+    StepEnded => Event::StepEnded { plan: 1, step: 2, attempt: 3, outcome: done() };
+    PlanEnded => Event::PlanEnded { plan: 1, ending: PlanEnding::Completed };
+    Declared => Event::Declared {
+        side: Side::Secondary,
+        by: "ada".to_owned(),
+        reason: "I looked".to_owned(),
+    };
+    MaintenanceOn => Event::MaintenanceOn {
+        by: "ada".to_owned(),
+        reason: "patches".to_owned(),
+        until: Some(NOW),
+    };
+    MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned() };
+    AlertFired => Event::AlertFired(alert());
+    AlertResolved => Event::AlertResolved { fingerprint: alert().fingerprint };
+    NotificationQueued => Event::NotificationQueued {
+        id: 4,
+        receiver: ReceiverName::new("ops").unwrap(),
+        alert: Alert { ends_at: Some(NOW.plus(1)), ..alert() },
+    };
+    NotificationTried => Event::NotificationTried {
+        id: 4,
+        problem: "connection refused".to_owned(),
+        again: NOW,
+    };
+    NotificationDelivered => Event::NotificationDelivered { id: 4 };
+    NotificationDead => Event::NotificationDead { id: 4, problem: "404".to_owned() };
+}
+
+fn monitor() -> MonitorName {
+    MonitorName::new("vp1").unwrap()
+}
+
+fn revision(version: &str) -> Revision {
+    Revision { digest: "cd".repeat(32), version: version.to_owned() }
+}
+
+fn done() -> Outcome {
+    Outcome::Done { detail: "it was so already".to_owned(), changed: false }
+}
+
+fn alert() -> Alert {
+    let claim = AlertClaim {
+        name: "service-down".to_owned(),
+        severity: Severity::Critical,
+        server: Some(name("dm1")),
+        service: Some(Service::Daemon),
+        code: "4604001".to_owned(),
+        summary: "dm1/daemon is down".to_owned(),
+        labels: BTreeMap::from([("site".to_owned(), "north".to_owned())]),
+    };
+    let fingerprint = Fingerprint::of(Some(&cluster()), "data-mover-ha", &claim);
+    Alert { fingerprint, source: "data-mover-ha".to_owned(), claim, starts_at: NOW, ends_at: None }
+}
+
+/// A decision with everything in it: an answer, a failure, what was read, holds, alerts.
+fn evaluated() -> Evaluated {
+    let mut world = World::new();
+    world.measured("dm1", "replay-lag-bytes", Value::Number(0.5));
+    world.lose("dm2");
+    world.uninstall("dm2", Service::Dsa);
+    let proposal = |action| Proposal { action, reason: "the daemon is down".to_owned() };
+    let answer = Evaluation {
+        proposals: vec![
+            proposal(Action::Failover),
+            proposal(Action::Rescue(id("dm1", Service::Daemon))),
+            proposal(Action::StopService(id("dm2", Service::Rest))),
+        ],
+        holds: vec!["a window is open".to_owned()],
+        alerts: vec![alert().claim],
+        state: vec![7],
+        look_again_ms: Some(30_000),
+        notes: vec!["3 of 3 confirmations".to_owned()],
+    };
+    let opinion = |name: &str, outcome| Opinion {
+        policy: policy(name),
+        revision: revision("1.0.0"),
+        reads: [
+            Read::Cluster,
+            Read::Server(Arc::from("dm1")),
+            Read::Service(Arc::from("dm1"), Service::Daemon),
+            Read::Services(Filter { service: Some(Service::Agent), ..Filter::default() }),
+            Read::Measure(Arc::from("dm1"), None, Arc::from("load")),
+        ]
+        .into(),
+        outcome,
+    };
+    let failure = Failure { kind: FailureKind::Deadline, detail: "10 ms".to_owned() };
+    let opinions = vec![opinion("data-mover-ha", Ok(answer)), opinion("flap-guard", Err(failure))];
+    let standings: Vec<Standing> = opinions
+        .iter()
+        .map(|opinion| Standing {
+            policy: opinion.policy.clone(),
+            grants: Grant::ALL.into(),
+            on_failure: OnPolicyFailure::Hold,
+        })
+        .collect();
+    let snapshot = world.snapshot();
+    let decision = decide(&world.situation(&snapshot), &opinions, &standings);
+    Evaluated { snapshot, opinions, decision }
+}
+
+fn record(event: Event) -> Record {
+    Record { seq: 42, at: NOW, cluster: Some(cluster()), event }
+}
+
+fn survives(event: Event) {
+    let record = record(event);
+    let text = serde_json::to_string(&record).unwrap();
+    let back: Record = serde_json::from_str(&text)
+        .unwrap_or_else(|problem| panic!("{}: {problem}: {text}", variant(&record.event)));
+    assert_eq!(back, record, "{text}");
+}
+
+#[test]
+fn every_event_survives_json() {
+    let all = samples();
+    let listed: Vec<&str> = all.iter().map(variant).collect();
+    assert_eq!(listed, VARIANTS);
+    all.into_iter().for_each(survives);
+}
+
+#[test]
+fn every_sort_of_plan_outcome_and_ending_survives_json() {
+    let mut acts = std::collections::BTreeSet::new();
+    for (world, kind) in [
+        (World::new(), PlanKind::Rescue(id("dm1", Service::Daemon))),
+        (World::new(), PlanKind::Clear(id("dm2", Service::Daemon))),
+        (World::new().with_site_steps(), PlanKind::Failover),
+        (World::new(), PlanKind::Switchover),
+        (World::on_secondary().with_site_steps(), PlanKind::Switchback),
+    ] {
+        let plan = world.plan(kind);
+        acts.extend(plan.steps.iter().map(|step| match step.act {
+            Act::StartService(_) => "start",
+            Act::StopService(_) => "stop",
+            Act::ConfirmInactive { .. } => "confirm",
+            Act::AwaitReplication { .. } => "await",
+            Act::DetachRepository { .. } => "detach",
+            Act::CopyRepository { .. } => "copy",
+            Act::CarrySequences { .. } => "carry",
+            Act::Site(_) => "site",
+            Act::Verify { .. } => "verify",
+        }));
+        survives(Event::PlanBegun(Box::new(plan)));
+    }
+    assert_eq!(acts.len(), 9, "{acts:?}");
+    let detail = || "no".to_owned();
+    for outcome in
+        [done(), Outcome::Failed { detail: detail() }, Outcome::Uncertain { detail: detail() }]
+    {
+        survives(Event::StepEnded { plan: 1, step: 2, attempt: 3, outcome });
+    }
+    for ending in [
+        PlanEnding::Completed,
+        PlanEnding::Refused { step: 1, detail: detail() },
+        PlanEnding::Failed { step: 1, detail: detail() },
+    ] {
+        survives(Event::PlanEnded { plan: 1, ending });
+    }
+}
+
+#[test]
+fn the_format_is_as_it_was() {
+    let records: Vec<Record> = samples().into_iter().map(record).collect();
+    let mut text = serde_json::to_string_pretty(&records).unwrap();
+    text.push('\n');
+    golden("events.json", &text);
+    // What an earlier version wrote, this one reads.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/events.json");
+    let old: Vec<Record> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(old, records);
+}

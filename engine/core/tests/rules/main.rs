@@ -1,0 +1,21 @@
+//! What the core promises, in DESIGN.md's words. A module for each part that promises.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+#![allow(clippy::disallowed_methods, reason = "a test reads and writes files; the core does not")]
+
+mod alerting;
+mod arbitration;
+mod execution;
+mod guards;
+mod history;
+mod journal_format;
+mod lifecycle;
+mod plans;
+mod snapshot;
+mod world;
