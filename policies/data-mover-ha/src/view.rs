@@ -78,13 +78,24 @@ impl<'a> View<'a> {
         self.broken.iter().find(|facts| facts.service == service)
     }
 
-    /// What `service` waits for: something it depends on that is down on the active side. While
-    /// that is so, its own failure says nothing.
+    /// What `service` waits for: something it depends on that is down on the active side, or has
+    /// only just come back, so that `service` may not have found it yet. While that is so, its own
+    /// failure says nothing.
     pub(crate) fn waits_for(&self, service: Service) -> Option<Service> {
-        service.depends_on().iter().copied().find(|needed| {
-            self.cared_for(*needed)
-                && self.broken(*needed).is_some_and(|facts| facts.state.status == Status::Down)
+        let needed = service.depends_on().iter().copied();
+        needed.filter(|needed| self.cared_for(*needed)).find(|needed| match self.broken(*needed) {
+            Some(facts) => facts.state.status == Status::Down,
+            None => self.just_came_back(*needed),
         })
+    }
+
+    fn just_came_back(&self, service: Service) -> bool {
+        self.active
+            .as_ref()
+            .and_then(|server| self.snapshot.service(&server.name, service))
+            .is_some_and(|facts| {
+                facts.state.is_up() && !facts.state.up_for(self.settings.down_confirmations)
+            })
     }
 
     /// Whether the failure of `service` is a reason for a failover.

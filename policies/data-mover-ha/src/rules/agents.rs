@@ -44,7 +44,7 @@ pub(crate) fn spent(view: &View<'_>) -> Option<String> {
             .iter()
             .filter(|agent| agent.state.status == Status::Down)
             .all(|agent| matches!(rescue::chance(view, agent), Chance::Spent(_)));
-    spent.then(|| format!("none of the {} agents could be started again", view.agents.len()))
+    spent.then(|| format!("no agent could be started again (of {})", view.agents.len()))
 }
 
 pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
@@ -55,7 +55,7 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
         evaluation.alert(
             Alert::critical("agents-unavailable")
                 .code(&view.settings.code_agents_unavailable)
-                .summary(format!("none of the {} agents is available", view.agents.len())),
+                .summary(format!("no agent is available (of {})", view.agents.len())),
         );
         return;
     }

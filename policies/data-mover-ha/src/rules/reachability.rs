@@ -86,11 +86,16 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
                 .summary(format!("the active side has failed, and the standby cannot help: {why}")),
         );
     } else {
+        let what = if view.on_secondary() {
+            "there is no way back now"
+        } else {
+            "the standby could not take over"
+        };
         evaluation.alert(
             Alert::warning("standby-unavailable")
                 .on_server(standby)
                 .code(&view.settings.code_standby_unavailable)
-                .summary(format!("the standby could not take over: {why}")),
+                .summary(format!("{what}: {why}")),
         );
     }
 }

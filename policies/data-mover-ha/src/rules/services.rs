@@ -38,9 +38,8 @@ fn down(view: &View<'_>, service: &ServiceFacts) -> Alert {
     let mut summary = format!("{} is {}", name(service), finding(&service.state));
     let alert = match view.waits_for(service.service) {
         Some(needed) => {
-            summary.push_str("; it needs ");
+            summary.push_str("; it waits for ");
             summary.push_str(needed.name());
-            summary.push_str(", which is down");
             Alert::warning("service-down")
         }
         None if view.decisive(service.service) => Alert::critical("service-down"),

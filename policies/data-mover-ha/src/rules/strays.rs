@@ -32,6 +32,11 @@ pub(crate) fn sides_swapped(view: &View<'_>) -> bool {
 
 pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
     if sides_swapped(view) {
+        // That it looks so is enough to keep still; to call somebody it has to stay so.
+        if !unwanted(view).all(|stray| confirmed(view, stray)) {
+            evaluation.look_again(rescue::CONFIRMING);
+            return;
+        }
         let side = view.cluster.active.name();
         evaluation.alert(
             Alert::critical("sides-swapped").code(&view.settings.code_sides_swapped).summary(
