@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use watchkeeper_core::facts::Value;
 use watchkeeper_core::lifecycle::Trigger;
 use watchkeeper_core::model::{Status, Timestamp};
 use watchkeeper_core::proposal::{Action, AlertClaim, Evaluation, Severity};
@@ -77,7 +78,8 @@ struct Player<'a> {
     /// The lines of the present moment.
     block: Vec<String>,
     before: Evaluation,
-    claims: BTreeMap<Claim, Severity>,
+    /// What is claimed now, how bad it is, and what is said of it.
+    claims: BTreeMap<Claim, (Severity, String)>,
     state: Vec<u8>,
 }
 
@@ -165,7 +167,13 @@ impl Player<'_> {
             }
             Happening::Measure(server, service, name, value) => {
                 self.world.measure(server, *service, name, value.clone());
-                self.say("", &format!("{server}/{service} {name}: {value:?}"));
+                let value = match value {
+                    Value::Flag(value) => value.to_string(),
+                    Value::Integer(value) => value.to_string(),
+                    Value::Number(value) => value.to_string(),
+                    Value::Text(value) => value.as_ref().to_owned(),
+                };
+                self.say("", &format!("{server}/{service} {name}: {value}"));
             }
             Happening::Outcome(action, outcome) => {
                 self.outcomes.insert(action.clone(), *outcome);
@@ -328,13 +336,16 @@ impl Player<'_> {
     }
 
     fn tell_alerts(&mut self, evaluation: &Evaluation) {
-        let now: BTreeMap<Claim, Severity> =
-            evaluation.alerts.iter().map(|alert| (Claim::of(alert), alert.severity)).collect();
+        let now: BTreeMap<Claim, (Severity, String)> = evaluation
+            .alerts
+            .iter()
+            .map(|alert| (Claim::of(alert), (alert.severity, alert.summary.clone())))
+            .collect();
         for alert in &evaluation.alerts {
             let claim = Claim::of(alert);
             let what = match self.claims.get(&claim) {
                 None => "raises",
-                Some(before) if *before != alert.severity => "changes",
+                before if before != now.get(&claim) => "changes",
                 Some(_) => continue,
             };
             let code = match alert.code.as_str() {
