@@ -1,1 +1,161 @@
-//! slack
+//! Posts alerts to a Slack channel through an incoming webhook.
+//!
+//! Slack versions neither incoming webhooks nor their documentation, and the pages carry no date.
+//! This follows "Sending messages using incoming webhooks", "Formatting text for app surfaces" and
+//! "Rate limits" as they are since Block Kit: a JSON body with `text` for notifications and
+//! `attachments`, the only place that has a colour; `&`, `<` and `>` are escaped in every text, and
+//! nothing else is; one message a second and webhook, beyond that 429 with `Retry-After`.
+//! Errors such as `no_service` or `channel_is_archived` come as 4xx: trying again would not help.
+//!
+//! The webhook's URL is itself a secret: set it as `{{secret "NAME"}}`.
+
+use watchkeeper_sdk::json::Object;
+use watchkeeper_sdk::notifier::{
+    Alert, AlertStatus, HttpRequest, Method, Next, Notifier, Severity,
+};
+use watchkeeper_sdk::time::{human, rfc3339};
+
+watchkeeper_sdk::settings! {
+    /// The settings of slack.
+    pub struct Settings {
+        /// The URL of the incoming webhook, as a secret. The host hooks.slack.com has to be granted.
+        url: String = "";
+        /// Who is called by a critical alert, as Slack writes it, such as "<!here>" or "<@U012AB3CD>"; nobody if empty.
+        mention: String = "";
+    }
+}
+
+/// The longest text that a section takes, in characters, less room for the mark of a cut.
+const SECTION: usize = 2_900;
+
+/// The notifier.
+#[derive(Debug)]
+pub struct Slack;
+
+impl Notifier for Slack {
+    type Settings = Settings;
+
+    const NAME: &'static str = "slack";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Posts alerts to a Slack channel through an incoming webhook.";
+
+    fn start(alert: &Alert, settings: &Settings) -> Result<Next, String> {
+        if settings.url.is_empty() {
+            return Err("the setting \"url\" is empty".to_owned());
+        }
+        let request = HttpRequest::new(Method::Post, settings.url.clone());
+        Ok(Next::http(request.json(message(alert, &settings.mention))))
+    }
+}
+
+fn message(alert: &Alert, mention: &str) -> Object {
+    let mut text = String::new();
+    let calls = alert.status == AlertStatus::Firing && alert.severity == Severity::Critical;
+    if calls && !mention.is_empty() {
+        text.push_str(mention);
+        text.push(' ');
+    }
+    text.push_str(&heading(alert));
+    let mut body = Object::new();
+    body.text("text", &text).objects("attachments", [()], |attachment, ()| {
+        attachment.text("color", colour(alert)).objects("blocks", blocks(alert), |block, lines| {
+            block.text("type", "section").object("text", |text| {
+                text.text("type", "mrkdwn").text("text", &lines);
+            });
+        });
+    });
+    body
+}
+
+/// The line that a telephone shows: how bad, where, what.
+fn heading(alert: &Alert) -> String {
+    let mut line = match alert.status {
+        AlertStatus::Firing => alert.severity.name().to_uppercase(),
+        AlertStatus::Resolved => "RESOLVED".to_owned(),
+    };
+    if !alert.cluster.is_empty() {
+        line.push(' ');
+        line.push_str(&alert.cluster);
+    }
+    line.push_str(": ");
+    line.push_str(&alert.summary);
+    escape(&line)
+}
+
+fn blocks(alert: &Alert) -> Vec<String> {
+    let mut facts = format!("*{}*", escape(&alert.name));
+    if !alert.code.is_empty() {
+        facts.push_str(&format!(" ({})", escape(&alert.code)));
+    }
+    let place: Vec<&str> = [&alert.cluster, &alert.server, &alert.service]
+        .into_iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    if !place.is_empty() {
+        facts.push_str(&format!(" on {}", escape(&place.join(" / "))));
+    }
+    facts.push_str(&format!("\nSince {}", rfc3339(alert.starts_at)));
+    if let Some(ends_at) = alert.ends_at {
+        let lasted = ends_at.saturating_sub(alert.starts_at);
+        facts.push_str(&format!(", over since {} (after {})", rfc3339(ends_at), human(lasted)));
+    }
+    for (name, value) in &alert.labels {
+        facts.push_str(&format!("\n{}: {}", escape(name), escape(value)));
+    }
+    facts.push_str(&format!("\nTold by {} on {}", escape(&alert.source), escape(&alert.monitor)));
+    let mut blocks = vec![cut(&facts)];
+    if !alert.details.is_empty() {
+        blocks.push(cut(&escape(&alert.details)));
+    }
+    blocks
+}
+
+/// Green when it is over; else Slack's own colours for how bad it is.
+const fn colour(alert: &Alert) -> &'static str {
+    match (alert.status, alert.severity) {
+        (AlertStatus::Resolved, _) => "#2eb67d",
+        (AlertStatus::Firing, Severity::Critical) => "#e01e5a",
+        (AlertStatus::Firing, Severity::Warning) => "#ecb22e",
+        (AlertStatus::Firing, Severity::Info) => "#36c5f0",
+    }
+}
+
+/// The three characters that Slack reads as control characters.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Cuts a text that a section would not take, not in the middle of an escaped character.
+fn cut(text: &str) -> String {
+    let Some((end, _)) = text.char_indices().nth(SECTION) else { return text.to_owned() };
+    let kept = text.get(..end).unwrap_or_default();
+    let tail = kept.rfind('&').filter(|at| !kept.get(*at..).unwrap_or_default().contains(';'));
+    let kept = tail.and_then(|at| kept.get(..at)).unwrap_or(kept);
+    format!("{kept} ...")
+}
+
+watchkeeper_sdk::export_notifier!(Slack);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_never_leaves_half_an_escaped_character() {
+        assert_eq!(cut("short & sweet"), "short & sweet");
+        let long = format!("{}&amp; and more", "x".repeat(SECTION - 2));
+        assert_eq!(cut(&long), format!("{} ...", "x".repeat(SECTION - 2)));
+        let whole = format!("&lt;{}", "é".repeat(SECTION));
+        assert_eq!(cut(&whole).chars().count(), SECTION + 4);
+    }
+}

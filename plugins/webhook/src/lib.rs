@@ -1,1 +1,108 @@
-//! webhook
+//! Sends every alert, whole, as JSON to a URL of the site's choice.
+//!
+//! The body has a `version`, so that a receiver can tell when its form changes; within a version,
+//! keys are only added. The request carries the notification's idempotency key as a header, so that
+//! a receiver that recognises repeats by a key needs not look into the body.
+//!
+//! The token and whatever else is secret is written `{{secret "NAME"}}` in the settings. It stays
+//! so in here; the engine puts it in place.
+
+use watchkeeper_sdk::json::Object;
+use watchkeeper_sdk::notifier::{Alert, HttpRequest, Method, Next, Notifier};
+use watchkeeper_sdk::time::rfc3339;
+
+watchkeeper_sdk::choice! {
+    /// How the receiver wants to be called.
+    pub enum Verb {
+        /// As nearly all do.
+        Post = "post",
+        /// As a few do.
+        Put = "put",
+        /// As a few do.
+        Patch = "patch",
+    }
+}
+
+watchkeeper_sdk::settings! {
+    /// The settings of webhook.
+    pub struct Settings {
+        /// Where alerts are sent to; it may hold a secret. Its host has to be granted.
+        url: String = "";
+        /// The HTTP method.
+        method: Verb = Verb::Post;
+        /// Further headers, each written "Name: value"; a value may hold a secret.
+        headers: Vec<String> = &[];
+        /// A token for the header Authorization, best as a secret; none if empty.
+        bearer: String = "";
+    }
+}
+
+/// The form of the body.
+const VERSION: i64 = 1;
+
+/// The notifier.
+#[derive(Debug)]
+pub struct Webhook;
+
+impl Notifier for Webhook {
+    type Settings = Settings;
+
+    const NAME: &'static str = "webhook";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Sends every alert as JSON to a URL.";
+
+    fn start(alert: &Alert, settings: &Settings) -> Result<Next, String> {
+        if settings.url.is_empty() {
+            return Err("the setting \"url\" is empty".to_owned());
+        }
+        let method = match settings.method {
+            Verb::Post => Method::Post,
+            Verb::Put => Method::Put,
+            Verb::Patch => Method::Patch,
+        };
+        let mut request = HttpRequest::new(method, settings.url.clone())
+            .json(body(alert))
+            .header("idempotency-key", &alert.idempotency_key);
+        if !settings.bearer.is_empty() {
+            request = request.header("authorization", &format!("Bearer {}", settings.bearer));
+        }
+        for header in &settings.headers {
+            // The value is not told: it may be no secret reference but the secret itself.
+            let (name, value) = header
+                .split_once(':')
+                .ok_or("an entry of the setting \"headers\" is not written \"Name: value\"")?;
+            request = request.header(&name.trim().to_ascii_lowercase(), value.trim());
+        }
+        Ok(Next::http(request))
+    }
+}
+
+fn body(alert: &Alert) -> Object {
+    let mut body = Object::new();
+    body.number("version", VERSION)
+        .text("fingerprint", &alert.fingerprint)
+        .text("idempotency_key", &alert.idempotency_key)
+        .text("status", alert.status.name())
+        .text("name", &alert.name)
+        .text("severity", alert.severity.name())
+        .text_if_any("cluster", &alert.cluster)
+        .text_if_any("server", &alert.server)
+        .text_if_any("service", &alert.service)
+        .text_if_any("code", &alert.code)
+        .text("summary", &alert.summary)
+        .text_if_any("details", &alert.details)
+        .text("source", &alert.source)
+        .object("labels", |labels| {
+            for (name, value) in &alert.labels {
+                labels.text(name, value);
+            }
+        })
+        .text("starts_at", &rfc3339(alert.starts_at));
+    if let Some(ends_at) = alert.ends_at {
+        body.text("ends_at", &rfc3339(ends_at));
+    }
+    body.text("monitor", &alert.monitor);
+    body
+}
+
+watchkeeper_sdk::export_notifier!(Webhook);

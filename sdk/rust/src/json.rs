@@ -2,6 +2,10 @@
 //!
 //! Invariant: what comes out is valid JSON whatever texts go in: objects and arrays are opened and
 //! closed here, and texts are escaped.
+//!
+//! Invariant: no text can ask for a secret. The engine replaces `{{secret "NAME"}}` wherever it
+//! stands in a body; what an alert says may come from a server, so two braces in a row are written
+//! as an escape, which readers of JSON take for the same.
 
 /// A JSON object that is being written.
 ///
@@ -115,8 +119,10 @@ impl Object {
 fn quote(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push('"');
+    let mut before = '"';
     for c in text.chars() {
         match c {
+            '{' if before == '{' => out.push_str("\\u007b"),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
@@ -130,6 +136,7 @@ fn quote(out: &mut String, text: &str) {
             }
             c => out.push(c),
         }
+        before = c;
     }
     out.push('"');
 }
@@ -150,6 +157,15 @@ mod tests {
         let mut object = Object::new();
         object.text("a", "{").text("b", "").text_if_any("c", "").flag("d", true).null("e");
         assert_eq!(object.finish(), r#"{"a":"{","b":"","d":true,"e":null}"#);
+    }
+
+    #[test]
+    fn no_text_can_ask_for_a_secret() {
+        let mut object = Object::new();
+        object.text("a", "{{secret 'x'}} {{{").object("b", |_| {});
+        let text = object.finish();
+        assert!(!text.contains("{{"), "{text}");
+        assert_eq!(text, r#"{"a":"{\u007bsecret 'x'}} {\u007b\u007b","b":{}}"#);
     }
 
     #[test]

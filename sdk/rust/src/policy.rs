@@ -81,6 +81,18 @@ pub trait Queries {
     fn changes(&self) -> Vec<Change>;
 }
 
+impl dyn Queries {
+    /// The server of the active side, or the one across from it. Asks for two things, however many
+    /// servers there are; only where no repository is known there, for all servers.
+    pub fn server_at(&self, place: Place) -> Option<Server> {
+        let repository = Filter::all().at(place).service(Service::Repository);
+        match self.services(repository).first() {
+            Some(found) => self.server(&found.server),
+            None => self.servers().into_iter().find(|server| server.place == place),
+        }
+    }
+}
+
 /// The engine answers.
 impl Queries for bindings::Snapshot {
     fn number(&self) -> u64 {

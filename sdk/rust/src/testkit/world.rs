@@ -1,0 +1,242 @@
+//! A cluster over time: what probes would find, and what the engine would remember.
+//!
+//! Invariant: phases change by the engine's own table, and facts reach a snapshot only through the
+//! engine's own book.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode, Value};
+use watchkeeper_core::lifecycle::{Phase, Trigger, step};
+use watchkeeper_core::model::{
+    ClusterName, Role, Server, ServerName, Service, Side, Status, Timestamp, Topology,
+};
+use watchkeeper_core::snapshot::{Background, Change, Place, Rescue, Snapshot, expected};
+
+/// A second, in milliseconds.
+pub(super) const SECOND: u64 = 1000;
+
+/// When every case begins: 2026-03-01T02:00:00Z.
+pub(super) const BEGIN: Timestamp = Timestamp(1_772_330_400_000);
+
+/// How often everything was found as it is before a case begins.
+const CALM: u64 = 10;
+
+/// What a probe would find.
+#[derive(Debug, Clone)]
+struct Sight {
+    status: Status,
+    values: BTreeMap<Arc<str>, Value>,
+}
+
+/// The cluster of the five-server scenario.
+pub(super) fn five_servers() -> Topology {
+    let server = |name: &str, role, services: &[Service]| {
+        ServerName::new(name).map(|name| Server { name, role, services: services.to_vec() })
+    };
+    let servers = [
+        server("dm1", Role::Primary, &Service::ALL),
+        server("dm2", Role::Secondary, &Service::ALL),
+        server("dm3", Role::Additional, &[Service::Agent]),
+    ];
+    topology(servers.into_iter().flatten().collect()).unwrap_or_else(|error| super::mistake(&error))
+}
+
+/// A cluster of these servers.
+pub(super) fn topology(servers: Vec<Server>) -> Result<Topology, String> {
+    let name = ClusterName::new("cluster").map_err(|error| error.to_string())?;
+    Topology::new(name, servers).map_err(|error| error.to_string())
+}
+
+/// A cluster over time.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) topology: Topology,
+    pub(super) phase: Phase,
+    pub(super) active_since: Timestamp,
+    pub(super) maintenance: bool,
+    pub(super) rescues: Vec<Rescue>,
+    pub(super) changes: Vec<Change>,
+    pub(super) now: Timestamp,
+    /// Whether something was changed that no probe has seen yet.
+    pub(super) changed: bool,
+    sights: BTreeMap<(ServerName, Option<Service>), Sight>,
+    book: FactBook,
+    number: u64,
+}
+
+impl World {
+    /// Everything as it is meant to be while `active` is active, and has been for an hour.
+    pub(super) fn calm(topology: Topology, active: Side) -> Self {
+        let now = Timestamp(BEGIN.0 - CALM * SECOND);
+        let mut world = Self {
+            phase: Phase::Active(active),
+            active_since: Timestamp(now.0 - 3600 * SECOND),
+            maintenance: false,
+            rescues: Vec::new(),
+            changes: Vec::new(),
+            now,
+            changed: false,
+            sights: BTreeMap::new(),
+            book: FactBook::default(),
+            number: 0,
+            topology,
+        };
+        for server in world.topology.servers() {
+            let key = (server.name.clone(), None);
+            let up = Sight { status: Status::Up, values: BTreeMap::new() };
+            world.sights.insert(key, up.clone());
+            for service in &server.services {
+                let key = (server.name.clone(), Some(*service));
+                world.sights.insert(key, up.clone());
+            }
+        }
+        world.settle(active);
+        for _ in 0..CALM {
+            world.tick(SECOND);
+        }
+        world
+    }
+
+    /// What runs where once `active` is active; a server that does not answer stays as it is.
+    fn settle(&mut self, active: Side) {
+        for server in self.topology.servers() {
+            let reachable = self
+                .sights
+                .get(&(server.name.clone(), None))
+                .is_some_and(|sight| sight.status == Status::Up);
+            if !reachable {
+                continue;
+            }
+            let place = Place::of(server.role, active);
+            for service in &server.services {
+                // A failover stops the agent on the old primary.
+                let old_agent = *service == Service::Agent
+                    && place == Place::Standby
+                    && active == Side::Secondary;
+                let runs = expected(*service, place, active) && !old_agent;
+                if let Some(sight) = self.sights.get_mut(&(server.name.clone(), Some(*service))) {
+                    sight.status = if runs { Status::Up } else { Status::Down };
+                }
+            }
+        }
+    }
+
+    /// The server of that name.
+    pub(super) fn server(&self, name: &str) -> Result<ServerName, String> {
+        self.topology
+            .servers()
+            .iter()
+            .find(|server| server.name.as_str() == name)
+            .map(|server| server.name.clone())
+            .ok_or_else(|| format!("there is no server {name:?}"))
+    }
+
+    /// From now on probes find this of a service, or of the server itself.
+    pub(super) fn set(
+        &mut self,
+        server: &ServerName,
+        service: Option<Service>,
+        status: Status,
+    ) -> Result<(), String> {
+        let sight = self.sights.get_mut(&(server.clone(), service)).ok_or_else(|| {
+            format!("there is no {} on {server}", service.map_or("server", Service::as_str))
+        })?;
+        sight.status = status;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// From now on probes find this of the server and everything on it.
+    pub(super) fn set_all(&mut self, server: &ServerName, status: Status) {
+        for ((on, _), sight) in &mut self.sights {
+            if on == server {
+                sight.status = status;
+            }
+        }
+        self.changed = true;
+    }
+
+    /// From now on the service's probe named `replication` measures this value.
+    pub(super) fn measure(
+        &mut self,
+        server: &ServerName,
+        service: Service,
+        name: &str,
+        value: Value,
+    ) {
+        if let Some(sight) = self.sights.get_mut(&(server.clone(), Some(service))) {
+            sight.values.insert(Arc::from(name), value);
+            self.changed = true;
+        }
+    }
+
+    /// Lets time pass, and probes everything.
+    pub(super) fn tick(&mut self, ms: u64) {
+        self.now = self.now.plus(ms);
+        self.probe();
+    }
+
+    /// Probes everything now.
+    pub(super) fn probe(&mut self) {
+        self.changed = false;
+        for ((server, service), sight) in &self.sights {
+            let observation = |name: &str| Observation {
+                probe: ProbeId { server: server.clone(), service: *service, name: Arc::from(name) },
+                status: sight.status,
+                reason: reason(*service, sight.status),
+                at: self.now,
+                took_ms: 1,
+                values: BTreeMap::new(),
+            };
+            self.book.observe(observation("state"));
+            if !sight.values.is_empty() {
+                let mut replication = observation("replication");
+                // What does not serve measures nothing.
+                if sight.status == Status::Up {
+                    replication.values.clone_from(&sight.values);
+                }
+                self.book.observe(replication);
+            }
+        }
+    }
+
+    /// Freezes the latest facts.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.number += 1;
+        let background = Background {
+            phase: self.phase,
+            active_since: self.active_since,
+            maintenance: self.maintenance,
+            rescues: &self.rescues,
+            changes: &self.changes,
+        };
+        Snapshot::take(self.number, self.now, &self.topology, &self.book, &background)
+    }
+
+    /// Passes to the next phase by the engine's table. When the active side changes, services move
+    /// with it.
+    pub(super) fn step(&mut self, trigger: Trigger) -> Result<(), String> {
+        let before = self.phase.side();
+        self.phase = step(self.phase, trigger).map_err(|error| error.to_string())?;
+        let active = self.phase.side();
+        if before != active {
+            self.active_since = self.now;
+            if trigger == Trigger::ChangeCompleted {
+                self.settle(active);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reason(service: Option<Service>, status: Status) -> Reason {
+    let (code, detail) = match (service, status) {
+        (None, Status::Up) => (ReasonCode::Serving, "logged in"),
+        (None, Status::Down) => (ReasonCode::Refused, "connection refused"),
+        (Some(_), Status::Up) => (ReasonCode::Running, "running"),
+        (Some(_), Status::Down) => (ReasonCode::NotRunning, "not running"),
+        (_, Status::Unknown) => (ReasonCode::TimedOut, "no answer in time"),
+    };
+    Reason::new(code, detail)
+}
