@@ -1,1 +1,3 @@
 //! watchkeeper
+
+pub mod secret;
