@@ -1,3 +1,5 @@
 //! watchkeeper
 
 pub mod secret;
+
+pub mod config;
