@@ -1,0 +1,25 @@
+//! The configuration: read as it is written, then checked into a type that cannot be wrong.
+//!
+//! A mistake costs an administrator one round at most: every mistake is reported at once, with
+//! its place, what was expected, and the nearest valid word. What goes through [`load`] needs no
+//! further check by the parts that use it.
+//!
+//! In reading order: [`problem`], what a mistake looks like; [`checked`], [`cluster`] and
+//! [`probe`], the result; `keys`, the list of all keys, from which the documentation, defaults,
+//! bounds and suggestions come.
+
+pub mod problem;
+
+pub mod given;
+
+pub mod probe;
+
+pub mod cluster;
+
+pub mod checked;
+
+pub mod difference;
+
+pub use checked::Config;
+pub use difference::differences;
+pub use problem::{Level, Location, Problem, Problems};
