@@ -42,7 +42,10 @@ mod tests {
     #[test]
     fn shows_itself_only_on_demand() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)).matches("hunter2").count(), 0);
+        assert_eq!(
+            format!("{secret} {secret:?} {:#?}", Some(&secret)).matches("hunter2").count(),
+            0
+        );
         assert_eq!(secret.expose(), "hunter2");
     }
 }
