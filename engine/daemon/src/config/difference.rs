@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::checked::Config;
+use super::keys::{self, Kind};
+use super::source::{Table, Value};
 
 /// Every given key by its path, with its value where that may be shown.
 pub(super) type Flat = BTreeMap<String, Shown>;
@@ -26,6 +30,75 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Every given key of the merged files by its path. A table in a list goes by its name.
+pub(super) fn flatten(root: &Table) -> Flat {
+    let mut flat = Flat::new();
+    walk(&mut flat, "", "", root);
+    flat
+}
+
+fn walk(flat: &mut Flat, path: &str, section: &str, table: &Table) {
+    let found = keys::section(section);
+    for entry in &table.entries {
+        let dot = if path.is_empty() { "" } else { "." };
+        let at = format!("{path}{dot}{}", entry.key);
+        let key = found.and_then(|found| found.key(&entry.key));
+        let deeper = match key {
+            Some(key) => format!("{section}{dot}{}", key.name),
+            None => format!("{section}{dot}*"),
+        };
+        match (&entry.node.value, key.map(|key| key.kind)) {
+            (Value::Table(inner), None | Some(Kind::Table)) => walk(flat, &at, &deeper, inner),
+            (Value::List(list), Some(Kind::Tables)) => {
+                for (index, one) in list.iter().enumerate() {
+                    let Value::Table(inner) = &one.value else { continue };
+                    let name = match inner.get("name").map(|entry| &entry.node.value) {
+                        Some(Value::Text(name)) => name.clone(),
+                        _ => index.to_string(),
+                    };
+                    let at = format!("{at}.{name}");
+                    flat.insert(
+                        format!("{at} (place in the order)"),
+                        Shown::Value(format!("{}", index + 1)),
+                    );
+                    walk(flat, &at, &format!("{deeper}[]"), inner);
+                }
+            }
+            (value, kind) => {
+                let text = written(value);
+                let shown = match kind {
+                    None | Some(Kind::Hidden | Kind::Argv | Kind::Settings | Kind::Secret) => {
+                        Shown::Hidden(super::load::hex(&Sha256::digest(text.as_bytes())))
+                    }
+                    Some(_) => Shown::Value(text),
+                };
+                flat.insert(at, shown);
+            }
+        }
+    }
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("{text:?}"),
+        Value::Integer(number) => number.map_or_else(String::new, |number| number.to_string()),
+        Value::Float(text) | Value::Datetime(text) => text.clone(),
+        Value::Flag(flag) => flag.to_string(),
+        Value::List(list) => {
+            let list: Vec<String> = list.iter().map(|one| written(&one.value)).collect();
+            format!("[{}]", list.join(", "))
+        }
+        Value::Table(table) => {
+            let pairs: Vec<String> = table
+                .entries
+                .iter()
+                .map(|entry| format!("{} = {}", entry.key, written(&entry.node.value)))
+                .collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+    }
 }
 
 fn flat_differences(old: &Flat, new: &Flat) -> Vec<String> {

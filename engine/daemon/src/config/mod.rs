@@ -20,6 +20,19 @@ pub mod checked;
 
 pub mod difference;
 
+pub mod keys;
+
+mod units;
+
+mod source;
+
+mod reader;
+
+mod read;
+
+mod load;
+
 pub use checked::Config;
 pub use difference::differences;
+pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};

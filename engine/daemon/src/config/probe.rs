@@ -1,6 +1,5 @@
 //! Probes after the check: plain data, with the address and credentials filled in.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use watchkeeper_core::facts::ProbeId;
@@ -129,12 +128,4 @@ pub enum Run {
     Monitor(Vec<String>),
     /// On the server, over SSH, by its user's shell.
     Server(String),
-}
-
-/// The authorities' file of a connection, if it names one.
-pub(super) fn ca_of(tls: &Tls) -> Option<&PathBuf> {
-    match tls {
-        Tls::Require { ca } => ca.as_ref(),
-        Tls::Off => None,
-    }
 }

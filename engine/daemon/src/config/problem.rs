@@ -164,9 +164,8 @@ pub fn report(list: &[Problem]) -> String {
         text.push_str(&problem.to_string());
         text.push('\n');
     }
-    let number = |count: usize, word: &str| {
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
+    let number =
+        |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     text.push_str(&number(count(list, Level::Error), "error"));
     text.push_str(", ");
     text.push_str(&number(count(list, Level::Warning), "warning"));

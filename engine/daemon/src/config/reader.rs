@@ -1,0 +1,490 @@
+//! Takes the keys off a table one by one, notes what is wrong, and in the end complains about
+//! the keys that nobody took.
+//!
+//! Where something is wrong, a value that is acceptable goes on in its place, so that the rest
+//! is checked too. It never gets out: a configuration with an error is not handed over.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use watchkeeper_core::model::NameError;
+
+use super::checked::Settings;
+use super::given::Given;
+use super::keys::{self, Key, Kind, Presence, Section};
+use super::source::{Entry, Node, Note, Place, Sources, Table, Value};
+use super::units::{duration, duration_text, nearest, size, size_text};
+
+/// A value with the place to complain about.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+pub(super) struct Reader<'a> {
+    pub(super) sources: &'a Sources,
+    table: &'a Table,
+    section: &'static Section,
+    /// The path as the file has it, such as `clusters.prod.guards`.
+    pub(super) path: String,
+    /// Where the table is named.
+    pub(super) place: Place,
+    taken: RefCell<Vec<&'static str>>,
+}
+
+static EMPTY: Table = Table { entries: Vec::new() };
+static NO_SECTION: Section = Section { path: "?", keys: &[] };
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(
+        sources: &'a Sources,
+        table: &'a Table,
+        section: &str,
+        path: String,
+        place: Place,
+    ) -> Self {
+        let section = keys::section(section).unwrap_or(&NO_SECTION);
+        Self { sources, table, section, path, place, taken: RefCell::default() }
+    }
+
+    fn full(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn take(&self, name: &str) -> (Option<&'a Entry>, Option<&'static Key>) {
+        let key = self.section.key(name);
+        debug_assert!(key.is_some(), "{name} is not among the keys of {}", self.section.path);
+        let Some(key) = key else { return (None, None) };
+        self.taken.borrow_mut().push(key.name);
+        let entry = self.table.get(name);
+        if entry.is_none() && key.presence == Presence::Required {
+            let place = if self.path.is_empty() {
+                "this file".to_owned()
+            } else {
+                format!("[{}]", self.path)
+            };
+            let note = Note::error(format!("{place} needs the key `{name}`")).help(key.doc);
+            self.sources.note(self.place, note);
+        }
+        (entry, Some(key))
+    }
+
+    /// Whether the key is there at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.get(name).is_some()
+    }
+
+    /// Takes a key that has been complained about.
+    pub(super) fn ignore(&self, name: &str) {
+        self.taken.borrow_mut().extend(self.section.key(name).map(|key| key.name));
+    }
+
+    /// The place of the key's value, or of the table.
+    pub(super) fn place_of(&self, name: &str) -> Place {
+        self.table.get(name).map_or(self.place, |entry| entry.node.place)
+    }
+
+    /// Complains about the value of a key without showing it.
+    fn wrong(&self, entry: &Entry, kind: Kind) {
+        let message = format!(
+            "`{}` has to be {}, not {}",
+            self.full(&entry.key),
+            expected(kind),
+            entry.node.value.word()
+        );
+        self.complain(entry, kind, message);
+    }
+
+    fn complain(&self, entry: &Entry, kind: Kind, message: String) {
+        let hidden = matches!(kind, Kind::Secret | Kind::Hidden | Kind::Argv);
+        let hide_from = hidden.then_some(entry.node.place.start);
+        self.sources.note(entry.node.place, Note { hide_from, ..Note::error(message) });
+    }
+
+    fn parsed<T>(&self, name: &str, parse: impl Fn(&Value, Kind) -> Option<T>) -> Option<At<T>> {
+        let (entry, key) = self.take(name);
+        let key = key?;
+        if let Some(entry) = entry {
+            if let Some(value) = parse(&entry.node.value, key.kind) {
+                return Some(At { value, place: entry.node.place });
+            }
+            match (&entry.node.value, key.kind) {
+                (Value::Text(text), Kind::Duration(..) | Kind::Size(..)) => {
+                    let message = format!(
+                        "`{}` has to be {}; {text:?} is not",
+                        self.full(name),
+                        expected(key.kind)
+                    );
+                    self.complain(entry, key.kind, message);
+                }
+                (Value::Integer(_), Kind::Integer(..)) => {
+                    let message = format!("`{}` has to be {}", self.full(name), expected(key.kind));
+                    self.complain(entry, key.kind, message);
+                }
+                _ => self.wrong(entry, key.kind),
+            }
+            return None;
+        }
+        let Presence::Default(text) = key.presence else { return None };
+        let value = default_value(key.kind, text);
+        parse(&value, key.kind).map(|value| At { value, place: self.place })
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<At<String>> {
+        let found = self.parsed(name, |value, _| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        })?;
+        if found.value.is_empty() || found.value.contains(['\0', '\n']) {
+            self.sources
+                .error(found.place, format!("`{}` has to be one line, not empty", self.full(name)));
+            return None;
+        }
+        Some(found)
+    }
+
+    pub(super) fn name<T>(
+        &self,
+        name: &str,
+        make: impl Fn(&str) -> Result<T, NameError>,
+    ) -> Option<At<T>> {
+        let text = self.text(name)?;
+        match make(&text.value) {
+            Ok(value) => Some(At { value, place: text.place }),
+            Err(error) => {
+                self.sources
+                    .error(text.place, format!("`{}` is not a name: {error}", self.full(name)));
+                None
+            }
+        }
+    }
+
+    pub(super) fn choice(&self, name: &str) -> Option<At<String>> {
+        let text = self.text(name)?;
+        let Some(Kind::Choice(words)) = self.section.key(name).map(|key| key.kind) else {
+            return Some(text);
+        };
+        if words.contains(&text.value.as_str()) {
+            return Some(text);
+        }
+        let message = format!("`{}` cannot be {:?}", self.full(name), text.value);
+        self.unknown(text.place, message, &text.value, words.iter().copied(), None);
+        None
+    }
+
+    /// Complains about a word that is not known, with the nearest that is.
+    pub(super) fn unknown<'w>(
+        &self,
+        place: Place,
+        message: String,
+        word: &str,
+        known: impl Iterator<Item = &'w str> + Clone,
+        hide_from: Option<usize>,
+    ) {
+        let mut help = nearest(word, known.clone()).map(|word| format!("did you mean `{word}`?"));
+        if help.is_none() {
+            let list: Vec<String> = known.take(12).map(|word| format!("`{word}`")).collect();
+            help = Some(if list.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("there are {}", list.join(", "))
+            });
+        }
+        let help = help.into_iter().collect();
+        self.sources.note(place, Note { help, hide_from, ..Note::error(message) });
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.parsed(name, |value, _| match value {
+            Value::Flag(flag) => Some(*flag),
+            _ => None,
+        })
+        .map(|at| at.value)
+    }
+
+    pub(super) fn integer(&self, name: &str) -> Option<u64> {
+        self.parsed(name, |value, kind| match (value, kind) {
+            (Value::Integer(Some(number)), Kind::Integer(min, max)) => {
+                u64::try_from(*number).ok().filter(|number| (min..=max).contains(number))
+            }
+            _ => None,
+        })
+        .map(|at| at.value)
+    }
+
+    pub(super) fn port(&self, name: &str) -> Option<u16> {
+        self.integer(name).and_then(|number| u16::try_from(number).ok())
+    }
+
+    pub(super) fn small(&self, name: &str) -> u32 {
+        self.integer(name).and_then(|number| u32::try_from(number).ok()).unwrap_or(1)
+    }
+
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        self.parsed(name, |value, kind| match (value, kind) {
+            (Value::Text(text), Kind::Duration(min, max)) => {
+                duration(text).filter(|ms| (min..=max).contains(ms))
+            }
+            _ => None,
+        })
+        .map(|at| Duration::from_millis(at.value))
+    }
+
+    pub(super) fn ms(&self, name: &str) -> u64 {
+        self.duration(name).map_or(1, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn size(&self, name: &str) -> u64 {
+        self.parsed(name, |value, kind| match (value, kind) {
+            (Value::Text(text), Kind::Size(min, max)) => {
+                size(text).filter(|bytes| (min..=max).contains(bytes))
+            }
+            _ => None,
+        })
+        .map_or(1, |at| at.value)
+    }
+
+    /// A path, relative to the file that names it.
+    pub(super) fn path(&self, name: &str) -> Option<At<PathBuf>> {
+        let text = self.text(name)?;
+        let base = self.sources.files.get(text.place.file).and_then(|file| file.path.parent());
+        let value = base.unwrap_or(Path::new("")).join(&text.value);
+        Some(At { value, place: text.place })
+    }
+
+    /// A file that has to be there.
+    pub(super) fn file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.path(name)?;
+        match std::fs::metadata(&path.value) {
+            Ok(meta) if meta.is_file() => {}
+            Ok(_) => {
+                self.sources.error(path.place, format!("{} is not a file", path.value.display()));
+            }
+            Err(error) => {
+                self.sources
+                    .error(path.place, format!("cannot read {}: {error}", path.value.display()));
+            }
+        }
+        Some(path.value)
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<At<String>>> {
+        let (entry, key) = self.take(name);
+        let (entry, key) = (entry?, key?);
+        let Value::List(list) = &entry.node.value else {
+            self.wrong(entry, key.kind);
+            return None;
+        };
+        let mut texts: Vec<At<String>> = Vec::new();
+        for node in list {
+            match &node.value {
+                Value::Text(text)
+                    if key.kind == Kind::Texts && texts.iter().any(|old| old.value == *text) =>
+                {
+                    self.sources.error(node.place, format!("{text:?} is there twice"));
+                }
+                Value::Text(text) if !text.is_empty() && !text.contains('\0') => {
+                    texts.push(At { value: text.clone(), place: node.place });
+                }
+                _ => self.wrong(entry, key.kind),
+            }
+        }
+        if key.kind == Kind::Argv && texts.is_empty() {
+            self.complain(entry, key.kind, format!("`{}` names no program", self.full(name)));
+        }
+        Some(texts)
+    }
+
+    pub(super) fn integers(&self, name: &str) -> Vec<u16> {
+        let (Some(entry), Some(key)) = self.take(name) else { return Vec::new() };
+        let (Value::List(list), Kind::Integers(min, max)) = (&entry.node.value, key.kind) else {
+            self.wrong(entry, key.kind);
+            return Vec::new();
+        };
+        let mut numbers = Vec::new();
+        for node in list {
+            match &node.value {
+                Value::Integer(Some(number)) => match u64::try_from(*number) {
+                    Ok(number) if (min..=max).contains(&number) => {
+                        numbers.extend(u16::try_from(number).ok());
+                    }
+                    _ => self.complain(
+                        entry,
+                        key.kind,
+                        format!("`{}` has to be {}", self.full(name), expected(key.kind)),
+                    ),
+                },
+                _ => self.wrong(entry, key.kind),
+            }
+        }
+        numbers
+    }
+
+    pub(super) fn settings(&self, name: &str) -> Settings {
+        let (Some(entry), Some(key)) = self.take(name) else { return Settings::default() };
+        let mut settings = Settings::default();
+        let Value::Table(table) = &entry.node.value else {
+            self.wrong(entry, key.kind);
+            return settings;
+        };
+        for one in &table.entries {
+            match given(&one.node) {
+                Some(value) => {
+                    settings.values.insert(one.key.clone(), value);
+                    settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
+                }
+                None => {
+                    let message = format!(
+                        "a setting is a text, a whole number, true, false or a list of texts, not {}",
+                        one.node.value.word()
+                    );
+                    self.complain(one, Kind::Hidden, message);
+                }
+            }
+        }
+        settings
+    }
+
+    /// The table under a key, empty if it is not there.
+    pub(super) fn table(&self, name: &str) -> Reader<'a> {
+        let section = join(self.section.path, name);
+        let path = self.full(name);
+        let (Some(entry), Some(key)) = self.take(name) else {
+            return Self::new(self.sources, &EMPTY, &section, path, self.place);
+        };
+        let table = match &entry.node.value {
+            Value::Table(table) => table,
+            _ => {
+                self.wrong(entry, key.kind);
+                &EMPTY
+            }
+        };
+        Self::new(self.sources, table, &section, path, entry.key_place)
+    }
+
+    /// The tables under a key whose own keys are names.
+    pub(super) fn named(&self, name: &str) -> Vec<(At<String>, Reader<'a>)> {
+        let (Some(entry), Some(key)) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &entry.node.value else {
+            self.wrong(entry, key.kind);
+            return Vec::new();
+        };
+        let section = join(&join(self.section.path, name), "*");
+        let mut list = Vec::new();
+        for one in &table.entries {
+            let path = format!("{}.{}", self.full(name), one.key);
+            if let Value::Table(inner) = &one.node.value {
+                let reader = Self::new(self.sources, inner, &section, path, one.key_place);
+                list.push((At { value: one.key.clone(), place: one.key_place }, reader));
+            } else {
+                let message = format!("`{path}` has to be a table, not {}", one.node.value.word());
+                self.complain(one, Kind::Hidden, message);
+            }
+        }
+        list
+    }
+
+    /// The list of tables under a key.
+    pub(super) fn tables(&self, name: &str) -> Vec<Reader<'a>> {
+        let (Some(entry), Some(key)) = self.take(name) else { return Vec::new() };
+        let section = format!("{}[]", join(self.section.path, name));
+        let Value::List(list) = &entry.node.value else {
+            self.wrong(entry, key.kind);
+            return Vec::new();
+        };
+        let mut readers = Vec::new();
+        for node in list {
+            if let Value::Table(table) = &node.value {
+                readers.push(Self::new(self.sources, table, &section, self.full(name), node.place));
+            } else {
+                self.wrong(entry, key.kind);
+            }
+        }
+        readers
+    }
+
+    /// Complains about the keys that nobody took.
+    pub(super) fn finish(&self) {
+        let taken = self.taken.borrow();
+        for entry in &self.table.entries {
+            if taken.contains(&entry.key.as_str()) {
+                continue;
+            }
+            let place = if self.path.is_empty() {
+                "the file".to_owned()
+            } else {
+                format!("[{}]", self.path)
+            };
+            let message = format!("unknown key `{}` in {place}", entry.key);
+            let plain = !matches!(entry.node.value, Value::Table(_) | Value::List(_));
+            let hide = plain.then_some(entry.key_place.end);
+            let known = self.section.keys.iter().map(|key| key.name);
+            self.unknown(entry.key_place, message, &entry.key, known, hide);
+        }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn default_value(kind: Kind, text: &str) -> Value {
+    match kind {
+        Kind::Flag => Value::Flag(text == "true"),
+        Kind::Integer(..) => Value::Integer(text.parse().ok()),
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+/// What is expected, in words.
+pub(super) fn expected(kind: Kind) -> String {
+    match kind {
+        Kind::Text | Kind::Hidden | Kind::Name => "a text in quotes".to_owned(),
+        Kind::Secret => "the name of a secret in quotes".to_owned(),
+        Kind::Path => "a path in quotes".to_owned(),
+        Kind::Flag => "true or false".to_owned(),
+        Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
+        Kind::Duration(min, max) => format!(
+            "a duration from \"{}\" to \"{}\" (units ms, s, m, h, d)",
+            duration_text(min),
+            duration_text(max)
+        ),
+        Kind::Size(min, max) => format!(
+            "a size from \"{}\" to \"{}\" (units B, KiB, MiB, GiB, TiB)",
+            size_text(min),
+            size_text(max)
+        ),
+        Kind::Choice(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+            format!("one of {}", words.join(", "))
+        }
+        Kind::Texts => "a list of texts in quotes".to_owned(),
+        Kind::Integers(min, max) => format!("a list of whole numbers from {min} to {max}"),
+        Kind::Argv => "a list: the program and its arguments, in quotes".to_owned(),
+        Kind::Table | Kind::Settings => "a table".to_owned(),
+        Kind::Tables => "a list of tables, each begun with [[...]]".to_owned(),
+    }
+}
+
+fn given(node: &Node) -> Option<Given> {
+    Some(match &node.value {
+        Value::Text(text) => Given::Text(text.clone()),
+        Value::Integer(Some(number)) => Given::Integer(*number),
+        Value::Flag(flag) => Given::Flag(*flag),
+        Value::List(list) => Given::Texts(
+            list.iter()
+                .map(|one| match &one.value {
+                    Value::Text(text) => Some(text.clone()),
+                    _ => None,
+                })
+                .collect::<Option<_>>()?,
+        ),
+        _ => return None,
+    })
+}
+
+/// Loaded secrets by name; one that could not be loaded is there all the same.
+pub(super) type Secrets = BTreeMap<String, crate::secret::Secret>;
