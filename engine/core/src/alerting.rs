@@ -187,6 +187,8 @@ pub struct Notification {
 pub struct Outbox {
     entries: BTreeMap<u64, Notification>,
     next_id: u64,
+    /// Who has been, or is to be, told that an alert fires and not yet that it is over.
+    told: BTreeMap<Fingerprint, BTreeSet<ReceiverName>>,
 }
 
 impl Outbox {
@@ -198,6 +200,11 @@ impl Outbox {
     /// Everything that is not delivered, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &Notification> {
         self.entries.values()
+    }
+
+    /// Who has to be told when this alert is over: those who were told that it fires.
+    pub fn told(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = &ReceiverName> {
+        self.told.get(fingerprint).into_iter().flatten()
     }
 
     /// What may be tried now: per receiver and alert only the oldest, so that a resolution never
@@ -220,6 +227,15 @@ impl Outbox {
     /// Takes in a new notification.
     pub fn queue(&mut self, notification: Notification) {
         self.next_id = self.next_id.max(notification.id + 1);
+        let told = self.told.entry(notification.alert.fingerprint.clone()).or_default();
+        if notification.alert.ends_at.is_none() {
+            told.insert(notification.receiver.clone());
+        } else {
+            told.remove(&notification.receiver);
+        }
+        if told.is_empty() {
+            self.told.remove(&notification.alert.fingerprint);
+        }
         self.entries.insert(notification.id, notification);
     }
 
