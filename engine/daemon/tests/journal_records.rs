@@ -294,8 +294,7 @@ async fn damaged_is_not_empty_and_says_how() {
     let hurt = damage(|f| sql(f, "DELETE FROM events WHERE seq >= 4")).await;
     assert!(matches!(hurt, (Damage::Tail { written: 5, found: 3 }, Some(3))), "{hurt:?}");
     for change in ["at = 'x'", "at_ms = 9", "cluster = NULL", "kind = 'x'", "body = '{}'"] {
-        let hurt =
-            damage(|f| sql(f, &format!("UPDATE events SET {change} WHERE seq = 4"))).await;
+        let hurt = damage(|f| sql(f, &format!("UPDATE events SET {change} WHERE seq = 4"))).await;
         assert!(matches!(hurt, (Damage::Altered { seq: 4 }, Some(3))), "{change}: {hurt:?}");
     }
     let hurt = damage(|f| std::fs::write(f.file(".head"), "x").unwrap()).await;
