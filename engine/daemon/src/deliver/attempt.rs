@@ -1,0 +1,240 @@
+//! One attempt at one delivery: the conversation with the notifier, and what it asks for.
+//!
+//! Invariants:
+//! - Nothing is sent to a host and nothing is run that is not granted, whatever the notifier says.
+//! - Neither the notifier nor a [`Verdict`] ever gets a secret of the receiver to see.
+//! - An attempt ends within the receiver's timeout.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::conversation::{CommandRequest, HttpRequest, Method, Next, Request, Response, Told};
+use super::receiver::Receiver;
+
+/// Most requests in one attempt.
+pub const MAX_REQUESTS: usize = 8;
+
+/// Most bytes of a response's body, and of a command's output, that a notifier gets to see.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Most characters of a reason that are kept.
+const MAX_REASON: usize = 500;
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The receiver has it.
+    Delivered,
+    /// Not this time.
+    Failed {
+        /// At the least so many milliseconds until the next attempt, if the receiver said so.
+        after: Option<u64>,
+        /// Why.
+        reason: String,
+    },
+    /// Never.
+    Dead {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    fn failed(reason: impl Into<String>) -> Self {
+        Self::Failed { after: None, reason: reason.into() }
+    }
+
+    fn dead(reason: impl Into<String>) -> Self {
+        Self::Dead { reason: reason.into() }
+    }
+}
+
+/// Tries once to tell `receiver` what `told` says.
+pub(super) async fn attempt(receiver: &Arc<Receiver>, told: Told) -> Verdict {
+    let limit = receiver.config.timeout;
+    let verdict = match tokio::time::timeout(limit, converse(receiver, told)).await {
+        Ok(Ok(verdict) | Err(verdict)) => verdict,
+        Err(_) => Verdict::failed(format!("not done within {limit:?}")),
+    };
+    let clean = |reason: String| {
+        let reason = receiver.config.secrets.scrub_text(&reason);
+        reason.chars().take(MAX_REASON).collect()
+    };
+    match verdict {
+        Verdict::Delivered => Verdict::Delivered,
+        Verdict::Failed { after, reason } => Verdict::Failed { after, reason: clean(reason) },
+        Verdict::Dead { reason } => Verdict::Dead { reason: clean(reason) },
+    }
+}
+
+async fn converse(receiver: &Arc<Receiver>, told: Told) -> Result<Verdict, Verdict> {
+    let notifier = Arc::clone(&receiver.config.notifier);
+    let mut next = call(move || notifier.start(&told)).await?;
+    for _ in 0..MAX_REQUESTS {
+        let (request, state) = match next {
+            Next::Send { request, state } => (request, state),
+            ended => return Ok(verdict(ended)),
+        };
+        let response = match request {
+            Request::Http(request) => http(receiver, request).await?,
+            Request::Command(request) => command(receiver, request).await?,
+        };
+        let notifier = Arc::clone(&receiver.config.notifier);
+        next = call(move || notifier.resume(&state, &response)).await?;
+    }
+    Ok(verdict(next))
+}
+
+fn verdict(ended: Next) -> Verdict {
+    match ended {
+        Next::Delivered => Verdict::Delivered,
+        Next::Retry { after, reason } => Verdict::Failed { after, reason },
+        Next::Refused(reason) => Verdict::Dead { reason },
+        Next::Send { .. } => {
+            Verdict::failed(format!("the plugin asked for more than {MAX_REQUESTS} requests"))
+        }
+    }
+}
+
+async fn call(
+    guest: impl FnOnce() -> Result<Next, String> + Send + 'static,
+) -> Result<Next, Verdict> {
+    match tokio::task::spawn_blocking(guest).await {
+        Ok(Ok(next)) => Ok(next),
+        Ok(Err(reason)) => Err(Verdict::failed(format!("the plugin failed: {reason}"))),
+        Err(_) => Err(Verdict::failed("the plugin's call was broken off")),
+    }
+}
+
+async fn http(receiver: &Receiver, request: HttpRequest) -> Result<Response, Verdict> {
+    let prepared = prepare(receiver, request)?;
+    let failed = |error: reqwest::Error| Verdict::failed(described(&error.without_url()));
+    let mut response = receiver.http.execute(prepared).await.map_err(failed)?;
+    let secrets = &receiver.config.secrets;
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = secrets.scrub(value.as_bytes());
+            (name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned())
+        })
+        .collect();
+    let status = response.status().as_u16();
+    // A secret that lies across the limit has to be seen whole to be taken out.
+    let enough = MAX_BODY + secrets.longest();
+    let mut body = Vec::new();
+    while body.len() < enough {
+        match response.chunk().await.map_err(failed)? {
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => break,
+        }
+    }
+    body.truncate(enough);
+    let mut body = secrets.scrub(&body);
+    body.truncate(MAX_BODY);
+    Ok(Response::Http { status, headers, body })
+}
+
+/// Puts the secrets in and checks what came of it against the grants.
+fn prepare(receiver: &Receiver, request: HttpRequest) -> Result<reqwest::Request, Verdict> {
+    let config = &receiver.config;
+    let ungranted = |error: super::secrets::NotGranted| Verdict::dead(error.to_string());
+    let url = config.secrets.expand_text(&request.url).map_err(ungranted)?;
+    let url = Url::parse(&url).map_err(|_| Verdict::dead("the plugin's URL is not valid"))?;
+    if !config.hosts.iter().any(|grant| grant.covers(&url)) {
+        // A host that came out of a secret is part of the secret.
+        let named = match url.host_str() {
+            Some(host) if !request.url.contains("{{") => format!(" {}://{host}", url.scheme()),
+            _ => String::new(),
+        };
+        let reason = format!("the host{named} of the URL is not granted to this receiver");
+        return Err(Verdict::dead(reason));
+    }
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+    };
+    let mut builder = receiver.http.request(method, url);
+    for (name, value) in request.headers {
+        let invalid = || Verdict::dead(format!("the plugin's header {name:?} is not valid"));
+        let value = config.secrets.expand_text(&value).map_err(ungranted)?;
+        let mut value = HeaderValue::from_str(&value).map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        builder = builder.header(name, value);
+    }
+    let body = config.secrets.expand(&request.body).map_err(ungranted)?;
+    builder.body(body).build().map_err(|_| Verdict::dead("the plugin's request is not valid"))
+}
+
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+async fn command(receiver: &Receiver, request: CommandRequest) -> Result<Response, Verdict> {
+    let Some(grant) = receiver.config.commands.get(&request.name) else {
+        let reason = format!("the command {:?} is not granted to this receiver", request.name);
+        return Err(Verdict::dead(reason));
+    };
+    let program = grant.program.display();
+    let failed = |error: std::io::Error| Verdict::failed(format!("{program}: {error}"));
+    let mut child = tokio::process::Command::new(&grant.program)
+        .args(&grant.arguments)
+        .args(&request.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        // The attempt's deadline drops this future, and the process with it.
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut input) = input {
+            // A command need not read its input.
+            let _ = input.write_all(&request.input).await;
+        }
+    };
+    let secrets = &receiver.config.secrets;
+    let enough = MAX_BODY + secrets.longest();
+    let ((), output, errors, status) =
+        tokio::join!(feed, drain(output, enough), drain(errors, enough), child.wait());
+    let status = status.map_err(failed)?;
+    let mut all = output;
+    all.extend_from_slice(&errors);
+    let mut output = secrets.scrub(&all);
+    output.truncate(MAX_BODY);
+    Ok(Response::Command { exit: status.code(), output })
+}
+
+/// Reads to the end, and keeps the beginning: a command whose pipe fills up would never end.
+async fn drain(from: Option<impl AsyncRead + Unpin>, keep: usize) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut from) = from else { return kept };
+    let mut buffer = vec![0; 8 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let room = keep.saturating_sub(kept.len());
+        kept.extend(buffer.iter().take(count.min(room)));
+    }
+    kept
+}
+
+/// The attempts that are under way, by receiver.
+pub(super) type UnderWay = BTreeMap<u64, watchkeeper_core::model::ReceiverName>;
