@@ -9,6 +9,8 @@
 //!
 //! The webhook's URL is itself a secret: set it as `{{secret "NAME"}}`.
 
+use std::fmt::Write as _;
+
 use watchkeeper_sdk::json::Object;
 use watchkeeper_sdk::notifier::{
     Alert, AlertStatus, HttpRequest, Method, Next, Notifier, Severity,
@@ -85,7 +87,7 @@ fn heading(alert: &Alert) -> String {
 fn blocks(alert: &Alert) -> Vec<String> {
     let mut facts = format!("*{}*", escape(&alert.name));
     if !alert.code.is_empty() {
-        facts.push_str(&format!(" ({})", escape(&alert.code)));
+        let _ = write!(facts, " ({})", escape(&alert.code));
     }
     let place: Vec<&str> = [&alert.cluster, &alert.server, &alert.service]
         .into_iter()
@@ -93,17 +95,17 @@ fn blocks(alert: &Alert) -> Vec<String> {
         .filter(|part| !part.is_empty())
         .collect();
     if !place.is_empty() {
-        facts.push_str(&format!(" on {}", escape(&place.join(" / "))));
+        let _ = write!(facts, " on {}", escape(&place.join(" / ")));
     }
-    facts.push_str(&format!("\nSince {}", rfc3339(alert.starts_at)));
+    let _ = write!(facts, "\nSince {}", rfc3339(alert.starts_at));
     if let Some(ends_at) = alert.ends_at {
         let lasted = ends_at.saturating_sub(alert.starts_at);
-        facts.push_str(&format!(", over since {} (after {})", rfc3339(ends_at), human(lasted)));
+        let _ = write!(facts, ", over since {} (after {})", rfc3339(ends_at), human(lasted));
     }
     for (name, value) in &alert.labels {
-        facts.push_str(&format!("\n{}: {}", escape(name), escape(value)));
+        let _ = write!(facts, "\n{}: {}", escape(name), escape(value));
     }
-    facts.push_str(&format!("\nTold by {} on {}", escape(&alert.source), escape(&alert.monitor)));
+    let _ = write!(facts, "\nTold by {} on {}", escape(&alert.source), escape(&alert.monitor));
     let mut blocks = vec![cut(&facts)];
     if !alert.details.is_empty() {
         blocks.push(cut(&escape(&alert.details)));

@@ -2,6 +2,7 @@
 //! rewrites them: read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use watchkeeper_sdk::notifier::{
@@ -39,7 +40,7 @@ fn told(alert: &Alert, settings: &Settings) -> String {
     let Request::Http(request) = send.request else { panic!("not over HTTP") };
     let mut text = format!("{:?} {}\n", request.method, request.url);
     for (name, value) in &request.headers {
-        text.push_str(&format!("{name}: {value}\n"));
+        let _ = writeln!(text, "{name}: {value}");
     }
     format!("{text}\n{}\n", String::from_utf8(request.body).unwrap())
 }

@@ -61,7 +61,10 @@ impl<'a> View<'a> {
         self.strays.retain(|service| counts(&service.state));
         self.agents
             .retain(|agent| counts(&agent.state) && !(old_agent && agent.place == Place::Standby));
-        self.agents.sort_by_key(|agent| agent.place != Place::Active);
+        // There is one agent on the active side at most. (A sort would be a tenth of the component.)
+        if let Some(at) = self.agents.iter().position(|agent| agent.place == Place::Active) {
+            self.agents.get_mut(..=at).unwrap_or_default().rotate_right(1);
+        }
     }
 
     pub(crate) fn on_secondary(&self) -> bool {

@@ -59,7 +59,7 @@ impl Bump {
 }
 
 #[cfg(target_family = "wasm")]
-pub use guest::Arena;
+pub use guest::Guest;
 
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, reason = "an allocator hands out raw memory")]
@@ -77,9 +77,16 @@ mod guest {
 
     static MEMORY: Memory = Memory(UnsafeCell::new([0; SIZE]));
 
-    /// The allocator of a guest.
+    /// The one arena of a guest, for Rust and C alike.
+    static ARENA: Arena = Arena { bump: Cell::new(None) };
+
+    /// The allocator of a guest: a handle of its one arena.
     #[derive(Debug)]
-    pub struct Arena {
+    pub struct Guest;
+
+    /// What a guest's memory is taken from.
+    #[derive(Debug)]
+    struct Arena {
         bump: Cell<Option<Bump>>,
     }
 
@@ -87,11 +94,6 @@ mod guest {
     unsafe impl Sync for Arena {}
 
     impl Arena {
-        /// An arena from which nothing has been taken yet.
-        pub const fn new() -> Self {
-            Self { bump: Cell::new(None) }
-        }
-
         fn bump(&self) -> Bump {
             self.bump.get().unwrap_or_else(|| {
                 let start = MEMORY.0.get() as usize;
@@ -114,6 +116,117 @@ mod guest {
             }
             self.bump.set(Some(bump));
             start
+        }
+    }
+
+    // SAFETY: the arena's own promise.
+    unsafe impl GlobalAlloc for Guest {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller's promise.
+            unsafe { ARENA.alloc(layout) }
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller's promise.
+            unsafe { ARENA.alloc_zeroed(layout) }
+        }
+
+        unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+
+        unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            // SAFETY: the caller's promise.
+            unsafe { ARENA.realloc(at, layout, size) }
+        }
+    }
+
+    /// What the C library takes memory from. It asks for a few pieces when a guest starts; its own
+    /// allocator would be a tenth of a small component, and would grow the memory at once.
+    #[doc(hidden)]
+    mod c {
+        use super::{ARENA, GlobalAlloc, Layout, ptr};
+
+        /// Holds a piece's size before it, for `realloc`, and keeps the alignment that C expects.
+        const HEAD: usize = 16;
+
+        fn layout(size: usize) -> Option<Layout> {
+            Layout::from_size_align(size.checked_add(HEAD)?, HEAD).ok()
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn malloc(size: usize) -> *mut u8 {
+            let Some(layout) = layout(size) else { return ptr::null_mut() };
+            // SAFETY: the layout is larger than zero; its head has room for the size.
+            unsafe {
+                let at = ARENA.alloc(layout);
+                if at.is_null() {
+                    return at;
+                }
+                at.cast::<usize>().write(size);
+                at.add(HEAD)
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
+            // SAFETY: between the piece's start and the address that is given out there is room for
+            // the head, and after it for the whole size.
+            unsafe {
+                if align <= HEAD {
+                    return malloc(size);
+                }
+                let Some(room) = size.checked_add(align) else { return ptr::null_mut() };
+                let start = malloc(room);
+                if start.is_null() {
+                    return start;
+                }
+                let at = start.add(start.align_offset(align));
+                at.sub(HEAD).cast::<usize>().write(size);
+                at
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn posix_memalign(out: *mut *mut u8, align: usize, size: usize) -> i32 {
+            /// `ENOMEM` of wasi-libc.
+            const OUT_OF_MEMORY: i32 = 48;
+            // SAFETY: the caller gives a place for the address.
+            unsafe {
+                let at = aligned_alloc(align, size);
+                if at.is_null() {
+                    return OUT_OF_MEMORY;
+                }
+                out.write(at);
+                0
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn free(_: *mut u8) {}
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
+            let Some(all) = count.checked_mul(size) else { return ptr::null_mut() };
+            // SAFETY: a piece that was given out has its whole size.
+            unsafe {
+                let at = malloc(all);
+                if !at.is_null() {
+                    ptr::write_bytes(at, 0, all);
+                }
+                at
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn realloc(at: *mut u8, size: usize) -> *mut u8 {
+            // SAFETY: `at` is null or was given out here, so that its size stands before it.
+            unsafe {
+                let new = malloc(size);
+                if !at.is_null() && !new.is_null() {
+                    let old = at.sub(HEAD).cast::<usize>().read();
+                    ptr::copy_nonoverlapping(at, new, old.min(size));
+                }
+                new
+            }
         }
     }
 

@@ -203,7 +203,7 @@ macro_rules! export_notifier {
     $crate::__export_notifier_impl!(Exported with_types_in $crate::bindings::notifier);
 
             #[global_allocator]
-            static ARENA: $crate::arena::Arena = $crate::arena::Arena::new();
+            static ALLOCATOR: $crate::arena::Guest = $crate::arena::Guest;
         };
     };
 }

@@ -487,7 +487,7 @@ macro_rules! export_policy {
     $crate::__export_policy_impl!(Exported with_types_in $crate::bindings::policy);
 
             #[global_allocator]
-            static ARENA: $crate::arena::Arena = $crate::arena::Arena::new();
+            static ALLOCATOR: $crate::arena::Guest = $crate::arena::Guest;
         };
     };
 }

@@ -212,16 +212,18 @@ impl Setting for Vec<String> {
     }
 }
 
-/// Makes the key of a field: kebab case.
+/// Makes a field a setting: its name in kebab case, and one line of its doc comment's lines.
 #[doc(hidden)]
-pub fn key(field: &str) -> String {
-    field.replace('_', "-")
-}
-
-/// Makes one line of a doc comment's lines.
-#[doc(hidden)]
-pub fn one_line(lines: &[&str]) -> String {
-    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+#[inline(never)]
+pub fn spec(field: &str, doc: &[&str], kind: Kind) -> Spec {
+    let mut line = String::new();
+    for part in doc {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(part.trim_ascii());
+    }
+    Spec { name: field.replace('_', "-"), doc: line, kind }
 }
 
 /// Declares the settings of a policy or a notifier.
@@ -261,14 +263,14 @@ macro_rules! settings {
 
         impl $crate::settings::Settings for $name {
             fn specs() -> ::std::vec::Vec<$crate::settings::Spec> {
-                ::std::vec![$($crate::settings::Spec {
-                    name: $crate::settings::key(stringify!($field)),
-                    doc: $crate::settings::one_line(&[$($doc),+]),
-                    kind: <$type as $crate::settings::Setting>::kind(
+                ::std::vec![$($crate::settings::spec(
+                    stringify!($field),
+                    &[$($doc),+],
+                    <$type as $crate::settings::Setting>::kind(
                         $default,
                         $crate::settings!(@bounds $($bounds)?),
                     ),
-                }),*]
+                )),*]
             }
 
             fn read(
