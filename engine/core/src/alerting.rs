@@ -209,18 +209,13 @@ impl Outbox {
         self.entries.values()
     }
 
-<<<<<<< HEAD
-    /// What may be tried now: per receiver and alert only the oldest that is not dead, so that a
-    /// resolution never overtakes its alert, and a dead notification holds up nothing.
-=======
     /// Who has to be told when this alert is over: those who were told that it fires.
     pub fn told(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = &ReceiverName> {
         self.told.get(fingerprint).into_iter().flatten()
     }
 
-    /// What may be tried now: per receiver and alert only the oldest, so that a resolution never
-    /// overtakes its alert.
->>>>>>> journal
+    /// What may be tried now: per receiver and alert only the oldest that is not dead, so that a
+    /// resolution never overtakes its alert, and a dead notification holds up nothing.
     pub fn due(&self, now: Timestamp) -> Vec<&Notification> {
         self.heads().filter(|entry| entry.due <= now).collect()
     }
@@ -240,10 +235,7 @@ impl Outbox {
 
     /// Takes in a new notification.
     pub fn queue(&mut self, notification: Notification) {
-<<<<<<< HEAD
         self.next_id = self.next_id.max(notification.id.saturating_add(1));
-=======
-        self.next_id = self.next_id.max(notification.id + 1);
         let told = self.told.entry(notification.alert.fingerprint.clone()).or_default();
         if notification.alert.ends_at.is_none() {
             told.insert(notification.receiver.clone());
@@ -253,7 +245,6 @@ impl Outbox {
         if told.is_empty() {
             self.told.remove(&notification.alert.fingerprint);
         }
->>>>>>> journal
         self.entries.insert(notification.id, notification);
     }
 

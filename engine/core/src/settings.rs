@@ -185,6 +185,19 @@ pub enum SettingProblem {
     },
 }
 
+impl SettingProblem {
+    /// The setting it is about, or the key that was given in its place.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. }
+            | Self::WrongType { name, .. }
+            | Self::Duration { name, .. }
+            | Self::OutOfBounds { name, .. }
+            | Self::UnknownChoice { name, .. } => name,
+        }
+    }
+}
+
 /// Something that is wrong with the settings as a guest describes them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaProblem {

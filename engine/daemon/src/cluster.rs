@@ -33,7 +33,8 @@ pub use view::ClusterView;
 
 use crate::act;
 use crate::clock;
-use crate::deliver::{self, Routes};
+use crate::deliver::{self, Receivers};
+use crate::journal::Events;
 use crate::ledger::{Ledger, LedgerError};
 
 /// How often the policies are asked even if nothing has changed, so that what counts repeats and
@@ -201,7 +202,9 @@ impl Watch {
         let (ledger, name) = (Arc::clone(&self.ledger), self.name.clone());
         let setup = Arc::clone(&self.setup.borrow());
         self.executor =
-            Some(tokio::spawn(async move { act::carry_out(&ledger, &name, &setup.equipment).await }));
+            Some(tokio::spawn(
+                async move { act::carry_out(&ledger, &name, &setup.equipment).await },
+            ));
     }
 
     async fn plan_ended(&mut self, result: Result<Option<PlanEnding>, LedgerError>) {
@@ -256,8 +259,7 @@ impl Watch {
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
-        let mut decision =
-            arbitration::decide(&situation, &heard.opinions, &setup.standings());
+        let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
         decision.alerts.extend(claims::of_phase(&state));
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
@@ -276,8 +278,7 @@ impl Watch {
         });
         let plan = plan.flatten();
         let signature = claims::Signature::of(&decision);
-        let mut events: Vec<Event> =
-            self.unrecorded.iter().cloned().map(Event::Observed).collect();
+        let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
         if self.last.as_ref() != Some(&signature) || plan.is_some() {
             events.push(Event::Evaluated(Box::new(Evaluated {
                 snapshot: snapshot.as_ref().clone(),
@@ -291,7 +292,7 @@ impl Watch {
             tracing::warn!(cluster = %self.name, plan = plan.number, kind = %plan.kind, reason = plan.reason, "plan begins");
             events.push(Event::PlanBegun(Box::new(plan)));
         }
-        let alerts = Some((&setup.routes, &decision, now));
+        let alerts = Some((&*setup.receivers, &decision, now));
         if !self.record(events, alerts).await {
             return;
         }
@@ -348,12 +349,13 @@ impl Watch {
     async fn record(
         &self,
         events: Vec<Event>,
-        alerts: Option<(&Routes, &Decision, Timestamp)>,
+        alerts: Option<(&Receivers, &Decision, Timestamp)>,
     ) -> bool {
         let name = &self.name;
         let written = self.ledger.record_with(|state| {
-            let mut events = events;
-            if let Some((routes, decision, now)) = alerts {
+            let mut events: Events =
+                events.into_iter().map(|event| (Some(name.clone()), event)).collect();
+            if let Some((receivers, decision, now)) = alerts {
                 let firing = state.clusters.get(name).map(|cluster| &cluster.alerts);
                 let changes = firing.unwrap_or(&AlertBook::default()).compare(
                     Some(name),
@@ -361,9 +363,14 @@ impl Watch {
                     &decision.silent,
                     now,
                 );
-                events.extend(deliver::queue_events(&changes, routes, Some(name), &state.outbox));
+                events.extend(deliver::queue_events(
+                    Some(name),
+                    &changes,
+                    receivers,
+                    &state.outbox,
+                ));
             }
-            events.into_iter().map(|event| (Some(name.clone()), event)).collect()
+            events
         });
         match written.await {
             Ok(_) => true,
@@ -377,10 +384,7 @@ impl Watch {
         }
     }
 
-    async fn publish(
-        &self,
-        evaluated: Option<(Arc<Snapshot>, Vec<Opinion>, Decision, Duration)>,
-    ) {
+    async fn publish(&self, evaluated: Option<(Arc<Snapshot>, Vec<Opinion>, Decision, Duration)>) {
         let state = self.ledger.cluster(&self.name).await;
         self.view.send_modify(|view| {
             let view = Arc::make_mut(view);
@@ -425,7 +429,11 @@ async fn hear(setup: &Arc<Setup>, snapshot: &Arc<Snapshot>, state: &ClusterState
     let (seats, snapshot, memories) =
         (Arc::clone(setup), Arc::clone(snapshot), state.memories.clone());
     let asked = tokio::task::spawn_blocking(move || {
-        seats.seats.iter().map(|seat| seat.ask(&snapshot, memories.get(&seat.standing.policy))).collect()
+        seats
+            .seats
+            .iter()
+            .map(|seat| seat.ask(&snapshot, memories.get(&seat.standing.policy)))
+            .collect()
     });
     let opinions: Vec<Opinion> = match asked.await {
         Ok(opinions) => opinions,
@@ -434,10 +442,12 @@ async fn hear(setup: &Arc<Setup>, snapshot: &Arc<Snapshot>, state: &ClusterState
             setup
                 .seats
                 .iter()
-                .map(|seat| seat.failed(Failure {
-                    kind: FailureKind::Trap,
-                    detail: "the engine failed while asking it".to_owned(),
-                }))
+                .map(|seat| {
+                    seat.failed(Failure {
+                        kind: FailureKind::Trap,
+                        detail: "the engine failed while asking it".to_owned(),
+                    })
+                })
                 .collect()
         }
     };

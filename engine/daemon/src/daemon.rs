@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use watchkeeper_core::event::Event;
+use watchkeeper_core::state::State;
 use watchkeeper_wasm::{Host, HostConfig, HostError};
 
 use crate::api::{self, ApiContext, Listening};
@@ -23,8 +24,8 @@ use crate::deliver::Deliverer;
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::tls;
-use crate::wiring::reload::Reloader;
 use crate::wiring::Shelf;
+use crate::wiring::reload::Reloader;
 
 /// How long a change of files has to be over before they are read: editors write in several
 /// steps.
@@ -86,10 +87,19 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     ledger.record(vec![(None, started)]).await?;
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
-    let deliverer = Deliverer::spawn(Arc::clone(&ledger), monitor.clone());
+    let receivers = watch::Sender::default();
+    let deliverer = Deliverer::spawn(
+        journal.clone(),
+        &ledger.with(State::clone).await,
+        monitor.clone(),
+        receivers.subscribe(),
+        Arc::new(clock::now),
+    )
+    .await
+    .map_err(|source| DaemonError::Journal { source })?;
     let socket = config.monitor.socket.clone();
     let mut reloader =
-        Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, deliverer);
+        Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, receivers);
     // What cannot be used is alerted on; what can is in force.
     let _ = reloader.reload().await;
 
@@ -115,15 +125,14 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     // Requests that are being answered get a moment.
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     let _ = std::fs::remove_file(&socket);
+    deliverer.abort();
     ledger.record(vec![(None, Event::MonitorStopped { monitor })]).await?;
     journal.close().await;
     tracing::info!("stopped");
     result
 }
 
-fn open_journal(
-    config: &Config,
-) -> Result<(Journal, watchkeeper_core::state::State), DaemonError> {
+fn open_journal(config: &Config) -> Result<(Journal, State), DaemonError> {
     let dir = &config.monitor.state_dir;
     std::fs::create_dir_all(dir)
         .map_err(|source| DaemonError::Folder { path: dir.clone(), source })?;

@@ -147,12 +147,8 @@ fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
     let (begun, after) = rest.get(position..)?.split_first()?;
     let Event::PlanBegun(plan) = &begun.event else { return None };
     debug_assert!(begun.at >= at, "a plan follows its decision");
-    let mut carried = Carried {
-        plan: plan.as_ref().clone(),
-        attempts: Vec::new(),
-        ending: None,
-        ended: None,
-    };
+    let mut carried =
+        Carried { plan: plan.as_ref().clone(), attempts: Vec::new(), ending: None, ended: None };
     for record in after {
         match &record.event {
             Event::StepIntended { plan, step, attempt } if *plan == carried.plan.number => {
@@ -204,11 +200,14 @@ fn told(rest: &[Record]) -> Vec<String> {
     for record in rest {
         let (id, what) = match &record.event {
             Event::NotificationDelivered { id } => (*id, "delivered".to_owned()),
-            Event::NotificationTried { id, problem, .. } => (*id, format!("not delivered yet: {problem}")),
+            Event::NotificationTried { id, problem, .. } => {
+                (*id, format!("not delivered yet: {problem}"))
+            }
             Event::NotificationDead { id, problem } => (*id, format!("given up: {problem}")),
             _ => continue,
         };
-        if let Some((_, receiver, name)) = notifications.iter().find(|(queued, _, _)| *queued == id) {
+        if let Some((_, receiver, name)) = notifications.iter().find(|(queued, _, _)| *queued == id)
+        {
             lines.push(format!("{} notification of {name} to {receiver}: {what}", record.at));
         }
     }
@@ -228,9 +227,11 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
             let servers = &snapshot.facts().servers;
             servers.iter().map(|it| server(it.name.as_str(), &it.state)).collect()
         }
-        Read::Server(name) => {
-            snapshot.server(name).map(|it| server(it.name.as_str(), &it.state)).into_iter().collect()
-        }
+        Read::Server(name) => snapshot
+            .server(name)
+            .map(|it| server(it.name.as_str(), &it.state))
+            .into_iter()
+            .collect(),
         Read::Service(name, kind) => {
             snapshot.service(name, *kind).map(service).into_iter().collect()
         }
@@ -251,13 +252,18 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
         Read::Measures(name) => snapshot.measures(name).into_iter().map(measure).collect(),
         Read::Rescues => {
             let rescues = &snapshot.facts().rescues;
-            rescues.iter().map(|it| format!("rescue of {} at {}: {:?}", it.id, it.begun, it.ending)).collect()
+            rescues
+                .iter()
+                .map(|it| format!("rescue of {} at {}: {:?}", it.id, it.begun, it.ending))
+                .collect()
         }
         Read::Changes => {
             let changes = &snapshot.facts().changes;
             changes
                 .iter()
-                .map(|it| format!("change from {} to {} at {}: {:?}", it.from, it.to, it.begun, it.ending))
+                .map(|it| {
+                    format!("change from {} to {} at {}: {:?}", it.from, it.to, it.begun, it.ending)
+                })
                 .collect()
         }
     }
@@ -345,7 +351,11 @@ impl Story {
                 "\nDecision: nothing is done. {} asked to {}: {}",
                 chosen.policy, chosen.proposal.action, chosen.proposal.reason
             )?,
-            None if self.plan.as_ref().is_some_and(|it| self.policies.is_empty() && it.plan.number > 0) => {
+            None if self
+                .plan
+                .as_ref()
+                .is_some_and(|it| self.policies.is_empty() && it.plan.number > 0) =>
+            {
                 writeln!(f, "\nDecision: an operator's order")?;
             }
             None => writeln!(f, "\nDecision: nothing is done; no policy asked for an action")?,
@@ -384,7 +394,11 @@ impl Heard {
 impl Carried {
     fn fmt_carried(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = &self.plan;
-        writeln!(f, "\nPlan {}: {}, ordered by {}, term {}", plan.number, plan.kind, plan.ordered_by, plan.term.0)?;
+        writeln!(
+            f,
+            "\nPlan {}: {}, ordered by {}, term {}",
+            plan.number, plan.kind, plan.ordered_by, plan.term.0
+        )?;
         writeln!(f, "  because {}", plan.reason)?;
         for (i, step) in plan.steps.iter().enumerate() {
             let attempts = self.attempts.iter().filter(|attempt| attempt.step == i);
@@ -398,7 +412,11 @@ impl Carried {
                     None => ("under way", ""),
                 };
                 let took = attempt.ended.map_or(0, |ended| ended.since(attempt.begun));
-                let again = if attempt.attempt > 1 { format!(" (attempt {})", attempt.attempt) } else { String::new() };
+                let again = if attempt.attempt > 1 {
+                    format!(" (attempt {})", attempt.attempt)
+                } else {
+                    String::new()
+                };
                 writeln!(f, "  {:>2}. {}{again}: {word}, {took} ms; {detail}", i + 1, step.act)?;
             }
             if !tried {

@@ -5,12 +5,12 @@
 //! is acted on either (invariants 4 and 8).
 
 use tokio::sync::{Mutex, watch};
-use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::event::Record;
 use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::state::{ApplyError, ClusterState, State};
 
 use crate::clock;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Events, Journal, JournalError};
 
 /// Why something could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,6 @@ pub enum LedgerError {
 }
 
 /// The journal and its fold.
-#[derive(Debug)]
 pub struct Ledger {
     journal: Journal,
     folded: Mutex<Folded>,
@@ -36,7 +35,6 @@ pub struct Ledger {
     seq: watch::Sender<u64>,
 }
 
-#[derive(Debug)]
 struct Folded {
     state: State,
     poisoned: bool,
@@ -50,10 +48,7 @@ impl Ledger {
     }
 
     /// Records events, all or none, and takes them in.
-    pub async fn record(
-        &self,
-        events: Vec<(Option<ClusterName>, Event)>,
-    ) -> Result<Vec<Record>, LedgerError> {
+    pub async fn record(&self, events: Events) -> Result<Vec<Record>, LedgerError> {
         self.record_with(|_| events).await
     }
 
@@ -61,7 +56,7 @@ impl Ledger {
     /// anything in between.
     pub async fn record_with(
         &self,
-        write: impl FnOnce(&State) -> Vec<(Option<ClusterName>, Event)>,
+        write: impl FnOnce(&State) -> Events,
     ) -> Result<Vec<Record>, LedgerError> {
         let mut folded = self.folded.lock().await;
         if folded.poisoned {
@@ -103,7 +98,7 @@ impl Ledger {
     }
 
     /// The journal, for reading.
-    pub fn journal(&self) -> &Journal {
+    pub const fn journal(&self) -> &Journal {
         &self.journal
     }
 }

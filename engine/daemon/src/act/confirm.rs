@@ -113,7 +113,8 @@ async fn witnesses(
     if gone.len() >= needed as usize {
         done(format!("{unasked}; {} find it gone as well", gone.join(", ")), false)
     } else {
-        let what_else = if silent.is_empty() { String::new() } else { format!(" ({})", silent.join("; ")) };
+        let what_else =
+            if silent.is_empty() { String::new() } else { format!(" ({})", silent.join("; ")) };
         failed(format!(
             "{unasked}; {} of the {needed} witnesses needed find it gone{what_else}",
             gone.len()
@@ -138,7 +139,9 @@ async fn testify(
             Ok(Reach::Connected) => {
                 return Testimony::Alive(format!("port {port} accepts connections"));
             }
-            Ok(Reach::Refused) => return Testimony::Alive(format!("port {port} refuses connections")),
+            Ok(Reach::Refused) => {
+                return Testimony::Alive(format!("port {port} refuses connections"));
+            }
             Ok(Reach::TimedOut | Reach::Unreachable(_)) => gone += 1,
             Ok(Reach::Prohibited) => {
                 return Testimony::None("its SSH forwards no connections".to_owned());

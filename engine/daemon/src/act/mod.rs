@@ -17,8 +17,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
 use watchkeeper_core::event::Event;
+use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
 use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
@@ -43,6 +43,12 @@ pub async fn carry_out(
     loop {
         let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
         let plan = progress.plan();
+        if let Next::Settle { index, attempt, why, .. } = progress.next() {
+            let outcome = Outcome::Uncertain { detail: why.to_owned() };
+            let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
+            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+            continue;
+        }
         let Next::Attempt { index, attempt, step, delay_ms, resumed } = progress.next() else {
             let ending = progress.ending();
             let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
@@ -85,9 +91,7 @@ async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: 
             Act::CarrySequences { from, to } => {
                 repository::carry_sequences(equipment, from, to, deadline).await
             }
-            Act::Site(site_step) => {
-                site::run(equipment, plan, site_step, resumed, deadline).await
-            }
+            Act::Site(site_step) => site::run(equipment, plan, site_step, resumed, deadline).await,
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
         }
     };

@@ -68,10 +68,8 @@ async fn scalar(pg: &Pg, sql: &str, deadline: Instant) -> Result<Option<String>,
 
 /// Whether the subscription is enabled; none: there is none of that name.
 async fn enabled(pg: &Pg, subscription: &str, deadline: Instant) -> Result<Option<bool>, Trouble> {
-    let sql = format!(
-        "select subenabled from pg_subscription where subname = {}",
-        literal(subscription)
-    );
+    let sql =
+        format!("select subenabled from pg_subscription where subname = {}", literal(subscription));
     Ok(scalar(pg, &sql, deadline).await?.map(|text| text == "t"))
 }
 
@@ -321,14 +319,15 @@ async fn try_copy(
     })
     .await;
     Ok(match copied {
-        Ok(()) => done(format!("{to}/repository holds all of {from}/repository, and follows it"), changed),
+        Ok(()) => {
+            done(format!("{to}/repository holds all of {from}/repository, and follows it"), changed)
+        }
         Err(instead) => failed(instead),
     })
 }
 
 async fn publish(source: &Pg, publication: &str, deadline: Instant) -> Result<(), Trouble> {
-    let sql =
-        format!("select 1 from pg_publication where pubname = {}", literal(publication));
+    let sql = format!("select 1 from pg_publication where pubname = {}", literal(publication));
     if scalar(source, &sql, deadline).await?.is_none() {
         let sql = format!("create publication {} for all tables", identifier(publication));
         source.execute(&sql, deadline).await?;

@@ -17,11 +17,7 @@ pub(super) enum Running {
     Unknown(String),
 }
 
-pub(super) async fn running(
-    server: &Reachable,
-    control: &Control,
-    deadline: Instant,
-) -> Running {
+pub(super) async fn running(server: &Reachable, control: &Control, deadline: Instant) -> Running {
     match server.ssh.exec(&control.status, None, deadline).await {
         Ok(output) => match output.exit {
             Some(0) => Running::Yes,
@@ -156,7 +152,10 @@ pub(super) async fn verify(
                 let observation = run_once(spec).await;
                 if observation.status != Status::Up {
                     let code = observation.reason.code;
-                    problem = Some((code, format!("{}: {}", observation.probe, observation.reason.detail)));
+                    problem = Some((
+                        code,
+                        format!("{}: {}", observation.probe, observation.reason.detail),
+                    ));
                 }
             }
             match problem {

@@ -24,7 +24,9 @@ pub(super) async fn run(
     if let Some(check) = &step.check {
         let check = filled_in(check, plan);
         match command(equipment, step, &check, deadline).await {
-            Ok(Ended { success: true, .. }) => return done(format!("`{check}`: it is so already"), false),
+            Ok(Ended { success: true, .. }) => {
+                return done(format!("`{check}`: it is so already"), false);
+            }
             Ok(Ended { success: false, .. }) => {}
             Err(problem) => return failed(format!("`{check}`: {problem}")),
         }

@@ -253,10 +253,8 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
             PolicyReport {
                 name: seat.standing.policy.to_string(),
                 revision: guest.ok().map(|guest| guest.revision().clone()),
-                summary: guest.map_or_else(
-                    |_| String::new(),
-                    |guest| guest.description().summary.clone(),
-                ),
+                summary: guest
+                    .map_or_else(|_| String::new(), |guest| guest.description().summary.clone()),
                 grants: seat.standing.grants.iter().map(ToString::to_string).collect(),
                 problem: guest.err().cloned().or(failed),
             }
@@ -268,13 +266,17 @@ fn known<'a>(
     clusters: &'a BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>,
     name: &str,
 ) -> Result<&'a Handle, Wrong> {
-    clusters.iter().find(|(known, _)| known.as_str() == name).map(|(_, (handle, _))| handle).ok_or_else(|| {
-        let names: Vec<&str> = clusters.keys().map(ClusterName::as_str).collect();
-        Wrong(
-            StatusCode::NOT_FOUND,
-            format!("there is no cluster {name:?}; there is {}", names.join(", ")),
-        )
-    })
+    clusters
+        .iter()
+        .find(|(known, _)| known.as_str() == name)
+        .map(|(_, (handle, _))| handle)
+        .ok_or_else(|| {
+            let names: Vec<&str> = clusters.keys().map(ClusterName::as_str).collect();
+            Wrong(
+                StatusCode::NOT_FOUND,
+                format!("there is no cluster {name:?}; there is {}", names.join(", ")),
+            )
+        })
 }
 
 #[derive(Debug, Deserialize)]
@@ -402,7 +404,8 @@ async fn orders(
         Err(Refusal::Impossible(why)) => Ok(Json(OrderReply::Impossible { why })),
         Err(Refusal::Unrecorded) => Err(Wrong(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the journal cannot be written, so nothing is done; see `watchkeeper status`".to_owned(),
+            "the journal cannot be written, so nothing is done; see `watchkeeper status`"
+                .to_owned(),
         )),
     }
 }
@@ -412,8 +415,12 @@ fn order(
     by: String,
     reply: oneshot::Sender<Result<Answer, Refusal>>,
 ) -> Order {
-    let change = |kind, reason, overrides, dry_run| {
-        ChangeOrder { kind, by: by.clone(), reason, overrides, dry_run }
+    let change = |kind, reason, overrides, dry_run| ChangeOrder {
+        kind,
+        by: by.clone(),
+        reason,
+        overrides,
+        dry_run,
     };
     match request {
         OrderRequest::Failover { reason, overrides, dry_run } => {

@@ -72,8 +72,7 @@ impl Client {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ClientError> {
-        let unreachable =
-            |source| ClientError::Unreachable { socket: self.socket.clone(), source };
+        let unreachable = |source| ClientError::Unreachable { socket: self.socket.clone(), source };
         let response = request.send().await.map_err(unreachable)?;
         let good = response.status().is_success();
         let body = response.bytes().await.map_err(unreachable)?;

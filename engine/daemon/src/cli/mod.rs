@@ -52,7 +52,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon in the foreground
-    #[command(after_help = "Example:\n  watchkeeper run --config /etc/watchkeeper/watchkeeper.toml")]
+    #[command(
+        after_help = "Example:\n  watchkeeper run --config /etc/watchkeeper/watchkeeper.toml"
+    )]
     Run {
         /// Log lines as JSON
         #[arg(long)]
@@ -68,7 +70,9 @@ enum Command {
     #[command(after_help = "Example:\n  watchkeeper status --json")]
     Status,
     /// Tell why it acted, or why not, from the journal
-    #[command(after_help = "Examples:\n  watchkeeper explain\n  watchkeeper explain --cluster prod --record 142")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper explain\n  watchkeeper explain --cluster prod --record 142"
+    )]
     Explain {
         #[command(flatten)]
         cluster: Which,
@@ -77,7 +81,9 @@ enum Command {
         record: Option<u64>,
     },
     /// Make the other side active, even if this one cannot be stopped in good order
-    #[command(after_help = "Examples:\n  watchkeeper failover --dry-run --reason test\n  watchkeeper failover --reason 'DM1 is on fire' --override cooldown")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper failover --dry-run --reason test\n  watchkeeper failover --reason 'DM1 is on fire' --override cooldown"
+    )]
     Failover(Change),
     /// Make the secondary active, in good order
     #[command(after_help = "Example:\n  watchkeeper switchover --reason 'patching DM1'")]
@@ -86,7 +92,9 @@ enum Command {
     #[command(after_help = "Example:\n  watchkeeper switchback --reason 'DM1 is repaired'")]
     Switchback(Change),
     /// Say which side is active, after having looked or made it so by hand
-    #[command(after_help = "Example:\n  watchkeeper declare secondary --reason 'started DM2 by hand'")]
+    #[command(
+        after_help = "Example:\n  watchkeeper declare secondary --reason 'started DM2 by hand'"
+    )]
     Declare {
         /// primary or secondary
         #[arg(value_parser = side)]
@@ -107,7 +115,9 @@ enum Command {
     #[command(subcommand)]
     Journal(records::Journal),
     /// Put changed configuration, policies and plugins in force now
-    #[command(after_help = "They are noticed without it as well.\n\nExample:\n  watchkeeper reload")]
+    #[command(
+        after_help = "They are noticed without it as well.\n\nExample:\n  watchkeeper reload"
+    )]
     Reload,
 }
 
@@ -170,7 +180,9 @@ enum PolicyCommand {
         file: PathBuf,
     },
     /// Ask a component what it makes of a snapshot, without a daemon
-    #[command(after_help = "Example:\n  watchkeeper journal snapshot --record 142 > s.json\n  watchkeeper policy evaluate new.wasm --snapshot s.json --set rescue-attempts=0")]
+    #[command(
+        after_help = "Example:\n  watchkeeper journal snapshot --record 142 > s.json\n  watchkeeper policy evaluate new.wasm --snapshot s.json --set rescue-attempts=0"
+    )]
     Evaluate {
         /// The component's file
         file: PathBuf,
@@ -192,13 +204,7 @@ fn side(text: &str) -> Result<Side, String> {
 }
 
 fn guard(text: &str) -> Result<Guard, String> {
-    let all = [
-        Guard::Maintenance,
-        Guard::Freshness,
-        Guard::Cooldown,
-        Guard::Standby,
-        Guard::Storm,
-    ];
+    let all = [Guard::Maintenance, Guard::Freshness, Guard::Cooldown, Guard::Standby, Guard::Storm];
     all.into_iter().find(|guard| guard.as_str() == text).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|guard| guard.as_str()).collect();
         format!("a guard that can be overridden is one of {}", names.join(", "))
@@ -226,7 +232,9 @@ fn complain(error: &dyn std::error::Error) {
 pub async fn main(cli: Cli) -> Exit {
     match cli.command {
         Command::Run { log_json } => run(&cli.config, log_json).await,
-        Command::Init(ref arguments) => init::run(arguments),
+        Command::Init(ref arguments) => {
+            arguments.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())
+        }
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
         Command::Policy(PolicyCommand::Inspect { ref file }) => {
             offline(policy::inspect(file, cli.json))
@@ -290,7 +298,11 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
     match cli.command {
         Command::Status => {
             let report: StatusReport = client.get("/v1/status").await?;
-            if json { print_json(&report) } else { print(&status::text(&report)) }
+            if json {
+                print_json(&report)
+            } else {
+                print(&status::text(&report))
+            }
             Ok(Exit::Ok)
         }
         Command::Explain { cluster, record } => {
@@ -298,7 +310,11 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             let query = record.map_or_else(String::new, |record| format!("?record={record}"));
             let story: Story =
                 client.get(&format!("/v1/clusters/{cluster}/explain{query}")).await?;
-            if json { print_json(&story) } else { print(&story.to_string()) }
+            if json {
+                print_json(&story)
+            } else {
+                print(&story.to_string())
+            }
             Ok(Exit::Ok)
         }
         Command::Failover(change) => {
@@ -387,8 +403,10 @@ fn list_policies(report: &StatusReport, json: bool) {
     }
     for cluster in &report.clusters {
         for policy in &cluster.policies {
-            let revision =
-                policy.revision.as_ref().map_or_else(|| "not loaded".to_owned(), ToString::to_string);
+            let revision = policy
+                .revision
+                .as_ref()
+                .map_or_else(|| "not loaded".to_owned(), ToString::to_string);
             print(&format!("{}  {}  {revision}  {}\n", cluster.name, policy.name, policy.summary));
             if let Some(problem) = &policy.problem {
                 print(&format!("    {problem}\n"));

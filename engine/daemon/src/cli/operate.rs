@@ -48,9 +48,7 @@ pub async fn order(
     }
     match reply {
         OrderReply::Done => Ok(Exit::Ok),
-        OrderReply::Shown { holds, .. } => {
-            Ok(if holds.is_empty() { Exit::Ok } else { Exit::Held })
-        }
+        OrderReply::Shown { holds, .. } => Ok(if holds.is_empty() { Exit::Ok } else { Exit::Held }),
         OrderReply::Held { .. } => Ok(Exit::Held),
         OrderReply::Impossible { .. } => Ok(Exit::Failed),
         OrderReply::Begun { plan } if wait => follow(client, cluster, &plan, json).await,
@@ -75,7 +73,12 @@ async fn follow(
             Some(progress) => {
                 for (i, step) in plan.steps.iter().enumerate().take(progress.step).skip(shown) {
                     if !json {
-                        super::print(&format!("{:>3} of {}: {}\n", i + 1, plan.steps.len(), step.act));
+                        super::print(&format!(
+                            "{:>3} of {}: {}\n",
+                            i + 1,
+                            plan.steps.len(),
+                            step.act
+                        ));
                     }
                 }
                 shown = shown.max(progress.step);
@@ -104,7 +107,8 @@ fn text(reply: &OrderReply) -> String {
         OrderReply::Done => "done\n".to_owned(),
         OrderReply::Begun { plan } => format!("plan {} begins: {}\n", plan.number, plan.kind),
         OrderReply::Shown { plan, holds } => {
-            let mut out = format!("{} from {} to {} would do this:\n", plan.kind, plan.from, plan.to);
+            let mut out =
+                format!("{} from {} to {} would do this:\n", plan.kind, plan.from, plan.to);
             for (i, step) in plan.steps.iter().enumerate() {
                 let _ = writeln!(
                     out,

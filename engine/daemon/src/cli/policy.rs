@@ -86,7 +86,8 @@ pub fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
         out.push_str("settings:\n");
     }
     for setting in &description.settings {
-        let _ = writeln!(out, "  {} = {}\n      {}", setting.name, default(&setting.kind), setting.doc);
+        let _ =
+            writeln!(out, "  {} = {}\n      {}", setting.name, default(&setting.kind), setting.doc);
     }
     super::print(&out);
     Ok(Exit::Ok)
@@ -100,7 +101,9 @@ fn default(kind: &SettingKind) -> String {
             format!("\"{}ms\"  ({} ms to {} ms)", it.default, it.min, it.max)
         }
         SettingKind::Text(value) => format!("{value:?}"),
-        SettingKind::Choice(it) => format!("{:?}  ({})", it.default, it.options.join(", ")),
+        SettingKind::Choice { default, options } => {
+            format!("{default:?}  ({})", options.join(", "))
+        }
         SettingKind::Texts(values) => format!("{values:?}"),
     }
 }
@@ -163,7 +166,12 @@ fn story(evaluated: &watchkeeper_wasm::Evaluated) -> String {
             }
         }
     }
-    let _ = writeln!(out, "it asked {} questions and took {} us", evaluated.reads.len(), evaluated.took.as_micros());
+    let _ = writeln!(
+        out,
+        "it asked {} questions and took {} us",
+        evaluated.reads.len(),
+        evaluated.took.as_micros()
+    );
     out
 }
 

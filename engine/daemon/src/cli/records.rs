@@ -14,7 +14,9 @@ use crate::journal::{self, JournalError, Query, Reader};
 #[derive(Debug, Subcommand)]
 pub enum Journal {
     /// Show its last records
-    #[command(after_help = "Examples:\n  watchkeeper journal show --limit 20\n  watchkeeper journal show --kind step-ended --file copy-of-journal.db")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper journal show --limit 20\n  watchkeeper journal show --kind step-ended --file copy-of-journal.db"
+    )]
     Show {
         #[command(flatten)]
         from: From,
@@ -41,7 +43,9 @@ pub enum Journal {
         record: u64,
     },
     /// Check that nothing in it is missing or altered
-    #[command(after_help = "Example:\n  watchkeeper journal verify --file /var/lib/watchkeeper/journal.db")]
+    #[command(
+        after_help = "Example:\n  watchkeeper journal verify --file /var/lib/watchkeeper/journal.db"
+    )]
     Verify {
         /// The journal's file
         #[arg(long)]
@@ -178,7 +182,9 @@ fn line(event: &Event) -> String {
             ),
             None => "evaluated: nothing is asked for".to_owned(),
         },
-        Event::PlanBegun(plan) => format!("plan {} begins: {}, {}", plan.number, plan.kind, plan.reason),
+        Event::PlanBegun(plan) => {
+            format!("plan {} begins: {}, {}", plan.number, plan.kind, plan.reason)
+        }
         Event::StepIntended { plan, step, attempt } => {
             format!("plan {plan}, step {}: attempt {attempt} begins", step + 1)
         }

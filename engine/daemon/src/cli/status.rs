@@ -44,10 +44,8 @@ fn one(out: &mut String, cluster: &ClusterReport) {
     }
     servers(out, cluster);
     for policy in &cluster.policies {
-        let revision = policy
-            .revision
-            .as_ref()
-            .map_or_else(|| "not loaded".to_owned(), ToString::to_string);
+        let revision =
+            policy.revision.as_ref().map_or_else(|| "not loaded".to_owned(), ToString::to_string);
         let grants = policy.grants.join(", ");
         let _ = writeln!(out, "  policy {} {revision}, may: {grants}", policy.name);
         if let Some(problem) = &policy.problem {

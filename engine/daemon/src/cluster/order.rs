@@ -122,7 +122,11 @@ impl Watch {
     }
 
     async fn note(&self, event: Event) -> Result<Answer, Refusal> {
-        if self.record(vec![event], None).await { Ok(Answer::Done) } else { Err(Refusal::Unrecorded) }
+        if self.record(vec![event], None).await {
+            Ok(Answer::Done)
+        } else {
+            Err(Refusal::Unrecorded)
+        }
     }
 
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {

@@ -16,10 +16,9 @@ use watchkeeper_wasm::Policy;
 
 use crate::act::Equipment;
 use crate::collect::Collector;
-use crate::deliver::Routes;
+use crate::deliver::Receivers;
 
 /// Everything a cluster is watched with.
-#[derive(Debug)]
 pub struct Setup {
     /// Its servers and services.
     pub topology: Topology,
@@ -36,7 +35,7 @@ pub struct Setup {
     /// What runs them.
     pub collector: Arc<Mutex<Collector>>,
     /// Who is told about its alerts.
-    pub routes: Routes,
+    pub receivers: Arc<Receivers>,
 }
 
 impl Setup {
@@ -67,10 +66,8 @@ impl Seat {
         let guest = match &self.guest {
             Ok(guest) => guest,
             Err(problem) => {
-                return self.failed(Failure {
-                    kind: FailureKind::Instantiation,
-                    detail: problem.clone(),
-                });
+                return self
+                    .failed(Failure { kind: FailureKind::Instantiation, detail: problem.clone() });
             }
         };
         let state = memory.map_or(&[][..], |memory| memory.state.as_slice());

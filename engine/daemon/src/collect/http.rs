@@ -230,8 +230,8 @@ impl HttpAsk {
 pub struct Http {
     /// Where and how.
     pub ask: HttpAsk,
-    /// The status expected; none: any of 200 to 299.
-    pub expect_status: Option<u16>,
+    /// The statuses expected; empty: any of 200 to 299.
+    pub expect_status: Vec<u16>,
     /// A text that the body must have.
     pub expect_text: Option<String>,
 }
@@ -244,9 +244,10 @@ impl Http {
         };
         let address = self.ask.address();
         let status = answer.status;
-        let expected = match self.expect_status {
-            Some(expected) => status.as_u16() == expected,
-            None => status.is_success(),
+        let expected = if self.expect_status.is_empty() {
+            status.is_success()
+        } else {
+            self.expect_status.contains(&status.as_u16())
         };
         let finding = if !expected {
             refusal(&address, status).unwrap_or_else(|| {

@@ -207,7 +207,7 @@ fn judge_standby(rows: &[Vec<Option<String>>], errors: Option<i64>, rising: bool
     };
     finding = finding
         .with("configured", Value::Flag(!rows.is_empty()))
-        .with("enabled", Value::Flag(!rows.is_empty() && disabled.is_none()))
+        .with("subscription-enabled", Value::Flag(!rows.is_empty() && disabled.is_none()))
         .with("worker-running", Value::Flag(!rows.is_empty() && idle.is_none()));
     match errors {
         Some(errors) => finding.with("apply-errors", Value::Integer(errors)),

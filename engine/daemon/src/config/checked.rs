@@ -13,9 +13,9 @@ use watchkeeper_core::proposal::Severity;
 
 use super::cluster::ClusterConfig;
 use super::difference::Flat;
-use super::given::Given;
 use super::problem::{Location, Problem};
 use crate::secret::Secret;
+use watchkeeper_core::settings::Given;
 
 /// A whole configuration. Only [`super::load`] makes one.
 #[derive(Debug, Clone)]

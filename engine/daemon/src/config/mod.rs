@@ -10,8 +10,6 @@
 
 pub mod problem;
 
-pub mod given;
-
 pub mod probe;
 
 pub mod cluster;
@@ -36,3 +34,4 @@ pub use checked::Config;
 pub use difference::differences;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
+pub use units::parse_duration as duration;

@@ -12,10 +12,10 @@ use std::time::Duration;
 use watchkeeper_core::model::NameError;
 
 use super::checked::Settings;
-use super::given::Given;
 use super::keys::{self, Key, Kind, Presence, Section};
 use super::source::{Entry, Node, Note, Place, Sources, Table, Value};
 use super::units::{duration, duration_text, nearest, size, size_text};
+use watchkeeper_core::settings::Given;
 
 /// A value with the place to complain about.
 #[derive(Debug, Clone)]

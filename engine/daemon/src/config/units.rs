@@ -21,6 +21,13 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// A duration as the file would write it, for the command line.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    duration(text)
+        .map(std::time::Duration::from_millis)
+        .ok_or_else(|| "a duration is a whole number with ms, s, m, h or d, such as 30m".to_owned())
+}
+
 /// A duration as the file would write it.
 pub(super) fn duration_text(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];

@@ -72,8 +72,7 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             },
         );
         let ports = ports(config, name, server.ssh.port);
-        servers
-            .insert(name.clone(), Reachable { ssh, address: server.address.clone(), ports });
+        servers.insert(name.clone(), Reachable { ssh, address: server.address.clone(), ports });
         for (service, commands) in &server.commands {
             let id = ServiceId { server: name.clone(), service: *service };
             controls.insert(
@@ -89,9 +88,8 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
     let mut databases = Databases::default();
     let mut probes = Vec::with_capacity(config.probes.len());
     for probe in &config.probes {
-        let way = servers
-            .get(&probe.id.server)
-            .ok_or_else(|| EquipError::NoServer(probe.id.clone()))?;
+        let way =
+            servers.get(&probe.id.server).ok_or_else(|| EquipError::NoServer(probe.id.clone()))?;
         probes.push(ProbeSpec {
             id: probe.id.clone(),
             kind: kind(probe, &way.ssh, &config.topology, &mut databases)?,
@@ -107,10 +105,8 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             by_service.entry(id).or_default().push(Arc::new(spec.clone()));
         }
     }
-    let repository = config
-        .arrangements
-        .replicated_repository
-        .then(|| repository(config, &mut databases));
+    let repository =
+        config.arrangements.replicated_repository.then(|| repository(config, &mut databases));
     Ok(Equipped {
         equipment: Equipment {
             cluster: config.topology.cluster().clone(),
@@ -155,8 +151,7 @@ fn repository(config: &ClusterConfig, databases: &mut Databases) -> Repository {
     let mut replication = BTreeMap::new();
     for server in sides {
         if let Some(reached) = config.servers.get(&server.name) {
-            let connection =
-                databases.connection(&reached.address, &config.repository.database);
+            let connection = databases.connection(&reached.address, &config.repository.database);
             connections.insert(server.name.clone(), connection);
             replication.insert(server.name.clone(), config.repository.connection_to(reached));
         }
@@ -250,16 +245,13 @@ fn kind(
         ProbeKindConfig::Openwire { target } => {
             ProbeKind::OpenWire(collect::OpenWire { host: target.host.clone(), port: target.port })
         }
-        ProbeKindConfig::Jolokia(http) => ProbeKind::Jolokia(collect::Jolokia {
-            ask: ask(http)?,
-            broker: "localhost".to_owned(),
-        }),
+        ProbeKindConfig::Jolokia(http) => {
+            ProbeKind::Jolokia(collect::Jolokia { ask: ask(http)?, broker: "localhost".to_owned() })
+        }
         ProbeKindConfig::Command(run) => ProbeKind::Command(collect::Command {
             run: match run {
                 Run::Monitor(argv) => collect::Where::Here(argv.clone()),
-                Run::Server(line) => {
-                    collect::Where::There { ssh: ssh.clone(), line: line.clone() }
-                }
+                Run::Server(line) => collect::Where::There { ssh: ssh.clone(), line: line.clone() },
             },
         }),
     })

@@ -82,11 +82,7 @@ struct Stamp {
 fn stamp(path: &Path) -> std::io::Result<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
-    Ok(Stamp {
-        modified: metadata.modified().ok(),
-        length: metadata.len(),
-        inode: metadata.ino(),
-    })
+    Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len(), inode: metadata.ino() })
 }
 
 /// The components that were loaded, by file.
@@ -130,10 +126,8 @@ fn fetch<G>(
     if stamp(path).map_err(unreadable)? != before {
         return Err(GuestError::Unsettled(path.to_owned()));
     }
-    let guest = load(&bytes).map_err(|source| GuestError::Load {
-        path: path.to_owned(),
-        source: Box::new(source),
-    })?;
+    let guest = load(&bytes)
+        .map_err(|source| GuestError::Load { path: path.to_owned(), source: Box::new(source) })?;
     let guest = Arc::new(guest);
     shelf.insert(path.to_owned(), (before, Arc::clone(&guest)));
     Ok(guest)
@@ -148,7 +142,7 @@ pub fn settle(
     settings::check(schema, &given.values).map_err(|problems| {
         problems
             .iter()
-            .map(|problem| match problem.name().and_then(|name| given.places.get(name)) {
+            .map(|problem| match given.places.get(problem.name()) {
                 Some(place) => format!("{place}: {problem}"),
                 None => format!("{}: {problem}", path.display()),
             })

@@ -10,4 +10,5 @@ mod receivers;
 pub mod reload;
 
 pub use equip::{EquipError, Equipped, equip};
-pub use guests::Shelf;
+pub use guests::{GuestError, Shelf, seat};
+pub use receivers::receivers;

@@ -26,7 +26,7 @@ use crate::cluster::{Ended, Handle, Seat, Setup, Watch};
 use crate::collect::{Collector, ProbeSpec};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{self, Config};
-use crate::deliver::{self, Deliverer, Routes};
+use crate::deliver::{self, Receivers};
 use crate::errors::chain;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -59,8 +59,7 @@ pub struct Reloader {
     seen: Option<Vec<String>>,
     clusters: BTreeMap<ClusterName, Running>,
     published: watch::Sender<Clusters>,
-    deliverer: Deliverer,
-    routes: Routes,
+    receivers: watch::Sender<Arc<Receivers>>,
     plugins: BTreeMap<String, Revision>,
     rejected: Rejected,
 }
@@ -82,7 +81,7 @@ impl Reloader {
         config: Config,
         ledger: Arc<Ledger>,
         shelf: Shelf,
-        deliverer: Deliverer,
+        receivers: watch::Sender<Arc<Receivers>>,
     ) -> Self {
         Self {
             path,
@@ -92,8 +91,7 @@ impl Reloader {
             seen: None,
             clusters: BTreeMap::new(),
             published: watch::Sender::new(Clusters::new()),
-            deliverer,
-            routes: Routes::default(),
+            receivers,
             plugins: BTreeMap::new(),
             rejected: Rejected::new(),
         }
@@ -137,7 +135,9 @@ impl Reloader {
                 Ok(clusters) => {
                     changes = config::differences(&self.config, &config);
                     if differs || first {
-                        events.push(Event::ConfigurationApplied { digest: config.digest().to_owned() });
+                        events.push(Event::ConfigurationApplied {
+                            digest: config.digest().to_owned(),
+                        });
                     }
                     self.config = config;
                     built = Some(clusters);
@@ -157,7 +157,8 @@ impl Reloader {
             events.push(Event::ConfigurationRejected { problems: problems.clone() });
             self.seen = Some(problems.clone());
         }
-        changes.extend(self.put_in_force(built.unwrap_or_default(), &mut events, &mut rejected).await);
+        changes
+            .extend(self.put_in_force(built.unwrap_or_default(), &mut events, &mut rejected).await);
         for ((kind, name), problem) in &rejected {
             if self.rejected.get(&(*kind, name.clone())) != Some(problem) {
                 events.push(Event::GuestRejected {
@@ -170,7 +171,10 @@ impl Reloader {
         problems.extend(rejected.values().cloned());
         self.rejected = rejected;
         if let Err(error) = self.record(events).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the reload could not be recorded");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the reload could not be recorded"
+            );
         }
         for problem in &problems {
             tracing::error!("not in force: {problem}");
@@ -195,7 +199,8 @@ impl Reloader {
             let name = cluster.topology.cluster();
             let state = self.ledger.cluster(name).await;
             let before = self.clusters.get(name).map(|it| Arc::clone(&it.setup.borrow()));
-            let latest = self.clusters.get(name).and_then(|it| it.handle.view.borrow().snapshot.clone());
+            let latest =
+                self.clusters.get(name).and_then(|it| it.handle.view.borrow().snapshot.clone());
             let mut seats = Vec::new();
             let mut memories = Vec::new();
             for policy in &cluster.policies {
@@ -214,7 +219,8 @@ impl Reloader {
                     }
                     Err(error) => {
                         let problem = chain(&error);
-                        let known = before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
+                        let known =
+                            before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
                         seats.push(known.unwrap_or_else(|| Seat {
                             standing: Standing {
                                 policy: policy.name.clone(),
@@ -262,7 +268,7 @@ impl Reloader {
                 probes: equipped.probes.iter().map(|spec| spec.id.clone()).collect(),
                 equipment: equipped.equipment,
                 collector,
-                routes: Routes::default(),
+                receivers: Arc::default(),
             },
             probes: equipped.probes,
             observations,
@@ -278,22 +284,28 @@ impl Reloader {
         rejected: &mut Rejected,
     ) -> Vec<String> {
         let mut changes = Vec::new();
-        let (routes, loaded) = tokio::task::block_in_place(|| {
-            receivers::receivers(&mut self.shelf, &self.config, &self.routes, rejected)
+        let before = Arc::clone(&self.receivers.borrow());
+        let (ready, loaded) = tokio::task::block_in_place(|| {
+            receivers::receivers(&mut self.shelf, &self.config, &before, rejected)
         });
         for (name, revision) in loaded {
             let before = self.plugins.insert(name.clone(), revision.clone());
             if before.as_ref() != Some(&revision) {
                 changes.push(format!("plugin {name} {revision}"));
-                events.push(Event::GuestLoaded { kind: GuestKind::Plugin, name, revision, replaced: before });
+                events.push(Event::GuestLoaded {
+                    kind: GuestKind::Plugin,
+                    name,
+                    revision,
+                    replaced: before,
+                });
             }
         }
-        self.routes = routes;
-        self.deliverer.replace(self.routes.clone());
+        let ready = Arc::new(ready);
+        self.receivers.send_replace(Arc::clone(&ready));
         let wanted: BTreeSet<ClusterName> =
             built.iter().map(|it| it.config.topology.cluster().clone()).collect();
         for mut one in built {
-            one.setup.routes = self.routes.clone();
+            one.setup.receivers = Arc::clone(&ready);
             self.loaded(&one, events, &mut changes).await;
             self.swap(one);
         }
@@ -345,7 +357,10 @@ impl Reloader {
             (Some(name.clone()), event)
         });
         if let Err(error) = self.ledger.record(remembered.collect()).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "migrated state could not be recorded");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "migrated state could not be recorded"
+            );
         }
     }
 
@@ -373,13 +388,13 @@ impl Reloader {
     /// Records what happened to the monitor itself, and what that changes about its alerts.
     async fn record(&self, events: Vec<Event>) -> Result<(), LedgerError> {
         let claims = self.claims();
-        let routes = &self.routes;
+        let receivers = Arc::clone(&self.receivers.borrow());
         let now = clock::now();
         self.ledger
             .record_with(|state| {
                 let changes = state.alerts.compare(None, &claims, &BTreeSet::new(), now);
-                let told = deliver::queue_events(&changes, routes, None, &state.outbox);
-                events.into_iter().chain(told).map(|event| (None, event)).collect()
+                let told = deliver::queue_events(None, &changes, &receivers, &state.outbox);
+                events.into_iter().map(|event| (None, event)).chain(told).collect()
             })
             .await
             .map(drop)
@@ -410,7 +425,9 @@ impl Reloader {
         for ((kind, name), problem) in &self.rejected {
             claims.push(claim(
                 "guest-rejected",
-                format!("the {kind} {name} that was in force stays so, if there was one: {problem}"),
+                format!(
+                    "the {kind} {name} that was in force stays so, if there was one: {problem}"
+                ),
                 [("kind".to_owned(), kind.to_string()), ("name".to_owned(), name.clone())].into(),
             ));
         }
@@ -422,7 +439,6 @@ impl Reloader {
         for running in self.clusters.into_values() {
             running.end().await;
         }
-        self.deliverer.stop().await;
     }
 }
 

@@ -34,7 +34,7 @@ fn settings(port: u16) -> HttpSettings {
 
 fn page(port: u16) -> ProbeKind {
     let ask = HttpAsk::new(settings(port)).unwrap();
-    ProbeKind::Http(Http { ask, expect_status: None, expect_text: None })
+    ProbeKind::Http(Http { ask, expect_status: Vec::new(), expect_text: None })
 }
 
 fn open_wire(port: u16) -> ProbeKind {
@@ -82,7 +82,11 @@ async fn a_page_is_judged_by_status_and_text() {
     let ask = HttpAsk::new(settings(stub.port)).unwrap();
     let with = |status, text: Option<&str>| {
         let expect_text = text.map(str::to_owned);
-        ProbeKind::Http(Http { ask: ask.clone(), expect_status: status, expect_text })
+        ProbeKind::Http(Http {
+            ask: ask.clone(),
+            expect_status: status.into_iter().collect(),
+            expect_text,
+        })
     };
     let seen = look(with(Some(200), Some("is well")), LONG).await;
     assert_eq!(said(&seen), (Status::Up, ReasonCode::Serving), "{seen:?}");
@@ -192,7 +196,7 @@ async fn https_is_checked_against_the_configured_authority() {
         settings.url = format!("https://127.0.0.1:{port}/");
         settings.ca = ca.map(|name| folder.path(name));
         let ask = HttpAsk::new(settings).unwrap();
-        ProbeKind::Http(Http { ask, expect_status: None, expect_text: None })
+        ProbeKind::Http(Http { ask, expect_status: Vec::new(), expect_text: None })
     };
     until("HTTPS serves", async || look(with(Some("ca.pem")), LONG).await.status == Status::Up)
         .await;

@@ -8,12 +8,12 @@ use watchkeeper_core::model::{ClusterName, MonitorName, ReceiverName};
 use watchkeeper_core::proposal::Severity;
 
 use super::super::checked::{CommandConfig, GuestLimits, Guests, Monitor, Receiver, Settings};
-use super::super::given::Given;
 use super::super::reader::{At, Reader, Secrets};
 use super::super::source::{Note, read_bounded};
 use super::{Common, guest_file};
 use crate::config::Mode;
 use crate::secret::Secret;
+use watchkeeper_core::settings::Given;
 
 /// The largest secret, in bytes.
 const MAX_SECRET: u64 = 64 << 10;

@@ -1,0 +1,143 @@
+//! `watchkeeper check`: every mistake in the configuration, before the daemon meets it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+use watchkeeper_core::event::GuestKind;
+use watchkeeper_core::facts::Observation;
+use watchkeeper_core::model::Status;
+use watchkeeper_wasm::{Host, HostConfig};
+
+use super::exit::Exit;
+use super::{print, print_json};
+use crate::collect::run_once;
+use crate::config::problem::report;
+use crate::config::{Config, Level, Mode, Problem, load_as};
+use crate::deliver::Receivers;
+use crate::errors::chain;
+use crate::wiring::{self, Shelf};
+
+/// What to look at.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Run every probe once as well: connections, host keys, credentials, commands
+    #[arg(long)]
+    connect: bool,
+}
+
+/// Everything that was found.
+struct Found {
+    problems: Vec<Problem>,
+    guests: Vec<String>,
+    probes: Vec<Observation>,
+}
+
+impl Found {
+    fn exit(&self) -> Exit {
+        let wrong = self.problems.iter().any(|problem| problem.level == Level::Error)
+            || !self.guests.is_empty()
+            || self.probes.iter().any(|it| it.status == Status::Unknown);
+        if wrong { Exit::Failed } else { Exit::Ok }
+    }
+}
+
+/// Looks at the file, at the guests that it names, and if asked to at the servers.
+pub async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
+    crate::tls::install_provider();
+    let mut found = Found { problems: Vec::new(), guests: Vec::new(), probes: Vec::new() };
+    match load_as(path, Mode::Check) {
+        Ok(config) => {
+            found.problems = config.warnings().to_vec();
+            found.guests = guests(&config);
+            if arguments.connect {
+                found.probes = probes(&config).await;
+            }
+        }
+        Err(problems) => found.problems = problems.list().to_vec(),
+    }
+    if as_json {
+        print_json(&to_json(&found));
+    } else {
+        print(&text(&found, arguments.connect));
+    }
+    found.exit()
+}
+
+/// Loads every policy and plugin, and fits the settings to it.
+fn guests(config: &Config) -> Vec<String> {
+    let host = match Host::new(HostConfig::default()) {
+        Ok(host) => Arc::new(host),
+        Err(error) => return vec![chain(&error)],
+    };
+    let mut shelf = Shelf::new(host);
+    let mut problems = Vec::new();
+    for policy in config.clusters.iter().flat_map(|cluster| &cluster.policies) {
+        if let Err(error) = wiring::seat(&mut shelf, policy, None, None) {
+            problems.push(chain(&error));
+        }
+    }
+    let mut rejected: BTreeMap<(GuestKind, String), String> = BTreeMap::new();
+    wiring::receivers(&mut shelf, config, &Receivers::default(), &mut rejected);
+    problems.extend(rejected.into_values());
+    problems.dedup();
+    problems
+}
+
+/// Runs every probe once, all at the same time.
+async fn probes(config: &Config) -> Vec<Observation> {
+    let mut specs = Vec::new();
+    for cluster in &config.clusters {
+        if let Ok(equipped) = wiring::equip(cluster, None) {
+            specs.extend(equipped.probes);
+        }
+    }
+    futures_util::future::join_all(specs.iter().map(run_once)).await
+}
+
+fn text(found: &Found, connected: bool) -> String {
+    let mut out = format!("{}\n", report(&found.problems));
+    for problem in &found.guests {
+        out.push_str(&format!("error: {problem}\n"));
+    }
+    for it in &found.probes {
+        out.push_str(&format!(
+            "{:<30} {:<8} {} ({} ms)\n",
+            it.probe.to_string(),
+            it.status,
+            it.reason.detail,
+            it.took_ms
+        ));
+    }
+    if connected {
+        let count = |status| found.probes.iter().filter(|it| it.status == status).count();
+        out.push_str(&format!(
+            "{} probes: {} up, {} down, {} unknown\n",
+            found.probes.len(),
+            count(Status::Up),
+            count(Status::Down),
+            count(Status::Unknown)
+        ));
+    }
+    out
+}
+
+fn to_json(found: &Found) -> Value {
+    let problems: Vec<Value> = found
+        .problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "level": problem.level.to_string(),
+                "file": problem.at.file.to_string_lossy(),
+                "line": (problem.at.line > 0).then_some(problem.at.line),
+                "column": (problem.at.line > 0).then_some(problem.at.column),
+                "message": problem.message,
+                "help": problem.help,
+            })
+        })
+        .collect();
+    json!({ "problems": problems, "guests": found.guests, "probes": found.probes })
+}

@@ -1,0 +1,195 @@
+//! Receivers, with their plugins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchkeeper_core::event::GuestKind;
+use watchkeeper_core::proposal::Revision;
+use watchkeeper_core::settings::SettingValue;
+use watchkeeper_wasm::notifier::{self as guest, Notifier};
+
+use super::guests::{GuestError, Shelf, settle};
+use crate::clock;
+use crate::config::Config;
+use crate::config::checked::Receiver;
+use crate::deliver::{
+    CommandGrant, HostGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets,
+    Told,
+};
+use crate::errors::chain;
+
+/// Makes all receivers ready. One whose plugin cannot be used stays as it was `before`, if it was
+/// there; what is wrong goes to `rejected`. Gives the revisions in force, by plugin.
+pub fn receivers(
+    shelf: &mut Shelf,
+    config: &Config,
+    before: &Receivers,
+    rejected: &mut BTreeMap<(GuestKind, String), String>,
+) -> (Receivers, Vec<(String, Revision)>) {
+    let mut ready = Vec::new();
+    let mut loaded = BTreeMap::new();
+    for receiver in &config.receivers {
+        match one(shelf, config, receiver) {
+            Ok((made, revision)) => {
+                loaded.insert(receiver.plugin.clone(), revision);
+                ready.push(made);
+            }
+            Err(problem) => {
+                rejected.insert((GuestKind::Plugin, receiver.plugin.clone()), problem);
+                ready.extend(before.iter().find(|known| known.name == receiver.name).cloned());
+            }
+        }
+    }
+    let receivers = Receivers::new(ready).unwrap_or_else(|error| {
+        rejected.insert((GuestKind::Plugin, "receivers".to_owned()), chain(&error));
+        before.clone()
+    });
+    (receivers, loaded.into_iter().collect())
+}
+
+fn one(
+    shelf: &mut Shelf,
+    config: &Config,
+    receiver: &Receiver,
+) -> Result<(ReceiverConfig, Revision), String> {
+    let loaded = shelf.notifier(&receiver.file).map_err(|error| chain(&error))?;
+    let settings = settle(&receiver.file, &loaded.description().settings, &receiver.settings)
+        .map_err(|problems| GuestError::Settings { path: receiver.file.clone(), problems })
+        .map_err(|error| chain(&error))?;
+    let hosts = receiver
+        .hosts
+        .iter()
+        .map(|host| host.parse::<HostGrant>().map_err(|error| format!("{}: {error}", receiver.at)))
+        .collect::<Result<_, _>>()?;
+    let commands = config
+        .commands
+        .iter()
+        .filter(|(name, _)| receiver.commands.contains(*name))
+        .filter_map(|(name, command)| {
+            let (program, arguments) = command.argv.split_first()?;
+            let grant = CommandGrant { program: program.into(), arguments: arguments.to_vec() };
+            Some((name.clone(), grant))
+        })
+        .collect();
+    let secrets = config
+        .secrets
+        .iter()
+        .filter(|(name, _)| receiver.secrets.contains(*name))
+        .map(|(name, secret)| (name.clone(), secret.clone()))
+        .collect();
+    let revision = loaded.revision().clone();
+    let made = ReceiverConfig {
+        name: receiver.name.clone(),
+        notifier: Arc::new(Plugin { notifier: loaded, settings }),
+        hosts,
+        commands,
+        secrets: Secrets(secrets),
+        ca: receiver.ca.clone(),
+        min_severity: receiver.min_severity,
+        clusters: receiver.clusters.iter().flat_map(BTreeSet::iter).cloned().collect(),
+        timeout: receiver.timeout,
+        first_backoff: receiver.retry_first,
+        max_backoff: receiver.retry_max,
+        give_up_after: receiver.give_up_after,
+    };
+    Ok((made, revision))
+}
+
+/// A notifier with the settings of one receiver.
+struct Plugin {
+    notifier: Arc<Notifier>,
+    settings: Vec<SettingValue>,
+}
+
+impl Notify for Plugin {
+    fn start(&self, alert: &Told) -> Result<Next, String> {
+        let called = self.notifier.start(&to_guest(alert), &self.settings, clock::now());
+        self.heard(called)
+    }
+
+    fn resume(&self, state: &[u8], response: &Response) -> Result<Next, String> {
+        let response = match response {
+            Response::Http { status, headers, body } => {
+                guest::Response::Http(guest::HttpResponse {
+                    status: *status,
+                    headers: headers.clone(),
+                    body: body.clone(),
+                })
+            }
+            Response::Command { exit, output } => {
+                guest::Response::Command(guest::CommandResponse {
+                    exit: *exit,
+                    output: output.clone(),
+                })
+            }
+        };
+        self.heard(self.notifier.resume(state, &response, &self.settings, clock::now()))
+    }
+}
+
+impl Plugin {
+    fn heard(&self, called: watchkeeper_wasm::Called<guest::Next>) -> Result<Next, String> {
+        let name = &self.notifier.description().name;
+        for line in &called.log {
+            tracing::debug!(target: "guest", plugin = %name, level = ?line.level, "{}", line.text);
+        }
+        called.outcome.map(from_guest).map_err(|failure| failure.to_string())
+    }
+}
+
+fn to_guest(told: &Told) -> guest::Alert {
+    guest::Alert {
+        fingerprint: told.fingerprint.clone(),
+        idempotency_key: told.idempotency_key.clone(),
+        status: if told.resolved {
+            guest::AlertStatus::Resolved
+        } else {
+            guest::AlertStatus::Firing
+        },
+        name: told.name.clone(),
+        severity: told.severity.into(),
+        cluster: told.cluster.clone(),
+        server: told.server.clone(),
+        service: told.service.clone(),
+        code: told.code.clone(),
+        summary: told.summary.clone(),
+        details: told.details.clone(),
+        source: told.source.clone(),
+        labels: told.labels.clone(),
+        starts_at: told.starts_at,
+        ends_at: told.ends_at,
+        monitor: told.monitor.clone(),
+    }
+}
+
+fn from_guest(next: guest::Next) -> Next {
+    match next {
+        guest::Next::Send(send) => Next::Send {
+            request: match send.request {
+                guest::Request::Http(http) => Request::Http(crate::deliver::HttpRequest {
+                    method: match http.method {
+                        guest::Method::Get => crate::deliver::Method::Get,
+                        guest::Method::Post => crate::deliver::Method::Post,
+                        guest::Method::Put => crate::deliver::Method::Put,
+                        guest::Method::Patch => crate::deliver::Method::Patch,
+                        guest::Method::Delete => crate::deliver::Method::Delete,
+                    },
+                    url: http.url,
+                    headers: http.headers,
+                    body: http.body,
+                }),
+                guest::Request::Command(command) => {
+                    Request::Command(crate::deliver::CommandRequest {
+                        name: command.name,
+                        arguments: command.arguments,
+                        input: command.input,
+                    })
+                }
+            },
+            state: send.state,
+        },
+        guest::Next::Delivered => Next::Delivered,
+        guest::Next::Retry(retry) => Next::Retry { after: retry.after, reason: retry.reason },
+        guest::Next::Refused(why) => Next::Refused(why),
+    }
+}
