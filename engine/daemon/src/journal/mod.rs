@@ -85,9 +85,12 @@ impl Journal {
             }
         }
         schema::look(path)?;
+        // On a connection that cannot write, so that a damaged journal stays as it was found.
+        let reading = schema::open_to_read(path)?;
+        let id = schema::meta(&reading, path, "id")?;
+        let fold::Folded { state, link } = fold::fold(&reading, path, &head)?;
         let connection = schema::open(path)?;
-        let id = schema::meta(&connection, path, "id")?;
-        let fold::Folded { state, link } = fold::fold(&connection, path, &head)?;
+        drop(reading);
         let head = head::Writer::new(path, state.seq, &link).map_err(|source| {
             let path = head::path_of(path);
             JournalError::File { what: "write", path, source: Arc::new(source) }
