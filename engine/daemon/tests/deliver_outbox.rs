@@ -1,6 +1,6 @@
 //! Alerts reach their receivers, whatever the receivers do, and secrets stay where they belong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unnecessary_wraps)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -111,7 +111,7 @@ fn receiver(name: &str, request: Request, host: &str) -> ReceiverConfig {
         timeout: Duration::from_secs(2),
         first_backoff: Duration::from_millis(20),
         max_backoff: Duration::from_millis(100),
-        give_up_after: Duration::from_secs(60),
+        give_up_after: Duration::from_mins(1),
     }
 }
 

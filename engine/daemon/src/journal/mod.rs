@@ -189,10 +189,8 @@ pub struct Verified {
 pub fn verify(path: &Path) -> Result<Verified, JournalError> {
     // Before the records: those that are written meanwhile are no contradiction then.
     let head = find_head(path)?;
-    if !exists(path)? {
-        if let head::Found::Head(head) = head {
-            return Err(schema::damaged(path, None, Damage::Lost { written: head.seq }));
-        }
+    if let (head::Found::Head(head), false) = (&head, exists(path)?) {
+        return Err(schema::damaged(path, None, Damage::Lost { written: head.seq }));
     }
     schema::look(path)?;
     let connection = schema::open_to_read(path)?;

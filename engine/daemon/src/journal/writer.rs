@@ -137,7 +137,9 @@ impl Writer {
                 if batch.len() == 1 {
                     let _ = batch.remove(0).answer.send(Err(error));
                 } else {
-                    batch.into_iter().for_each(|one| self.append(vec![one]));
+                    for one in batch {
+                        self.append(vec![one]);
+                    }
                 }
             }
             Err(Failure::Write(source)) => {
