@@ -1,6 +1,6 @@
 //! What the journal promises: order, durability, the fold, and that damaged is not empty.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unnecessary_wraps)]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -258,7 +258,7 @@ async fn damage(hurt: impl FnOnce(&Folder)) -> (Damage, Option<u64>) {
     let before = std::fs::read(folder.journal()).ok();
     let checked = verify(&folder.journal()).unwrap_err();
     let error = try_open(&folder.journal()).map(|_| ()).unwrap_err();
-    assert_eq!(std::fs::read(folder.journal()).ok(), before, "a damaged journal was changed");
+    assert!(std::fs::read(folder.journal()).ok() == before, "a damaged journal was changed");
     assert!(error.to_string().contains(folder.0.to_str().unwrap()), "{error}");
     assert!(error.advice().contains("watchkeeper journal verify"));
     match (error, checked) {
@@ -315,7 +315,7 @@ async fn another_journal_in_its_place_is_noticed() {
     let (journal, _) = open(&other.journal());
     fill(&journal, 9).await;
     journal.close().await;
-    let hurt = damage(|f| drop(std::fs::copy(other.journal(), f.journal()).unwrap())).await;
+    let hurt = damage(|f| assert!(std::fs::copy(other.journal(), f.journal()).unwrap() > 0)).await;
     assert!(matches!(hurt, (Damage::Replaced { seq: 5 }, _)), "{hurt:?}");
 }
 

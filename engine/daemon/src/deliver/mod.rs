@@ -42,7 +42,7 @@ use attempt::UnderWay;
 const PER_RECEIVER: usize = 4;
 
 /// The longest pause that a receiver can ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// The longest sleep before the clock is looked at again: it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);

@@ -121,7 +121,7 @@ pub enum ReceiverError {
 
 /// A receiver that is ready to work.
 #[derive(Clone)]
-pub struct Receiver {
+pub(super) struct Receiver {
     pub(super) config: ReceiverConfig,
     pub(super) http: reqwest::Client,
 }

@@ -58,6 +58,7 @@ impl Secrets {
             forms.push(json.trim_matches('"').as_bytes().to_vec());
             forms.push(percent(text, char::is_ascii_uppercase).into_bytes());
             forms.push(percent(text, char::is_ascii_lowercase).into_bytes());
+            forms.extend(as_url_parts(text).into_iter().flatten());
         }
         // The longest first: one secret may be part of another.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
@@ -77,6 +78,15 @@ impl Secrets {
     pub fn longest(&self) -> usize {
         self.0.values().map(|secret| secret.expose().len() * 6).max().unwrap_or(0)
     }
+}
+
+/// As it stands in a URL that it was put into as it is: as the path, and as the query.
+fn as_url_parts(text: &str) -> Option<[Vec<u8>; 2]> {
+    let mut url = reqwest::Url::parse("http://host/").ok()?;
+    url.set_path(text);
+    url.set_query(Some(text));
+    let path = url.path().trim_start_matches('/').as_bytes().to_vec();
+    Some([path, url.query().unwrap_or_default().as_bytes().to_vec()])
 }
 
 fn percent(text: &str, keep_case: fn(&char) -> bool) -> String {
@@ -125,8 +135,9 @@ mod tests {
 
     #[test]
     fn no_form_of_a_secret_comes_back() {
-        let text = r#"raw s3/c"ret, json s3/c\"ret, url s3%2Fc%22ret and s3%2fc%22ret."#;
-        let expected = "raw <secret>, json <secret>, url <secret> and <secret>.";
+        let text =
+            r#"raw s3/c"ret, json s3/c\"ret, url s3%2Fc%22ret and s3%2fc%22ret, path s3/c%22ret."#;
+        let expected = "raw <secret>, json <secret>, url <secret> and <secret>, path <secret>.";
         assert_eq!(secrets().scrub_text(text), expected);
     }
 }

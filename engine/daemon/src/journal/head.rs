@@ -54,14 +54,14 @@ pub(super) fn find(journal: &Path) -> std::io::Result<Found> {
     Ok(newest.map_or(Found::Damaged, Found::Head))
 }
 
-fn parse(line: &[u8]) -> Option<Head> {
-    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-    let (content, sum) = line.rsplit_once(' ')?;
-    if sum != checksum(content) {
+fn parse(bytes: &[u8]) -> Option<Head> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let (content, checked) = text.rsplit_once(' ')?;
+    if checked != checksum(content) {
         return None;
     }
-    let (seq, link) = content.split_once(' ')?;
-    Some(Head { seq: seq.parse().ok()?, link: link.to_owned() })
+    let (number, link) = content.split_once(' ')?;
+    Some(Head { seq: number.parse().ok()?, link: link.to_owned() })
 }
 
 fn checksum(content: &str) -> String {

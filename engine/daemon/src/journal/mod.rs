@@ -85,9 +85,12 @@ impl Journal {
             }
         }
         schema::look(path)?;
+        // On a connection that cannot write, so that a damaged journal stays as it was found.
+        let reading = schema::open_to_read(path)?;
+        let id = schema::meta(&reading, path, "id")?;
+        let fold::Folded { state, link } = fold::fold(&reading, path, &head)?;
         let connection = schema::open(path)?;
-        let id = schema::meta(&connection, path, "id")?;
-        let fold::Folded { state, link } = fold::fold(&connection, path, &head)?;
+        drop(reading);
         let head = head::Writer::new(path, state.seq, &link).map_err(|source| {
             let path = head::path_of(path);
             JournalError::File { what: "write", path, source: Arc::new(source) }
@@ -186,10 +189,8 @@ pub struct Verified {
 pub fn verify(path: &Path) -> Result<Verified, JournalError> {
     // Before the records: those that are written meanwhile are no contradiction then.
     let head = find_head(path)?;
-    if !exists(path)? {
-        if let head::Found::Head(head) = head {
-            return Err(schema::damaged(path, None, Damage::Lost { written: head.seq }));
-        }
+    if let (head::Found::Head(head), false) = (&head, exists(path)?) {
+        return Err(schema::damaged(path, None, Damage::Lost { written: head.seq }));
     }
     schema::look(path)?;
     let connection = schema::open_to_read(path)?;

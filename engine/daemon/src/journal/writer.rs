@@ -100,9 +100,7 @@ impl Writer {
                     requests.close();
                     // Those that still wait are told so by their answers' being dropped.
                     while requests.try_recv().is_ok() {}
-                    let Self { connection, lock, .. } = self;
-                    drop(connection);
-                    drop(lock);
+                    self.end();
                     let _ = answer.send(());
                     return;
                 }
@@ -111,6 +109,16 @@ impl Writer {
                 next = requests.blocking_recv();
             }
         }
+        self.end();
+    }
+
+    /// Leaves everything in the one file, so that a copy of it alone is a backup. SQLite does that
+    /// by itself only if nobody reads any more; if it fails, the next start does it.
+    fn end(self) {
+        let Self { connection, lock, .. } = self;
+        let _ = connection.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()));
+        drop(connection);
+        drop(lock);
     }
 
     fn append(&mut self, mut batch: Vec<Append>) {
@@ -129,7 +137,9 @@ impl Writer {
                 if batch.len() == 1 {
                     let _ = batch.remove(0).answer.send(Err(error));
                 } else {
-                    batch.into_iter().for_each(|one| self.append(vec![one]));
+                    for one in batch {
+                        self.append(vec![one]);
+                    }
                 }
             }
             Err(Failure::Write(source)) => {
