@@ -3,3 +3,5 @@
 pub mod secret;
 
 pub mod config;
+
+pub mod cli;

@@ -36,3 +36,4 @@ pub use checked::Config;
 pub use difference::differences;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
+pub use reader::expected;

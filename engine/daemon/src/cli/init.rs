@@ -1,0 +1,88 @@
+//! `watchkeeper init`: a commented configuration for two sides, an additional agent server and
+//! the monitors.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::Exit;
+
+/// What is written.
+const TEMPLATE: &str = include_str!("init.toml");
+
+/// Write a commented configuration to start from.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to write to.
+    #[arg(long, default_value = "/etc/watchkeeper")]
+    pub dir: PathBuf,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is a file.
+    #[error("{0} is there already; --force writes over it")]
+    Exists(PathBuf),
+    /// The file system refuses.
+    #[error("cannot write {path}")]
+    Write {
+        /// What could not be written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Init {
+    /// Writes `watchkeeper.toml` and makes the folders for policies and plugins.
+    pub fn write(&self) -> Result<PathBuf, InitError> {
+        let path = self.dir.join("watchkeeper.toml");
+        for folder in ["policies", "plugins", "conf.d"] {
+            let folder = self.dir.join(folder);
+            fs::create_dir_all(&folder)
+                .map_err(|source| InitError::Write { path: folder, source })?;
+        }
+        self.write_file(&path)?;
+        Ok(path)
+    }
+
+    fn write_file(&self, path: &Path) -> Result<(), InitError> {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        if self.force {
+            options.create(true).truncate(true);
+        } else {
+            options.create_new(true);
+        }
+        let done = options.open(path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+        done.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => InitError::Exists(path.to_owned()),
+            _ => InitError::Write { path: path.to_owned(), source },
+        })
+    }
+
+    /// Writes, and says what is next.
+    pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+        let said = match self.write() {
+            Ok(path) => writeln!(
+                out,
+                "wrote {}\nnext: put the files that it names in place, then\n  \
+                 watchkeeper check --config {}",
+                path.display(),
+                path.display()
+            )
+            .map(|()| Exit::Ok),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                writeln!(err, "error: {error}{}", cause.unwrap_or_default()).map(|()| Exit::Failed)
+            }
+        };
+        said.unwrap_or(Exit::Failed)
+    }
+}
