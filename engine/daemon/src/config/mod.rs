@@ -34,4 +34,8 @@ pub use checked::Config;
 pub use difference::differences;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
+<<<<<<< HEAD
 pub use units::parse_duration as duration;
+=======
+pub use reader::expected;
+>>>>>>> config

@@ -440,7 +440,7 @@ fn default_value(kind: Kind, text: &str) -> Value {
 }
 
 /// What is expected, in words.
-pub(super) fn expected(kind: Kind) -> String {
+pub fn expected(kind: Kind) -> String {
     match kind {
         Kind::Text | Kind::Hidden | Kind::Name => "a text in quotes".to_owned(),
         Kind::Secret => "the name of a secret in quotes".to_owned(),

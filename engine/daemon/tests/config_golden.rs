@@ -1,0 +1,212 @@
+//! Every kind of mistake, with the words in which it is reported: a folder for each in
+//! `tests/config`, with the file and the expected report. `UPDATE_GOLDEN=1` rewrites the reports.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use watchkeeper::cli::check::Check;
+use watchkeeper::cli::exit::Exit;
+use watchkeeper::cli::init::{Init, InitError};
+use watchkeeper::config::keys::{Kind, Presence, SECTIONS, kinds_of};
+use watchkeeper::config::{Config, Mode, differences, load, load_as};
+
+/// A folder of its own, gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("wk-config-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        let folder = Self(path);
+        for name in ["policies/data-mover-ha.wasm", "plugins/slack.wasm", "known_hosts", "ca.pem"] {
+            folder.write(name, "x");
+        }
+        for name in ["id_ed25519", "slack-url", "repository-password"] {
+            folder.private(name, &format!("S3CRET-{name}\n"));
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn private(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(name, text);
+        fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("watchkeeper.toml")
+    }
+
+    fn check(&self) -> (String, Exit) {
+        let mut out = Vec::new();
+        let exit = Check { config: self.file(), json: false }.run(&mut out);
+        (String::from_utf8(out).unwrap().replace(self.0.to_str().unwrap(), "DIR"), exit)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else if entry.file_name() != "expected.txt" {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_reported_in_these_words() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    let mut names: Vec<_> = fs::read_dir(&cases).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    for case in names {
+        let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+        let folder = Folder::new(&name);
+        copy(&case, &folder.0);
+        let (report, exit) = folder.check();
+        assert_eq!(
+            exit == Exit::Failed,
+            !report.contains("\n0 errors") && !report.starts_with("0 errors"),
+            "{name}"
+        );
+        assert!(!report.contains("S3CRET"), "{name} shows a secret:\n{report}");
+        let expected = case.join("expected.txt");
+        if update {
+            fs::write(&expected, &report).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != report {
+            wrong.push(format!("== {name}\n{report}"));
+        }
+        count += 1;
+    }
+    assert!(count >= 40, "only {count} cases");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_init_writes_is_accepted_once_its_files_are_there() {
+    let folder = Folder::new("init");
+    let init = |force| Init { dir: folder.0.clone(), force };
+    init(false).write().unwrap();
+    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), Exit::Ok));
+    folder.write("watchkeeper.toml", "mine");
+    assert!(matches!(init(false).write(), Err(InitError::Exists(_))));
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), "mine");
+    init(true).write().unwrap();
+    let config = load(&folder.file()).unwrap();
+    let cluster = &config.clusters[0];
+    assert_eq!(cluster.topology.servers().len(), 3);
+    // Three logins, thirteen status commands, and two of each of five configured probes.
+    assert_eq!(cluster.probes.len(), 3 + 13 + 10);
+}
+
+fn loaded(folder: &Folder) -> Config {
+    load_as(&folder.file(), Mode::Run).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn no_secret_is_shown_and_differences_are_in_the_files_words() {
+    let folder = Folder::new("differences");
+    Init { dir: folder.0.clone(), force: true }.write().unwrap();
+    let old = loaded(&folder);
+    assert!(!format!("{old:?} {old:#?}").contains("S3CRET"));
+    assert_eq!(old.secrets["slack-url"].expose(), "S3CRET-slack-url");
+    assert!(differences(&old, &loaded(&folder)).is_empty());
+
+    let text = fs::read_to_string(folder.file()).unwrap();
+    let text = text
+        .replace("cooldown = \"10m\"", "cooldown = \"5m\"")
+        .replace("unit = \"activemq\"", "start = \"S3CRET\"\nstop = \"b\"\nstatus = \"c\"")
+        .replace("min-severity = \"warning\"", "settings = { channel = \"S3CRET\" }");
+    folder.write("watchkeeper.toml", &text);
+    folder.private("slack-url", "S3CRET-other");
+    let new = loaded(&folder);
+    assert_ne!(old.digest(), new.digest());
+    assert_eq!(
+        differences(&old, &new),
+        [
+            "clusters.prod.guards.cooldown: \"10m\" -> \"5m\"",
+            "clusters.prod.services.activemq.start added",
+            "clusters.prod.services.activemq.status added",
+            "clusters.prod.services.activemq.stop added",
+            "clusters.prod.services.activemq.unit removed",
+            "receivers.ops.min-severity removed",
+            "receivers.ops.settings added",
+            "secrets.slack-url has another value",
+        ]
+    );
+}
+
+/// The tables of the documentation, from the list of keys.
+fn documentation() -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let title = match section.path {
+            "" => "The file itself".to_owned(),
+            path if path.ends_with("[]") => format!("`[[{}]]`", path.trim_end_matches("[]")),
+            path => format!("`[{path}]`"),
+        };
+        text.push_str(&format!(
+            "\n### {title}\n\n| key | value | without it | what it does |\n|---|---|---|---|\n"
+        ));
+        for key in section.keys {
+            let presence = match key.presence {
+                Presence::Required => "required".to_owned(),
+                Presence::Default(value) => format!("`{value}`"),
+                Presence::Optional(words) => words.to_owned(),
+            };
+            let kind = watchkeeper::config::expected(key.kind).replace('|', "\\|");
+            text.push_str(&format!("| `{}` | {kind} | {presence} | {} |\n", key.name, key.doc));
+        }
+    }
+    text
+}
+
+#[test]
+fn the_documentation_has_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let mark = "<!-- The tables below are made from the list of keys; do not edit them. -->\n";
+    let head = text.split_once(mark).expect("the mark is there").0;
+    let wanted = format!("{head}{mark}{}", documentation());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, wanted).unwrap();
+    } else {
+        assert_eq!(text, wanted, "rewrite docs/configuration.md with UPDATE_GOLDEN=1");
+    }
+}
+
+#[test]
+fn keys_are_told_apart_and_defaults_are_accepted() {
+    let kinds = watchkeeper::config::keys::PROBE_KINDS;
+    for section in SECTIONS {
+        for (i, key) in section.keys.iter().enumerate() {
+            assert!(section.keys[..i].iter().all(|old| old.name != key.name), "{}", key.name);
+            assert!(key.doc.ends_with('.'), "{}", key.name);
+            if let (Kind::Choice(words), Presence::Default(value)) = (key.kind, key.presence) {
+                assert!(words.contains(&value), "{}", key.name);
+            }
+            assert!(kinds_of(key.name).is_none_or(|list| list.iter().all(|k| kinds.contains(k))));
+        }
+    }
+}
