@@ -15,3 +15,20 @@ fn every_case_comes_out_as_expected() {
         Err(error) => panic!("{error}"),
     }
 }
+
+/// The engine evaluates again when an answer changes: time changes always, so a calm cluster must
+/// not be asked for it, nor for its history, nor for a list of all servers.
+#[test]
+fn a_calm_cluster_is_not_asked_for_what_always_changes() {
+    use watchkeeper_sdk::policy::Policy as _;
+    use watchkeeper_sdk::testkit::core::snapshot::Read;
+
+    let kit = testkit::cluster().snapshot();
+    let settings = data_mover_ha::Settings::default();
+    let evaluation = DataMoverHa::evaluate(&kit, &settings, &[]).unwrap();
+    assert_eq!(evaluation.look_again, None);
+    let reads = kit.into_reads();
+    for read in [Read::Time, Read::Rescues, Read::Changes, Read::Servers] {
+        assert!(!reads.contains(&read), "{read:?}");
+    }
+}

@@ -242,3 +242,31 @@ pub(super) fn evaluation(from: wit::Evaluation) -> Result<core::proposal::Evalua
     }
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contracts_services_are_the_engines() {
+        for (ours, engines) in wit::Service::ALL.into_iter().zip(core::model::Service::ALL) {
+            assert_eq!(core::model::Service::from(ours), engines);
+            assert_eq!(ours.name(), engines.as_str());
+            assert_eq!(ours.exclusive(), engines.exclusive());
+            let needed: Vec<core::model::Service> =
+                ours.depends_on().iter().map(|service| (*service).into()).collect();
+            assert_eq!(needed, engines.depends_on());
+        }
+    }
+
+    #[test]
+    fn a_calm_cluster_is_asked_for_little() {
+        let kit = crate::testkit::cluster().snapshot();
+        let snapshot: &wit::Snapshot = &kit;
+        assert!(snapshot.server_at(wit::Place::Standby).is_some());
+        assert!(snapshot.services(wit::Filter::active().expected(true).not_up()).is_empty());
+        let reads = kit.into_reads();
+        assert!(!reads.contains(&core::snapshot::Read::Servers), "{reads:?}");
+        assert!(!reads.contains(&core::snapshot::Read::Time), "{reads:?}");
+    }
+}
