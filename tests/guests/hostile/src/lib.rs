@@ -161,6 +161,7 @@ fn hoard() {
     }
 }
 
+#[expect(unconditional_recursion, reason = "the stack is to run out")]
 fn nest(number: &u64) -> u64 {
     let here = black_box(number.wrapping_mul(3));
     black_box(nest(&here)).wrapping_add(here)
