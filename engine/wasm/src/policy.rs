@@ -25,6 +25,7 @@ pub(crate) const WORLD: World = World {
     package: "watchkeeper:policy",
     version: "0.1.0",
     interfaces: &["types", "facts", "log"],
+    resources: &["snapshot"],
     exports: &["describe", "evaluate", "migrate"],
 };
 

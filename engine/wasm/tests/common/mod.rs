@@ -10,23 +10,23 @@ use watchkeeper_guests::guest_bytes;
 use watchkeeper_wasm::{Evaluated, Host, HostConfig, Policy};
 
 /// One host for all tests of a file, so that whatever one guest does could harm the others.
-pub fn host() -> &'static Host {
+pub(crate) fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
     HOST.get_or_init(|| Host::new(HostConfig::default()).unwrap())
 }
 
-pub fn hostile() -> &'static [u8] {
+pub(crate) fn hostile() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| guest_bytes("guest-hostile"))
 }
 
-pub fn policy() -> &'static Policy {
+pub(crate) fn policy() -> &'static Policy {
     static POLICY: OnceLock<Policy> = OnceLock::new();
     POLICY.get_or_init(|| host().load_policy(hostile()).unwrap())
 }
 
 /// dm1 active with its daemon down, dm2 standby, dm3 with an agent.
-pub fn snapshot(number: u64) -> Arc<Snapshot> {
+pub(crate) fn snapshot(number: u64) -> Arc<Snapshot> {
     let state = |status: &str, code: &str| {
         serde_json::json!({
             "status": status, "reason": {"code": code, "detail": "seen by ssh"},
@@ -75,10 +75,10 @@ pub fn snapshot(number: u64) -> Arc<Snapshot> {
     Arc::new(serde_json::from_value(facts).unwrap())
 }
 
-pub fn misbehave(misdeed: &str) -> Evaluated {
+pub(crate) fn misbehave(misdeed: &str) -> Evaluated {
     evaluate(policy(), misdeed, 7)
 }
 
-pub fn evaluate(policy: &Policy, misdeed: &str, number: u64) -> Evaluated {
+pub(crate) fn evaluate(policy: &Policy, misdeed: &str, number: u64) -> Evaluated {
     policy.evaluate(snapshot(number), &[SettingValue::Text(misdeed.to_owned())], b"state")
 }
