@@ -3,16 +3,21 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use watchkeeper_core::settings::SettingValue;
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_guests::guest_bytes;
-use watchkeeper_wasm::{Evaluated, Host, HostConfig, Policy};
+use watchkeeper_wasm::{Evaluated, Host, HostConfig, Limits, Policy};
 
-/// One host for all tests of a file, so that whatever one guest does could harm the others.
+/// One host for all tests of a file, so that whatever one guest does could harm the others. Its
+/// calls may last a second: on a busy machine the other limits are to be reached before the time.
 pub(crate) fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| Host::new(HostConfig::default()).unwrap())
+    HOST.get_or_init(|| {
+        let limits = Limits { call: Duration::from_secs(1), ..Limits::default() };
+        Host::new(HostConfig { limits, ..HostConfig::default() }).unwrap()
+    })
 }
 
 pub(crate) fn hostile() -> &'static [u8] {

@@ -157,7 +157,7 @@ fn endless() {
 fn hoard() {
     let mut kept = Vec::new();
     loop {
-        kept.push(black_box(vec![1_u8; 1 << 20]));
+        kept.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
 
