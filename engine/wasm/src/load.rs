@@ -189,16 +189,15 @@ pub(crate) fn component(
     digest: &str,
 ) -> Result<Component, LoadError> {
     check_bytes(bytes, limits)?;
-    let component = match cache.and_then(|cache| cache.get(engine, digest)) {
-        Some(component) => component,
-        None => {
-            let component = Component::from_binary(engine, bytes)
-                .map_err(|error| LoadError::Invalid { source: error.into() })?;
-            if let Some(cache) = cache {
-                cache.put(digest, &component);
-            }
-            component
+    let component = if let Some(component) = cache.and_then(|cache| cache.get(engine, digest)) {
+        component
+    } else {
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|error| LoadError::Invalid { source: error.into() })?;
+        if let Some(cache) = cache {
+            cache.put(digest, &component);
         }
+        component
     };
     check_world(engine, &component, world)?;
     Ok(component)

@@ -172,7 +172,7 @@ fn a_policy_outlives_its_host_and_wrong_settings_are_its_own_affair() {
     let policy = host.load_policy(hostile()).unwrap();
     drop(host);
     assert!(evaluate(&policy, "nothing", 1).outcome.is_ok());
-    let failure = policy.evaluate(snapshot(1), &[], b"").outcome.unwrap_err();
+    let failure = policy.evaluate(&snapshot(1), &[], b"").outcome.unwrap_err();
     assert_eq!((failure.kind, &*failure.detail), (FailureKind::Refused, "there is no setting"));
 }
 

@@ -85,5 +85,5 @@ pub(crate) fn misbehave(misdeed: &str) -> Evaluated {
 }
 
 pub(crate) fn evaluate(policy: &Policy, misdeed: &str, number: u64) -> Evaluated {
-    policy.evaluate(snapshot(number), &[SettingValue::Text(misdeed.to_owned())], b"state")
+    policy.evaluate(&snapshot(number), &[SettingValue::Text(misdeed.to_owned())], b"state")
 }
