@@ -360,6 +360,15 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_limited_over_all_tables() {
+        let mut call = call(Limits { table_elements: 10, ..Limits::default() });
+        assert!(call.table_growing(0, 6, None).is_ok());
+        assert!(call.table_growing(0, 4, None).is_ok());
+        let error = call.table_growing(4, 5, None).unwrap_err();
+        assert_eq!(call.failure(&error).kind, FailureKind::Table);
+    }
+
+    #[test]
     fn randomness_is_the_same_each_time() {
         let numbers = |seed| {
             let mut call = Call::new(&Arc::new(Limits::default()), Timestamp(0), seed);

@@ -29,6 +29,8 @@ type Me = Resource<Snapshot>;
 /// A name that is longer than any name can be has no answer. It is not remembered either: no
 /// change of facts could give it one.
 pub(crate) fn define(linker: &mut Linker<Call>) -> Result<()> {
+    // The world uses the resource by name, so components import it a second time, at the root.
+    linker.root().resource("snapshot", ResourceType::host::<Snapshot>(), |_, _| Ok(()))?;
     let mut facts = linker.instance(FACTS)?;
     facts.resource("snapshot", ResourceType::host::<Snapshot>(), |_, _| Ok(()))?;
     plain(&mut facts)?;

@@ -110,7 +110,7 @@ impl<F: Function> Export<F> {
         params: F::Params<'_>,
     ) -> wasmtime::Result<F::Return> {
         let func = instance
-            .get_func(&mut *store, &self.index)
+            .get_func(&mut *store, self.index)
             .ok_or_else(|| wasmtime::format_err!("there is no function {:?}", F::NAME))?;
         typed::<F>(func).call(store, params)
     }

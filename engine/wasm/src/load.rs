@@ -159,6 +159,8 @@ pub(crate) struct World {
     pub(crate) version: &'static str,
     /// The interfaces it gives, beside those of [`wasi::GIVEN`].
     pub(crate) interfaces: &'static [&'static str],
+    /// The resources that it names itself, which components import beside the interface's.
+    pub(crate) resources: &'static [&'static str],
     /// The functions it wants.
     pub(crate) exports: &'static [&'static str],
 }
@@ -187,16 +189,15 @@ pub(crate) fn component(
     digest: &str,
 ) -> Result<Component, LoadError> {
     check_bytes(bytes, limits)?;
-    let component = match cache.and_then(|cache| cache.get(engine, digest)) {
-        Some(component) => component,
-        None => {
-            let component = Component::from_binary(engine, bytes)
-                .map_err(|error| LoadError::Invalid { source: error.into() })?;
-            if let Some(cache) = cache {
-                cache.put(digest, &component);
-            }
-            component
+    let component = if let Some(component) = cache.and_then(|cache| cache.get(engine, digest)) {
+        component
+    } else {
+        let component = Component::from_binary(engine, bytes)
+            .map_err(|error| LoadError::Invalid { source: error.into() })?;
+        if let Some(cache) = cache {
+            cache.put(digest, &component);
         }
+        component
     };
     check_world(engine, &component, world)?;
     Ok(component)
@@ -352,7 +353,7 @@ fn compatible(found: &str, given: &str) -> bool {
 
 fn given(world: &World, import: &str) -> bool {
     let Some((interface, version)) = import.rsplit_once('@') else {
-        return false;
+        return world.resources.contains(&import);
     };
     if let Some(interface) = interface.strip_prefix(world.package) {
         let name = interface.strip_prefix('/').unwrap_or(interface);

@@ -24,6 +24,7 @@ pub(crate) const WORLD: World = World {
     package: "watchkeeper:notifier",
     version: "0.1.0",
     interfaces: &["types", "log"],
+    resources: &[],
     exports: &["describe", "start", "resume"],
 };
 

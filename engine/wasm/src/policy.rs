@@ -25,6 +25,7 @@ pub(crate) const WORLD: World = World {
     package: "watchkeeper:policy",
     version: "0.1.0",
     interfaces: &["types", "facts", "log"],
+    resources: &["snapshot"],
     exports: &["describe", "evaluate", "migrate"],
 };
 
@@ -147,18 +148,18 @@ impl Policy {
     /// has to end first if more are under way than the host has slots.
     pub fn evaluate(
         &self,
-        snapshot: Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         settings: &[SettingValue],
         state: &[u8],
     ) -> Evaluated {
         let began = Instant::now();
         let limits = self.guest.limits();
-        let call = Call::evaluation(limits, Arc::clone(&snapshot));
+        let call = Call::evaluation(limits, Arc::clone(snapshot));
         let settings = wire::borrow(settings);
         let params = (Resource::new_borrow(0), &*settings, state);
         let (outcome, call) = self.guest.call(&self.evaluate, params, call, limits.call);
         let outcome = outcome.and_then(|(answer,)| match answer {
-            Ok(evaluation) => self.check(evaluation, &snapshot),
+            Ok(evaluation) => self.check(evaluation, snapshot),
             Err(reason) => Err(refused(reason, limits)),
         });
         let (log, dropped_lines, reader) = call.end();
