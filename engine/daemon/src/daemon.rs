@@ -78,7 +78,18 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     tls::install_provider();
     let config = config::load(path).map_err(DaemonError::Configuration)?;
     let (journal, state) = open_journal(&config)?;
-    let ledger = Arc::new(Ledger::new(journal.clone(), state));
+    let journal_error = |source| DaemonError::Journal { source };
+    let receivers = watch::Sender::default();
+    let deliverer = Deliverer::spawn(
+        journal.clone(),
+        &state,
+        config.monitor.name.clone(),
+        receivers.subscribe(),
+        Arc::new(clock::now),
+    )
+    .await
+    .map_err(journal_error)?;
+    let ledger = Arc::new(Ledger::new(journal.clone(), state).await.map_err(journal_error)?);
     let monitor = config.monitor.name.clone();
     let started = Event::MonitorStarted {
         monitor: monitor.clone(),
@@ -87,16 +98,6 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     ledger.record(vec![(None, started)]).await?;
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
-    let receivers = watch::Sender::default();
-    let deliverer = Deliverer::spawn(
-        journal.clone(),
-        &ledger.with(State::clone).await,
-        monitor.clone(),
-        receivers.subscribe(),
-        Arc::new(clock::now),
-    )
-    .await
-    .map_err(|source| DaemonError::Journal { source })?;
     let socket = config.monitor.socket.clone();
     let mut reloader =
         Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, receivers);

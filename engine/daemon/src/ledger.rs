@@ -10,7 +10,7 @@ use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::state::{ApplyError, ClusterState, State};
 
 use crate::clock;
-use crate::journal::{Events, Journal, JournalError};
+use crate::journal::{Events, Follower, Journal, JournalError};
 
 /// Why something could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +37,18 @@ pub struct Ledger {
 
 struct Folded {
     state: State,
+    /// Every record in its order, whoever wrote it: the deliverer writes as well.
+    follower: Follower,
     poisoned: bool,
 }
 
 impl Ledger {
-    /// A journal and the fold of what it holds.
-    pub fn new(journal: Journal, state: State) -> Self {
+    /// A journal that was just opened, and the fold of what it holds.
+    pub async fn new(journal: Journal, state: State) -> Result<Self, JournalError> {
+        let follower = journal.follow(state.seq).await?;
         let seq = watch::Sender::new(state.seq);
-        Self { journal, folded: Mutex::new(Folded { state, poisoned: false }), seq }
+        let folded = Mutex::new(Folded { state, follower, poisoned: false });
+        Ok(Self { journal, folded, seq })
     }
 
     /// Records events, all or none, and takes them in.
@@ -59,32 +63,32 @@ impl Ledger {
         write: impl FnOnce(&State) -> Events,
     ) -> Result<Vec<Record>, LedgerError> {
         let mut folded = self.folded.lock().await;
-        if folded.poisoned {
-            return Err(LedgerError::Poisoned);
-        }
+        folded.catch_up().await?;
         let events = write(&folded.state);
         if events.is_empty() {
             return Ok(Vec::new());
         }
+        // A journal that failed takes nothing until it has been tried again; this is the moment.
+        self.journal.retry().await?;
         let records = self.journal.append(clock::now(), events).await?;
-        for record in &records {
-            if let Err(error) = folded.state.apply(record) {
-                folded.poisoned = true;
-                return Err(error.into());
-            }
-        }
+        folded.catch_up().await?;
         self.seq.send_replace(folded.state.seq);
         Ok(records)
     }
 
     /// What is known of one cluster.
     pub async fn cluster(&self, name: &ClusterName) -> ClusterState {
-        self.folded.lock().await.state.cluster(name)
+        self.with(|state| state.cluster(name)).await
     }
 
     /// Looks at everything that is known.
     pub async fn with<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.folded.lock().await.state)
+        let mut folded = self.folded.lock().await;
+        if let Err(error) = folded.catch_up().await {
+            // What is known stays known; whoever wants to record something is told.
+            tracing::error!(error = &error as &dyn std::error::Error, "the latest records cannot be taken in");
+        }
+        look(&folded.state)
     }
 
     /// The current term.
@@ -100,5 +104,21 @@ impl Ledger {
     /// The journal, for reading.
     pub const fn journal(&self) -> &Journal {
         &self.journal
+    }
+}
+
+impl Folded {
+    /// Takes in what has been written since the last time.
+    async fn catch_up(&mut self) -> Result<(), LedgerError> {
+        if self.poisoned {
+            return Err(LedgerError::Poisoned);
+        }
+        for record in self.follower.ready().await? {
+            if let Err(error) = self.state.apply(&record) {
+                self.poisoned = true;
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 }

@@ -34,8 +34,5 @@ pub use checked::Config;
 pub use difference::differences;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
-<<<<<<< HEAD
-pub use units::parse_duration as duration;
-=======
 pub use reader::expected;
->>>>>>> config
+pub use units::parse_duration as duration;
