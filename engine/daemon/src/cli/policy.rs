@@ -125,7 +125,7 @@ pub fn evaluate(
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         PolicyError::Settings(all.join("; "))
     })?;
-    let evaluated = policy.evaluate(Arc::new(snapshot), &settings, &[]);
+    let evaluated = policy.evaluate(&Arc::new(snapshot), &settings, &[]);
     if json {
         super::print_json(&serde_json::json!({
             "revision": policy.revision(),

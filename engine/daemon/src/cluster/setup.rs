@@ -71,7 +71,7 @@ impl Seat {
             }
         };
         let state = memory.map_or(&[][..], |memory| memory.state.as_slice());
-        let evaluated = guest.evaluate(Arc::clone(snapshot), &self.settings, state);
+        let evaluated = guest.evaluate(snapshot, &self.settings, state);
         for line in &evaluated.log {
             tracing::debug!(target: "guest", policy = %self.standing.policy, level = ?line.level, "{}", line.text);
         }
