@@ -13,6 +13,7 @@ use watchkeeper_core::proposal::Severity;
 
 use super::cluster::ClusterConfig;
 use super::difference::Flat;
+use super::host::HostGrant;
 use super::problem::{Location, Problem};
 use crate::secret::Secret;
 use watchkeeper_core::settings::Given;
@@ -155,7 +156,7 @@ pub struct Receiver {
     /// The plugin's settings.
     pub settings: Settings,
     /// Hosts it may send requests to, each `host` or `host:port`.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostGrant>,
     /// Names of the secrets that may stand in what it sends.
     pub secrets: BTreeSet<String>,
     /// Names of the commands it may have run.

@@ -10,6 +10,8 @@
 
 pub mod problem;
 
+pub mod host;
+
 pub mod probe;
 
 pub mod cluster;

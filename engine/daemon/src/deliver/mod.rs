@@ -31,7 +31,7 @@ pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
 pub use conversation::{
     CommandRequest, HttpRequest, Method, Next, Notify, Request, Response, Told,
 };
-pub use receiver::{BadHost, CommandGrant, HostGrant, ReceiverConfig, ReceiverError, Receivers};
+pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use route::{queue_events, route};
 pub use secrets::{NotGranted, Secrets};
 

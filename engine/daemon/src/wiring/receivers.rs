@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::checked::Receiver;
 use crate::deliver::{
-    CommandGrant, HostGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets,
+    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets,
     Told,
 };
 use crate::errors::chain;
@@ -56,11 +56,6 @@ fn one(
     let settings = settle(&receiver.file, &loaded.description().settings, &receiver.settings)
         .map_err(|problems| GuestError::Settings { path: receiver.file.clone(), problems })
         .map_err(|error| chain(&error))?;
-    let hosts = receiver
-        .hosts
-        .iter()
-        .map(|host| host.parse::<HostGrant>().map_err(|error| format!("{}: {error}", receiver.at)))
-        .collect::<Result<_, _>>()?;
     let commands = config
         .commands
         .iter()
@@ -81,7 +76,7 @@ fn one(
     let made = ReceiverConfig {
         name: receiver.name.clone(),
         notifier: Arc::new(Plugin { notifier: loaded, settings }),
-        hosts,
+        hosts: receiver.hosts.clone(),
         commands,
         secrets: Secrets(secrets),
         ca: receiver.ca.clone(),

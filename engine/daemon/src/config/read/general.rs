@@ -12,6 +12,7 @@ use super::super::reader::{At, Reader, Secrets};
 use super::super::source::{Note, read_bounded};
 use super::{Common, guest_file};
 use crate::config::Mode;
+use crate::config::host::HostGrant;
 use crate::secret::Secret;
 use watchkeeper_core::settings::Given;
 
@@ -233,17 +234,16 @@ pub(in crate::config) fn receiver(
     })
 }
 
-fn hosts(reader: &Reader<'_>) -> Vec<String> {
+fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     let mut hosts = Vec::new();
     for host in reader.texts("hosts").unwrap_or_default() {
-        let bad = |c: char| {
-            !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'))
-        };
-        if host.value.contains(bad) {
-            let note = Note::error("a host is `host` or `host:port`, without `https://` and path");
-            reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
+        match host.value.parse::<HostGrant>() {
+            Ok(grant) => hosts.push(grant),
+            Err(error) => {
+                let note = Note::error(error.to_string());
+                reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
+            }
         }
-        hosts.push(host.value);
     }
     hosts
 }
