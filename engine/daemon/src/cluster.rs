@@ -21,10 +21,10 @@ use watchkeeper_core::event::{Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, Timestamp};
+use watchkeeper_core::model::{ClusterName, Status, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
-use watchkeeper_core::snapshot::{Background, Snapshot};
+use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
 use watchkeeper_core::state::ClusterState;
 
 pub use order::{Answer, ChangeOrder, Order, Refusal};
@@ -44,6 +44,21 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long everything may take to be seen anew, at the start and after a plan, before the
 /// policies are asked regardless.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// Waiting for everything to be seen anew.
+#[derive(Debug, Clone, Copy)]
+struct Settling {
+    /// What was seen before this does not count.
+    since: Timestamp,
+    /// Not longer than this.
+    until: Instant,
+}
+
+impl Settling {
+    fn begin() -> Self {
+        Self { since: clock::now(), until: Instant::now() + SETTLE }
+    }
+}
 
 /// Why a watch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +94,8 @@ pub struct Watch {
     next_snapshot: u64,
     /// The last decision, without its texts: what is equal to it is not recorded again.
     last: Option<claims::Signature>,
-    /// Until when to wait for every probe to have ended once.
-    settling: Option<Instant>,
+    /// The policies are not asked before every probe has ended once after this moment.
+    settling: Option<Settling>,
     /// When a policy wants to look again.
     look_again: Option<Instant>,
     /// The plan that is being carried out.
@@ -111,7 +126,7 @@ impl Watch {
             unrecorded: Vec::new(),
             next_snapshot: 0,
             last: None,
-            settling: Some(Instant::now() + SETTLE),
+            settling: Some(Settling::begin()),
             look_again: None,
             executor: None,
         };
@@ -158,10 +173,10 @@ impl Watch {
 
     /// Takes one observation and all that wait behind it in; true if an evaluation is due now.
     fn take_in(&mut self, first: Observation) -> bool {
-        let mut due = false;
+        let mut due = self.settling.is_some();
         let mut next = Some(first);
         while let Some(observation) = next {
-            let trouble = observation.status != watchkeeper_core::model::Status::Up;
+            let trouble = self.is_trouble(&observation);
             if self.book.observe(observation.clone()) {
                 self.unrecorded.push(observation);
                 due = true;
@@ -171,6 +186,17 @@ impl Watch {
             next = self.observations.try_recv().ok();
         }
         due
+    }
+
+    /// Whether it says something else than what is meant to be where it looks.
+    fn is_trouble(&self, observation: &Observation) -> bool {
+        let probe = &observation.probe;
+        let up = observation.status == Status::Up;
+        let Some(service) = probe.service else { return !up };
+        let setup = self.setup.borrow();
+        let Some(server) = setup.topology.server(&probe.server) else { return false };
+        let active = self.view.borrow().state.phase.side();
+        up != expected(service, Place::of(server.role, active), active)
     }
 
     async fn tick(&mut self) {
@@ -216,8 +242,7 @@ impl Watch {
             }
         }
         // What was seen before the plan says nothing about after it.
-        self.book = FactBook::default();
-        self.settling = Some(Instant::now() + SETTLE);
+        self.settling = Some(Settling::begin());
         self.setup.borrow().probe_all();
         self.publish(None).await;
     }
@@ -231,9 +256,12 @@ impl Watch {
     }
 
     fn settled(&mut self, setup: &Setup) -> bool {
-        let Some(until) = self.settling else { return true };
-        let seen = setup.probes.iter().all(|probe| self.book.get(probe).is_some());
-        if seen || Instant::now() >= until {
+        let Some(settling) = &self.settling else { return true };
+        let seen = setup
+            .probes
+            .iter()
+            .all(|probe| self.book.get(probe).is_some_and(|fact| fact.latest.at >= settling.since));
+        if seen || Instant::now() >= settling.until {
             self.settling = None;
         }
         self.settling.is_none()

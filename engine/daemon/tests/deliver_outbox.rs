@@ -56,6 +56,10 @@ fn now() -> Timestamp {
 struct Sender(Request);
 
 impl Notify for Sender {
+    fn identity(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
     fn start(&self, told: &Told) -> Result<Next, String> {
         let mut request = self.0.clone();
         if let Request::Http(request) = &mut request {

@@ -132,23 +132,24 @@ async fn testify(
         return Testimony::None("it is no longer configured".to_owned());
     };
     let patience = deadline.min(Instant::now() + WITNESS_PATIENCE);
-    let looks = about.ports.iter().map(|port| by.ssh.reach(&about.address, *port, patience));
-    let mut gone = 0;
-    for (port, look) in about.ports.iter().zip(futures_util::future::join_all(looks).await) {
+    let looks = match by.ssh.reach_all(&about.address, &about.ports, patience).await {
+        Ok(looks) => looks,
+        Err(error) => return Testimony::None(error.to_string()),
+    };
+    // One answer is enough to be alive; to be gone takes silence on every port.
+    let mut cannot_tell = looks.is_empty().then(|| "there is no port to look at".to_owned());
+    for (port, look) in about.ports.iter().zip(looks) {
         match look {
-            Ok(Reach::Connected) => {
+            Reach::Connected => {
                 return Testimony::Alive(format!("port {port} accepts connections"));
             }
-            Ok(Reach::Refused) => {
-                return Testimony::Alive(format!("port {port} refuses connections"));
+            Reach::Refused => return Testimony::Alive("it refuses connections".to_owned()),
+            Reach::TimedOut | Reach::Unreachable(_) => {}
+            Reach::Prohibited => {
+                cannot_tell = Some("its SSH forwards no connections".to_owned());
             }
-            Ok(Reach::TimedOut | Reach::Unreachable(_)) => gone += 1,
-            Ok(Reach::Prohibited) => {
-                return Testimony::None("its SSH forwards no connections".to_owned());
-            }
-            Ok(Reach::Failed(words)) => return Testimony::None(words),
-            Err(error) => return Testimony::None(error.to_string()),
+            Reach::Failed(words) => cannot_tell = Some(words),
         }
     }
-    if gone > 0 { Testimony::Gone } else { Testimony::None("no port to look at".to_owned()) }
+    cannot_tell.map_or(Testimony::Gone, Testimony::None)
 }

@@ -21,7 +21,7 @@ pub struct Control {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reachable {
     /// The way in.
     pub ssh: Ssh,
@@ -32,7 +32,7 @@ pub struct Reachable {
 }
 
 /// How the repositories of a cluster are reached and replicated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Repository {
     /// The connection to each server's repository.
     pub connections: BTreeMap<ServerName, Pg>,
@@ -46,7 +46,7 @@ pub struct Repository {
 }
 
 /// What a cluster's plans are carried out with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Equipment {
     /// The cluster.
     pub cluster: ClusterName,

@@ -39,6 +39,18 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// Whether `other` would watch, decide and act in the same way.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.topology == other.topology
+            && self.arrangements == other.arrangements
+            && self.limits == other.limits
+            && self.equipment == other.equipment
+            && self.probes == other.probes
+            && Arc::ptr_eq(&self.receivers, &other.receivers)
+            && self.seats.len() == other.seats.len()
+            && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
+    }
+
     /// Has everything looked at now.
     pub(super) fn probe_all(&self) {
         self.collector.lock().unwrap_or_else(PoisonError::into_inner).probe_now(|_| true);
@@ -61,6 +73,16 @@ pub struct Seat {
 }
 
 impl Seat {
+    fn is_like(&self, other: &Self) -> bool {
+        self.standing == other.standing
+            && self.settings == other.settings
+            && match (&self.guest, &other.guest) {
+                (Ok(one), Ok(two)) => one.revision() == two.revision(),
+                (Err(one), Err(two)) => one == two,
+                _ => false,
+            }
+    }
+
     /// Asks it, with what it wanted remembered.
     pub fn ask(&self, snapshot: &Arc<Snapshot>, memory: Option<&Memory>) -> Opinion {
         let guest = match &self.guest {

@@ -51,7 +51,7 @@ impl Told {
         let cluster = notification.cluster.as_ref().map_or("", ClusterName::as_str).to_owned();
         let details = match cluster.as_str() {
             "" => "`watchkeeper status` says more.".to_owned(),
-            name => format!("`watchkeeper explain {name}` says more."),
+            name => format!("`watchkeeper explain --cluster {name}` says more."),
         };
         Self {
             fingerprint: alert.fingerprint.to_string(),
@@ -164,6 +164,8 @@ pub enum Next {
 
 /// A notifier with its settings. Calls block; the engine makes them on a thread for that.
 pub trait Notify: Send + Sync {
+    /// The same for the same plugin with the same settings.
+    fn identity(&self) -> String;
     /// Begins. An error is a failure of the plugin, and the delivery is tried again.
     fn start(&self, alert: &Told) -> Result<Next, String>;
     /// Goes on after a response.

@@ -96,6 +96,26 @@ impl Receivers {
         configs.into_iter().map(ready).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether these are the same receivers with the same plugins.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.values().zip(other.0.values()).all(|(one, two)| {
+                let (one, two) = (&one.config, &two.config);
+                one.notifier.identity() == two.notifier.identity()
+                    && one.name == two.name
+                    && one.hosts == two.hosts
+                    && one.commands == two.commands
+                    && one.secrets == two.secrets
+                    && one.ca == two.ca
+                    && one.min_severity == two.min_severity
+                    && one.clusters == two.clusters
+                    && one.timeout == two.timeout
+                    && one.first_backoff == two.first_backoff
+                    && one.max_backoff == two.max_backoff
+                    && one.give_up_after == two.give_up_after
+            })
+    }
+
     /// Their configurations, by name.
     pub fn iter(&self) -> impl Iterator<Item = &ReceiverConfig> {
         self.0.values().map(|receiver| &receiver.config)

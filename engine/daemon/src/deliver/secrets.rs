@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::secret::Secret;
 
 /// The secrets granted to a receiver, by name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets(pub BTreeMap<String, Secret>);
 
 /// A placeholder that names no granted secret.

@@ -209,58 +209,90 @@ impl Ssh {
     ///
     /// An error is about the way to that server, not about what was to be looked at.
     pub async fn reach(&self, host: &str, port: u16, deadline: Instant) -> Result<Reach, SshError> {
+        let found = self.reach_all(host, &[port], deadline).await?;
+        Ok(found.into_iter().next().unwrap_or(Reach::TimedOut))
+    }
+
+    /// The same for several ports of one host at the same time, in their order.
+    ///
+    /// The server explains a failure without saying which port it is about, so of several failed
+    /// ports one may be given another's explanation. What the host as a whole answers is right.
+    pub async fn reach_all(
+        &self,
+        host: &str,
+        ports: &[u16],
+        deadline: Instant,
+    ) -> Result<Vec<Reach>, SshError> {
         let (live, _) = self.kept.get(deadline).await?;
         let connection = &live.connection;
         let Ok(mut explanations) = timeout_at(deadline, connection.explanations.lock()).await
         else {
-            return Ok(Reach::TimedOut);
+            // Nothing was tried, which must not be taken for silence.
+            let busy = "that server is still trying an earlier connection".to_owned();
+            return Ok(vec![Reach::Failed(busy); ports.len()]);
         };
         while explanations.try_recv().is_ok() {}
-        // In a task of its own: the answer to a request that nobody waits for any more has to be
-        // taken in all the same, and until then explanations cannot be told apart.
-        let mut open = tokio::spawn({
-            let (live, host) = (live.clone(), host.to_owned());
-            async move {
-                let handle = &live.connection.handle;
-                let opened =
-                    handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await;
-                if let Ok(channel) = &opened {
-                    let _ = channel.close().await;
+        let mut found = Vec::with_capacity(ports.len());
+        let opening: Vec<_> = ports
+            .iter()
+            .map(|port| tokio::spawn(open(live.clone(), host.to_owned(), *port)))
+            .collect();
+        for mut open in opening {
+            let Ok(opened) = timeout_at(deadline, &mut open).await else {
+                // In a task of its own: the answer to a request that nobody waits for any more has
+                // to be taken in all the same, and until then explanations cannot be told apart.
+                let abandoned = connection.abandoned.clone();
+                abandoned.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let _ = open.await;
+                    abandoned.fetch_sub(1, Ordering::SeqCst);
+                });
+                found.push(Reach::TimedOut);
+                continue;
+            };
+            found.push(match opened {
+                Ok(Ok(())) => Reach::Connected,
+                Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
+                    // The explanation follows the failure in the same breath.
+                    let words = timeout(Duration::from_millis(200), explanations.recv()).await;
+                    let words = words.ok().flatten().unwrap_or_default();
+                    match explained(words) {
+                        // An earlier request may be meant, and to another host.
+                        Reach::TimedOut | Reach::Unreachable(_)
+                            if connection.abandoned.load(Ordering::SeqCst) > found_late(&found) =>
+                        {
+                            Reach::Failed("its explanation may be an earlier one's".to_owned())
+                        }
+                        reach => reach,
+                    }
                 }
-                opened.map(drop)
-            }
-        });
-        let Ok(opened) = timeout_at(deadline, &mut open).await else {
-            let abandoned = connection.abandoned.clone();
-            abandoned.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                let _ = open.await;
-                abandoned.fetch_sub(1, Ordering::SeqCst);
+                Ok(Err(russh::Error::ChannelOpenFailure(
+                    ChannelOpenFailure::AdministrativelyProhibited
+                    | ChannelOpenFailure::UnknownChannelType,
+                ))) => Reach::Prohibited,
+                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+                    Reach::Failed(net::one_line(&format!("{reason:?}")))
+                }
+                Ok(Err(_)) | Err(_) => {
+                    return Err(SshError::Reset { address: self.kept.connector().address() });
+                }
             });
-            return Ok(Reach::TimedOut);
-        };
-        let address = || self.kept.connector().address();
-        match opened {
-            Ok(Ok(())) => Ok(Reach::Connected),
-            Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
-                // The explanation follows the failure in the same breath.
-                let words = timeout(Duration::from_millis(200), explanations.recv()).await;
-                let words = words.ok().flatten().unwrap_or_default();
-                if connection.abandoned.load(Ordering::SeqCst) > 0 {
-                    return Ok(Reach::Failed(words));
-                }
-                Ok(explained(words))
-            }
-            Ok(Err(russh::Error::ChannelOpenFailure(
-                ChannelOpenFailure::AdministrativelyProhibited
-                | ChannelOpenFailure::UnknownChannelType,
-            ))) => Ok(Reach::Prohibited),
-            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
-                Ok(Reach::Failed(net::one_line(&format!("{reason:?}"))))
-            }
-            Ok(Err(_)) | Err(_) => Err(SshError::Reset { address: address() }),
         }
+        Ok(found)
     }
+}
+
+/// How many of the ports asked so far were not answered in time: those the asker abandoned itself.
+fn found_late(found: &[Reach]) -> usize {
+    found.iter().filter(|reach| **reach == Reach::TimedOut).count()
+}
+
+/// Opens a forwarded connection, and closes it again.
+async fn open(live: Arc<Live<Connection>>, host: String, port: u16) -> Result<(), russh::Error> {
+    let handle = &live.connection.handle;
+    let channel = handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await?;
+    let _ = channel.close().await;
+    Ok(())
 }
 
 /// OpenSSH passes the operating system's words on, in the C locale.

@@ -13,8 +13,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::checked::Receiver;
 use crate::deliver::{
-    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets,
-    Told,
+    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets, Told,
 };
 use crate::errors::chain;
 
@@ -97,6 +96,10 @@ struct Plugin {
 }
 
 impl Notify for Plugin {
+    fn identity(&self) -> String {
+        format!("{} {:?}", self.notifier.revision().digest, self.settings)
+    }
+
     fn start(&self, alert: &Told) -> Result<Next, String> {
         let called = self.notifier.start(&to_guest(alert), &self.settings, clock::now());
         self.heard(called)

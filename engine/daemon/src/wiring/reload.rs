@@ -169,6 +169,7 @@ impl Reloader {
             }
         }
         problems.extend(rejected.values().cloned());
+        let news = self.rejected != rejected || !events.is_empty();
         self.rejected = rejected;
         if let Err(error) = self.record(events).await {
             tracing::error!(
@@ -176,7 +177,7 @@ impl Reloader {
                 "the reload could not be recorded"
             );
         }
-        for problem in &problems {
+        for problem in problems.iter().filter(|_| news) {
             tracing::error!("not in force: {problem}");
         }
         for change in &changes {
@@ -300,8 +301,13 @@ impl Reloader {
                 });
             }
         }
-        let ready = Arc::new(ready);
-        self.receivers.send_replace(Arc::clone(&ready));
+        let ready = if ready.is_like(&before) {
+            before
+        } else {
+            let ready = Arc::new(ready);
+            self.receivers.send_replace(Arc::clone(&ready));
+            ready
+        };
         let wanted: BTreeSet<ClusterName> =
             built.iter().map(|it| it.config.topology.cluster().clone()).collect();
         for mut one in built {
@@ -368,6 +374,9 @@ impl Reloader {
         let name = built.config.topology.cluster().clone();
         let collector = Arc::clone(&built.setup.collector);
         if let Some(running) = self.clusters.get(&name) {
+            if built.setup.is_like(&running.setup.borrow()) {
+                return;
+            }
             running.setup.send_replace(Arc::new(built.setup));
         } else if let Some(observations) = built.observations {
             let setup = watch::Sender::new(Arc::new(built.setup));
