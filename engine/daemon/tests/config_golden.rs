@@ -110,6 +110,24 @@ fn mistakes_are_reported_in_these_words() {
 }
 
 #[test]
+fn a_main_file_that_cannot_be_read_is_named() {
+    let folder = Folder::new("main-file");
+    let missing = "error: cannot read DIR/watchkeeper.toml: No such file or directory (os error 2)\n  \
+                   --> DIR/watchkeeper.toml\n  = `watchkeeper init` writes one to start from\n\n\
+                   1 error, 0 warnings\n";
+    assert_eq!(folder.check(), (missing.to_owned(), false));
+    fs::create_dir(folder.file()).unwrap();
+    let (report, accepted) = folder.check();
+    assert!(!accepted);
+    assert!(report.starts_with("error: cannot read DIR/watchkeeper.toml: it is not a file\n"));
+    fs::remove_dir(folder.file()).unwrap();
+    fs::File::create(folder.file()).unwrap().set_len((4 << 20) + 1).unwrap();
+    let (report, accepted) = folder.check();
+    assert!(!accepted);
+    assert!(report.contains("it is larger than 4194304 bytes"), "{report}");
+}
+
+#[test]
 fn what_init_writes_is_accepted_once_its_files_are_there() {
     let folder = Folder::new("init");
     assert!(folder.init(false).status.success());
