@@ -6,10 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use watchkeeper::cli::check::Check;
-use watchkeeper::cli::exit::Exit;
-use watchkeeper::cli::init::{Init, InitError};
+use std::process::{Command, Output};
+
 use watchkeeper::config::keys::{Kind, Presence, SECTIONS, kinds_of};
+use watchkeeper::config::problem::report;
 use watchkeeper::config::{Config, Mode, differences, load, load_as};
 
 /// A folder of its own, gone afterwards.
@@ -46,10 +46,20 @@ impl Folder {
         self.0.join("watchkeeper.toml")
     }
 
-    fn check(&self) -> (String, Exit) {
-        let mut out = Vec::new();
-        let exit = Check { config: self.file(), json: false }.run(&mut out);
-        (String::from_utf8(out).unwrap().replace(self.0.to_str().unwrap(), "DIR"), exit)
+    /// What `watchkeeper check` says of the files, and whether it accepts them.
+    fn check(&self) -> (String, bool) {
+        let (text, accepted) = match load_as(&self.file(), Mode::Check) {
+            Ok(config) => (report(config.warnings()), true),
+            Err(problems) => (problems.to_string(), false),
+        };
+        (format!("{text}\n").replace(self.0.to_str().unwrap(), "DIR"), accepted)
+    }
+
+    /// Runs `watchkeeper init` here.
+    fn init(&self, force: bool) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchkeeper"));
+        command.arg("init").arg("--dir").arg(&self.0).args(force.then_some("--force"));
+        command.output().unwrap()
     }
 }
 
@@ -84,12 +94,8 @@ fn mistakes_are_reported_in_these_words() {
         let name = case.file_name().unwrap().to_str().unwrap().to_owned();
         let folder = Folder::new(&name);
         copy(&case, &folder.0);
-        let (report, exit) = folder.check();
-        assert_eq!(
-            exit == Exit::Failed,
-            !report.contains("\n0 errors") && !report.starts_with("0 errors"),
-            "{name}"
-        );
+        let (report, accepted) = folder.check();
+        assert_eq!(accepted, report.lines().last().unwrap().starts_with("0 errors"), "{name}");
         assert!(!report.contains("S3CRET"), "{name} shows a secret:\n{report}");
         let expected = case.join("expected.txt");
         if update {
@@ -104,15 +110,35 @@ fn mistakes_are_reported_in_these_words() {
 }
 
 #[test]
+fn a_main_file_that_cannot_be_read_is_named() {
+    let folder = Folder::new("main-file");
+    let missing = "error: cannot read DIR/watchkeeper.toml: No such file or directory (os error 2)\n  \
+                   --> DIR/watchkeeper.toml\n  = `watchkeeper init` writes one to start from\n\n\
+                   1 error, 0 warnings\n";
+    assert_eq!(folder.check(), (missing.to_owned(), false));
+    fs::create_dir(folder.file()).unwrap();
+    let (report, accepted) = folder.check();
+    assert!(!accepted);
+    assert!(report.starts_with("error: cannot read DIR/watchkeeper.toml: it is not a file\n"));
+    fs::remove_dir(folder.file()).unwrap();
+    fs::File::create(folder.file()).unwrap().set_len((4 << 20) + 1).unwrap();
+    let (report, accepted) = folder.check();
+    assert!(!accepted);
+    assert!(report.contains("it is larger than 4194304 bytes"), "{report}");
+}
+
+#[test]
 fn what_init_writes_is_accepted_once_its_files_are_there() {
     let folder = Folder::new("init");
-    let init = |force| Init { dir: folder.0.clone(), force };
-    init(false).write().unwrap();
-    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), Exit::Ok));
+    assert!(folder.init(false).status.success());
+    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true));
     folder.write("watchkeeper.toml", "mine");
-    assert!(matches!(init(false).write(), Err(InitError::Exists(_))));
+    let refused = folder.init(false);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("is there already; --force writes over it"), "{said}");
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), "mine");
-    init(true).write().unwrap();
+    assert!(folder.init(true).status.success());
     let config = load(&folder.file()).unwrap();
     let cluster = &config.clusters[0];
     assert_eq!(cluster.topology.servers().len(), 3);
@@ -127,7 +153,7 @@ fn loaded(folder: &Folder) -> Config {
 #[test]
 fn no_secret_is_shown_and_differences_are_in_the_files_words() {
     let folder = Folder::new("differences");
-    Init { dir: folder.0.clone(), force: true }.write().unwrap();
+    assert!(folder.init(true).status.success());
     let old = loaded(&folder);
     assert!(!format!("{old:?} {old:#?}").contains("S3CRET"));
     assert_eq!(old.secrets["slack-url"].expose(), "S3CRET-slack-url");

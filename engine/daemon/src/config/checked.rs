@@ -125,7 +125,7 @@ pub struct GuestLimits {
 }
 
 /// A program on the monitor, run without a shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandConfig {
     /// The program and its first arguments; never empty.
     pub argv: Vec<String>,

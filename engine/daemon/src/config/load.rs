@@ -11,9 +11,13 @@ use super::problem::{Level, Problems};
 use super::read::{Common, clusters, general, probes};
 use super::reader::Reader;
 use super::source::{Note, Place, Sources, Table, Value};
+use crate::secret::Secret;
 
 /// Include files at most; a folder with more is not one of ours.
 const MAX_INCLUDES: usize = 1_000;
+
+/// The main file as a whole.
+const START: Place = Place { file: 0, start: 0, end: 0 };
 
 /// What the configuration is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +46,8 @@ pub fn load_as(path: &Path, mode: Mode) -> Result<Config, Problems> {
     });
     let digest = digest(&sources);
     let mut list = sources.problems.into_inner();
-    list.sort_by_key(|(place, _)| *place);
+    // A table that several servers share is checked for each of them.
+    list.sort_by(|(a, one), (b, other)| (a, &one.message).cmp(&(b, &other.message)));
     list.dedup();
     let list: Vec<_> = list.into_iter().map(|(_, problem)| problem).collect();
     let wrong = list.iter().any(|problem| problem.level == Level::Error);
@@ -59,6 +64,11 @@ fn read(
     files: &mut Vec<PathBuf>,
 ) -> (Option<Table>, Option<PathBuf>) {
     let Some(mut root) = sources.read(path, None) else { return (None, None) };
+    if root.entries.is_empty() {
+        let note = Note::error("there is nothing in this file");
+        sources.note(START, note.help("`watchkeeper init` writes one to start from"));
+        return (None, None);
+    }
     let named = root.get("include").map(|entry| (entry.node.value.clone(), entry.node.place));
     let Some((Value::Text(folder), place)) = named else { return (Some(root), None) };
     let folder = path.parent().unwrap_or(Path::new("")).join(folder);
@@ -106,8 +116,7 @@ fn includes(sources: &Sources, folder: &Path, place: Place) -> Vec<PathBuf> {
 }
 
 fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) -> Option<Config> {
-    let start = Place { file: 0, start: 0, end: 0 };
-    let reader = Reader::new(sources, root, "", String::new(), start);
+    let reader = Reader::new(sources, root, "", String::new(), START);
     let _ = reader.text("include");
     let monitor = if reader.has("monitor") {
         general::monitor(&reader.table("monitor"))
@@ -117,8 +126,15 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     };
     let state_dir = monitor.as_ref().map(|monitor| monitor.state_dir.clone()).unwrap_or_default();
     let guests = general::guests(&reader.table("guests"), &state_dir);
-    let secrets = general::secrets(reader.named("secrets"), mode, files);
-    let commands = general::commands(reader.named("commands"));
+    let mut secrets = general::secrets(reader.named("secrets"), mode, files);
+    let mut commands = general::commands(reader.named("commands"));
+    // What is there and wrong is not missing as well.
+    for name in reader.names("secrets") {
+        secrets.entry(name).or_insert_with(|| Secret::new(""));
+    }
+    for name in reader.names("commands") {
+        commands.entry(name).or_default();
+    }
     let ssh = clusters::ssh(&reader.table("ssh"), &clusters::Ssh::default());
     let probe_reader = reader.table("probes");
     let times = probes::times(&probe_reader, None);
@@ -129,10 +145,10 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         plugins: guests.plugins.clone(),
     };
     let tables = reader.named("clusters");
-    if reader.has("clusters") && tables.is_empty() {
+    if reader.has("clusters") && reader.names("clusters").is_empty() {
         sources.error(reader.place_of("clusters"), "there is no cluster");
     }
-    let names: Vec<String> = tables.iter().map(|(name, _)| name.value.clone()).collect();
+    let names = reader.names("clusters");
     let mut list = Vec::new();
     for (name, inner) in &tables {
         let made = clusters::cluster(name, inner, &common, &ssh, &times);
@@ -143,8 +159,8 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     for (name, inner) in reader.named("receivers") {
         receivers.extend(general::receiver(&name, &inner, &common, &commands, &names));
     }
-    if !reader.has("receivers") {
-        sources.warning(start, "there are no receivers", "alerts will go nowhere");
+    if !reader.has("receivers") && !reader.misspelt("receivers") {
+        sources.warning(START, "there are no receivers", "alerts will go nowhere");
     }
     reader.finish();
     let clusters = list.into_iter().map(|(cluster, _)| cluster).collect();

@@ -24,6 +24,8 @@ pub mod keys;
 
 mod units;
 
+mod excerpt;
+
 mod source;
 
 mod reader;
@@ -37,4 +39,4 @@ pub use difference::differences;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
 pub use reader::expected;
-pub use units::parse_duration as duration;
+pub use units::duration;

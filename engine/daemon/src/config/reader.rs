@@ -33,6 +33,8 @@ pub(super) struct Reader<'a> {
     /// Where the table is named.
     pub(super) place: Place,
     taken: RefCell<Vec<&'static str>>,
+    /// It stands for something that is no table: nothing is missing in it.
+    void: bool,
 }
 
 static EMPTY: Table = Table { entries: Vec::new() };
@@ -47,7 +49,7 @@ impl<'a> Reader<'a> {
         place: Place,
     ) -> Self {
         let section = keys::section(section).unwrap_or(&NO_SECTION);
-        Self { sources, table, section, path, place, taken: RefCell::default() }
+        Self { sources, table, section, path, place, taken: RefCell::default(), void: false }
     }
 
     fn full(&self, key: &str) -> String {
@@ -60,16 +62,49 @@ impl<'a> Reader<'a> {
         let Some(key) = key else { return (None, None) };
         self.taken.borrow_mut().push(key.name);
         let entry = self.table.get(name);
-        if entry.is_none() && key.presence == Presence::Required {
-            let place = if self.path.is_empty() {
-                "this file".to_owned()
-            } else {
-                format!("[{}]", self.path)
-            };
-            let note = Note::error(format!("{place} needs the key `{name}`")).help(key.doc);
+        let missing = entry.is_none() && key.presence == Presence::Required;
+        if missing && !self.void && !self.misspelt(name) {
+            let title = self.title();
+            let note = Note::error(format!("{title} needs the key `{name}`")).help(key.doc);
             self.sources.note(self.place, note);
         }
         (entry, Some(key))
+    }
+
+    /// The table as the file writes it.
+    fn title(&self) -> String {
+        match (self.path.as_str(), self.section.path.ends_with("[]")) {
+            ("", _) => "the file".to_owned(),
+            (path, true) => format!("[[{path}]]"),
+            (path, false) => format!("[{path}]"),
+        }
+    }
+
+    /// Whether an unknown key is there that was probably meant to be this one: it is complained
+    /// about as an unknown key, and that is enough.
+    pub(super) fn misspelt(&self, name: &str) -> bool {
+        let known = || self.section.keys.iter().map(|key| key.name);
+        self.table.entries.iter().any(|entry| {
+            self.section.key(&entry.key).is_none() && nearest(&entry.key, known()).contains(&name)
+        })
+    }
+
+    /// All names in the table under a key, also of what is no table.
+    pub(super) fn names(&self, name: &str) -> Vec<String> {
+        match self.table.get(name).map(|entry| &entry.node.value) {
+            Some(Value::Table(table)) => {
+                table.entries.iter().map(|entry| entry.key.clone()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the key holds more than an empty list.
+    pub(super) fn texts_given(&self, name: &str) -> bool {
+        self.table.get(name).is_some_and(|entry| match &entry.node.value {
+            Value::List(list) => !list.is_empty(),
+            _ => true,
+        })
     }
 
     /// Whether the key is there at all.
@@ -82,6 +117,11 @@ impl<'a> Reader<'a> {
         self.taken.borrow_mut().extend(self.section.key(name).map(|key| key.name));
     }
 
+    /// Takes every key that there is.
+    pub(super) fn ignore_known(&self) {
+        self.taken.borrow_mut().extend(self.section.keys.iter().map(|key| key.name));
+    }
+
     /// The place of the key's value, or of the table.
     pub(super) fn place_of(&self, name: &str) -> Place {
         self.table.get(name).map_or(self.place, |entry| entry.node.place)
@@ -89,19 +129,16 @@ impl<'a> Reader<'a> {
 
     /// Complains about the value of a key without showing it.
     fn wrong(&self, entry: &Entry, kind: Kind) {
-        let message = format!(
-            "`{}` has to be {}, not {}",
-            self.full(&entry.key),
-            expected(kind),
-            entry.node.value.word()
-        );
-        self.complain(entry, kind, message);
+        let message = self.not_expected(&entry.key, kind, &entry.node.value);
+        self.complain(entry, message);
     }
 
-    fn complain(&self, entry: &Entry, kind: Kind, message: String) {
-        let hidden = matches!(kind, Kind::Secret | Kind::Hidden | Kind::Argv);
-        let hide_from = hidden.then_some(entry.node.place.start);
-        self.sources.note(entry.node.place, Note { hide_from, ..Note::error(message) });
+    fn not_expected(&self, name: &str, kind: Kind, value: &Value) -> String {
+        format!("`{}` has to be {}, not {}", self.full(name), expected(kind), value.word())
+    }
+
+    fn complain(&self, entry: &Entry, message: String) {
+        self.sources.error(entry.node.place, message);
     }
 
     fn parsed<T>(&self, name: &str, parse: impl Fn(&Value, Kind) -> Option<T>) -> Option<At<T>> {
@@ -118,11 +155,11 @@ impl<'a> Reader<'a> {
                         self.full(name),
                         expected(key.kind)
                     );
-                    self.complain(entry, key.kind, message);
+                    self.complain(entry, message);
                 }
                 (Value::Integer(_), Kind::Integer(..)) => {
                     let message = format!("`{}` has to be {}", self.full(name), expected(key.kind));
-                    self.complain(entry, key.kind, message);
+                    self.complain(entry, message);
                 }
                 _ => self.wrong(entry, key.kind),
             }
@@ -138,12 +175,13 @@ impl<'a> Reader<'a> {
             Value::Text(text) => Some(text.clone()),
             _ => None,
         })?;
-        if found.value.is_empty() || found.value.contains(['\0', '\n']) {
-            self.sources
-                .error(found.place, format!("`{}` has to be one line, not empty", self.full(name)));
-            return None;
-        }
-        Some(found)
+        let wrong = match found.value.as_str() {
+            "" => "is empty",
+            text if text.contains(['\0', '\n']) => "has to be on one line",
+            _ => return Some(found),
+        };
+        self.sources.error(found.place, format!("`{}` {wrong}", self.full(name)));
+        None
     }
 
     pub(super) fn name<T>(
@@ -184,16 +222,21 @@ impl<'a> Reader<'a> {
         known: impl Iterator<Item = &'w str> + Clone,
         hide_from: Option<usize>,
     ) {
-        let mut help = nearest(word, known.clone()).map(|word| format!("did you mean `{word}`?"));
-        if help.is_none() {
-            let list: Vec<String> = known.take(12).map(|word| format!("`{word}`")).collect();
-            help = Some(if list.is_empty() {
-                "there are none".to_owned()
-            } else {
-                format!("there are {}", list.join(", "))
-            });
-        }
-        let help = help.into_iter().collect();
+        let all = |words: &[&str], last: &str| {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            match words.split_last() {
+                Some((end, rest)) if !rest.is_empty() => format!("{}{last}{end}", rest.join(", ")),
+                _ => words.join(""),
+            }
+        };
+        let close = nearest(word, known.clone());
+        let known: Vec<&str> = known.take(12).collect();
+        let help = vec![match (close.len(), known.len()) {
+            (1..=3, _) => format!("did you mean {}?", all(&close, " or ")),
+            (_, 0) => "there are none".to_owned(),
+            (_, 1) => format!("there is {}", all(&known, ", ")),
+            _ => format!("there are {}", all(&known, ", ")),
+        }];
         self.sources.note(place, Note { help, hide_from, ..Note::error(message) });
     }
 
@@ -226,15 +269,15 @@ impl<'a> Reader<'a> {
     pub(super) fn duration(&self, name: &str) -> Option<Duration> {
         self.parsed(name, |value, kind| match (value, kind) {
             (Value::Text(text), Kind::Duration(min, max)) => {
-                duration(text).filter(|ms| (min..=max).contains(ms))
+                duration(text).ok().filter(|time| (min..=max).contains(&millis(*time)))
             }
             _ => None,
         })
-        .map(|at| Duration::from_millis(at.value))
+        .map(|at| at.value)
     }
 
     pub(super) fn ms(&self, name: &str) -> u64 {
-        self.duration(name).map_or(1, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+        self.duration(name).map_or(1, millis)
     }
 
     pub(super) fn size(&self, name: &str) -> u64 {
@@ -250,7 +293,9 @@ impl<'a> Reader<'a> {
     /// A path, relative to the file that names it.
     pub(super) fn path(&self, name: &str) -> Option<At<PathBuf>> {
         let text = self.text(name)?;
-        let base = self.sources.files.get(text.place.file).and_then(|file| file.path.parent());
+        // A default is relative to the main file, whichever file has the rest of the table.
+        let file = if self.has(name) { text.place.file } else { 0 };
+        let base = self.sources.files.get(file).and_then(|file| file.path.parent());
         let value = base.unwrap_or(Path::new("")).join(&text.value);
         Some(At { value, place: text.place })
     }
@@ -284,16 +329,22 @@ impl<'a> Reader<'a> {
                 Value::Text(text)
                     if key.kind == Kind::Texts && texts.iter().any(|old| old.value == *text) =>
                 {
-                    self.sources.error(node.place, format!("{text:?} is there twice"));
+                    self.sources.error(node.place, format!("`{}` has this twice", self.full(name)));
                 }
                 Value::Text(text) if !text.is_empty() && !text.contains('\0') => {
                     texts.push(At { value: text.clone(), place: node.place });
                 }
-                _ => self.wrong(entry, key.kind),
+                other => {
+                    let message = match other {
+                        Value::Text(_) => format!("`{}` has an empty text", self.full(name)),
+                        _ => self.not_expected(name, key.kind, other),
+                    };
+                    self.sources.error(node.place, message);
+                }
             }
         }
         if key.kind == Kind::Argv && texts.is_empty() {
-            self.complain(entry, key.kind, format!("`{}` names no program", self.full(name)));
+            self.complain(entry, format!("`{}` names no program", self.full(name)));
         }
         Some(texts)
     }
@@ -313,7 +364,6 @@ impl<'a> Reader<'a> {
                     }
                     _ => self.complain(
                         entry,
-                        key.kind,
                         format!("`{}` has to be {}", self.full(name), expected(key.kind)),
                     ),
                 },
@@ -341,7 +391,7 @@ impl<'a> Reader<'a> {
                         "a setting is a text, a whole number, true, false or a list of texts, not {}",
                         one.node.value.word()
                     );
-                    self.complain(one, Kind::Hidden, message);
+                    self.complain(one, message);
                 }
             }
         }
@@ -355,14 +405,14 @@ impl<'a> Reader<'a> {
         let (Some(entry), Some(key)) = self.take(name) else {
             return Self::new(self.sources, &EMPTY, &section, path, self.place);
         };
-        let table = match &entry.node.value {
-            Value::Table(table) => table,
+        let (table, void) = match &entry.node.value {
+            Value::Table(table) => (table, false),
             _ => {
                 self.wrong(entry, key.kind);
-                &EMPTY
+                (&EMPTY, true)
             }
         };
-        Self::new(self.sources, table, &section, path, entry.key_place)
+        Self { void, ..Self::new(self.sources, table, &section, path, entry.key_place) }
     }
 
     /// The tables under a key whose own keys are names.
@@ -381,7 +431,10 @@ impl<'a> Reader<'a> {
                 list.push((At { value: one.key.clone(), place: one.key_place }, reader));
             } else {
                 let message = format!("`{path}` has to be a table, not {}", one.node.value.word());
-                self.complain(one, Kind::Hidden, message);
+                let keys = keys::section(&section).map_or(&[][..], |section| section.keys);
+                let keys: Vec<String> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+                let note = Note::error(message).help(&format!("its keys are {}", keys.join(", ")));
+                self.sources.note(one.node.place, note);
             }
         }
         list
@@ -413,21 +466,18 @@ impl<'a> Reader<'a> {
             if taken.contains(&entry.key.as_str()) {
                 continue;
             }
-            let place = if self.path.is_empty() {
-                "the file".to_owned()
-            } else {
-                format!("[{}]", self.path)
-            };
-            let message = format!("unknown key `{}` in {place}", entry.key);
-            let plain = !matches!(entry.node.value, Value::Table(_) | Value::List(_));
-            let hide = plain.then_some(entry.key_place.end);
+            let message = format!("unknown key `{}` in {}", entry.key, self.title());
             let known = self.section.keys.iter().map(|key| key.name);
-            self.unknown(entry.key_place, message, &entry.key, known, hide);
+            self.unknown(entry.key_place, message, &entry.key, known, None);
         }
     }
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -449,8 +499,8 @@ pub fn expected(kind: Kind) -> String {
         Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Duration(min, max) => format!(
             "a duration from \"{}\" to \"{}\" (units ms, s, m, h, d)",
-            duration_text(min),
-            duration_text(max)
+            duration_text(Duration::from_millis(min)),
+            duration_text(Duration::from_millis(max))
         ),
         Kind::Size(min, max) => format!(
             "a size from \"{}\" to \"{}\" (units B, KiB, MiB, GiB, TiB)",

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::excerpt::{self, Line};
 use super::problem::{Excerpt, Level, Location, Problem};
 
 /// The largest file that is read, in bytes: a thousand clusters fit well.
 const MAX_FILE: u64 = 4 << 20;
-/// How many characters of a line are shown.
-const MAX_LINE: usize = 160;
 
 /// A part of a file: byte offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +81,10 @@ impl Value {
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// What is not to be shown.
+    hidden: Vec<Place>,
 }
 
 /// The files, and what was found to be wrong so far.
@@ -130,7 +133,11 @@ impl Sources {
                 sources.error(place, message);
             } else {
                 let place = Place { file: 0, start: 0, end: 0 };
-                sources.problems.borrow_mut().push((place, Problem::whole(path, message)));
+                let mut problem = Problem::whole(path, message);
+                if !path.exists() {
+                    problem.help.push("`watchkeeper init` writes one to start from".to_owned());
+                }
+                sources.problems.borrow_mut().push((place, problem));
             }
         };
         let bytes = match read_bounded(path, MAX_FILE) {
@@ -148,35 +155,80 @@ impl Sources {
                 (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(at))
             }
         };
-        self.files.push(Source { path: path.to_owned(), text });
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        let lines = lines.collect();
+        self.files.push(Source { path: path.to_owned(), text, lines, hidden: Vec::new() });
         if let Some(at) = broken {
             let place = Place { file, start: at, end: at + 1 };
-            let note = Note::error("this is not UTF-8").help("save the file in UTF-8");
-            self.note(place, note);
+            self.note_untold(
+                place,
+                Note::error("this is not UTF-8").help("save the file in UTF-8"),
+            );
             return None;
         }
-        self.parse(file)
+        let table = self.parse(file)?;
+        if let Some(source) = self.files.get_mut(file) {
+            excerpt::conceal(&table, "", &mut source.hidden);
+            source.hidden.sort_unstable();
+        }
+        Some(table)
     }
 
     fn parse(&self, file: usize) -> Option<Table> {
         let text = &self.files.get(file)?.text;
         let (root, errors) = DeTable::parse_recoverable(text);
+        let (mut table_twice, mut last) = (None, 0);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
             let place = Place { file, start: span.start, end: span.end };
-            let line = line_around(text, place.start);
-            let lower = line.1.to_lowercase();
-            let telling = ["pass", "secret", "token", "key", "url"];
-            let hide_from = telling
-                .iter()
-                .any(|word| lower.contains(word))
-                .then(|| line.1.find('=').map(|at| line.0 + at + 1))
-                .flatten();
-            let message = error.message().lines().next().unwrap_or("not TOML").to_owned();
-            let note = Note::error(format!("this is not TOML: {message}"));
-            self.note(place, Note { hide_from, ..note });
+            let line = self.location(place).line;
+            if std::mem::replace(&mut last, line) == line {
+                continue;
+            }
+            let message = error.message().lines().next().unwrap_or("not TOML");
+            let mut note = Note::error(format!("this is not TOML: {message}"));
+            if message == "duplicate key" {
+                // Of a table that is there twice the keys are there twice too.
+                if table_twice.is_some_and(|from| !has_header(text, from, place.start)) {
+                    continue;
+                }
+                if self.line_of(place).1.trim_start().starts_with('[') {
+                    table_twice = Some(place.end);
+                }
+                note = note.help("it is given further up already");
+            }
+            let open = message.contains("inline table") || message.contains("array");
+            if open {
+                note = note.help("a `{` or `[` further up may not be closed");
+            }
+            self.note_untold(place, note);
+            if open {
+                // What follows was read as a part of it.
+                break;
+            }
         }
         errors.is_empty().then(|| table(file, root.get_ref()))
+    }
+
+    /// Says something of a line that was not understood and may therefore hold anything.
+    fn note_untold(&self, place: Place, note: Note) {
+        let Some(source) = self.files.get(place.file) else { return };
+        let (start, line) = self.line_of(place);
+        let from = excerpt::untold(source.text.get(..start).unwrap_or(""), line);
+        let note = match from {
+            Some(0) => note.help("the line is not shown: it may hold a secret"),
+            _ => note,
+        };
+        self.note(place, Note { hide_from: from.map(|from| start + from), ..note });
+    }
+
+    /// The line that holds the beginning of the place, and where it begins.
+    fn line_of(&self, place: Place) -> (usize, &str) {
+        let Some(source) = self.files.get(place.file) else { return (0, "") };
+        let number = source.line(place.start);
+        let start = number.checked_sub(1).and_then(|i| source.lines.get(i)).map_or(0, |at| *at);
+        let line = source.text.get(start..).unwrap_or("").split('\n').next().unwrap_or("");
+        (start, line.trim_end_matches('\r'))
     }
 
     /// Puts `from` into `into`. Tables merge; everything else may be given once.
@@ -192,10 +244,7 @@ impl Sources {
                     let first = self.location(old.key_place);
                     let note = Note::error(format!("`{}` is given a second time", entry.key))
                         .help(&format!("it was first given at {first}"));
-                    self.note(
-                        entry.key_place,
-                        Note { hide_from: Some(entry.key_place.end), ..note },
-                    );
+                    self.note(entry.key_place, note);
                 }
             }
         }
@@ -205,39 +254,29 @@ impl Sources {
         let Some(source) = self.files.get(place.file) else {
             return (Location::whole(Path::new("?")), None);
         };
-        let text = &source.text;
-        let start = floor(text, place.start);
-        let number = text.get(..start).unwrap_or("").matches('\n').count() + 1;
-        let (line_start, line) = line_around(text, start);
-        let column = text.get(line_start..start).unwrap_or("").chars().count() + 1;
-        let at = Location { file: source.path.clone(), line: number, column };
-        if place.start == place.end && text.is_empty() {
+        if source.text.trim().is_empty() {
             return (Location::whole(&source.path), None);
         }
-        let line_end = line_start + line.len();
-        let end = floor(text, place.end).clamp(start, line_end.max(start));
-        let visible =
-            hide_from.map_or(line_end, |from| floor(text, from).clamp(start, line_end.max(start)));
-        let clean = |from: usize, to: usize| -> String {
-            text.get(from..to)
-                .unwrap_or("")
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect()
-        };
-        let mut shown = clean(line_start, visible.min(line_end));
-        if visible < line_end {
-            shown.push('…');
-        }
-        let width = clean(start, end.min(visible)).chars().count().max(1);
-        let (mut before, mut cut) = (column - 1, 0);
-        if before + width > MAX_LINE {
-            cut = before.saturating_sub(20);
-            before -= cut;
-        }
-        let shown: String = shown.chars().skip(cut).take(MAX_LINE).collect();
-        let width = width.min(MAX_LINE.saturating_sub(before).max(1));
-        (at, Some(Excerpt { text: shown.trim_end().to_owned(), before, width }))
+        let (start, text) = self.line_of(place);
+        let end = start + text.len();
+        let from = source.text.floor_char_boundary(place.start).clamp(start, end);
+        let column = source.text.get(start..from).unwrap_or("").chars().count() + 1;
+        let at = Location { file: source.path.clone(), line: source.line(place.start), column };
+        let spans: Vec<Place> =
+            source.hidden.iter().filter(|it| it.start < end && it.end > start).copied().collect();
+        let line = Line { start, text, from, to: place.end.clamp(from, end) };
+        let excerpt = excerpt::excerpt(&line, |at| {
+            hide_from.is_some_and(|from| at >= from)
+                || spans.iter().any(|span| (span.start..span.end).contains(&at))
+        });
+        (at, Some(excerpt))
+    }
+}
+
+impl Source {
+    /// The number, from 1, of the line that holds the offset.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
     }
 }
 
@@ -273,16 +312,10 @@ pub(super) fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at.min(text.len()))
-}
-
-/// The line that holds the offset, and where it begins.
-fn line_around(text: &str, at: usize) -> (usize, &str) {
-    let at = floor(text, at);
-    let start = text.get(..at).and_then(|head| head.rfind('\n')).map_or(0, |end| end + 1);
-    let line = text.get(start..).unwrap_or("");
-    (start, line.split('\n').next().unwrap_or("").trim_end_matches('\r'))
+/// Whether a line between the offsets begins a table.
+fn has_header(text: &str, from: usize, to: usize) -> bool {
+    let between = text.get(from..to.max(from)).unwrap_or("");
+    between.lines().skip(1).any(|line| line.trim_start().starts_with('['))
 }
 
 fn table(file: usize, from: &DeTable<'_>) -> Table {

@@ -1,11 +1,9 @@
-//! Durations and sizes as the file writes them.
+//! Durations and sizes as the file writes them. A guest's settings and the configuration's own
+//! keys take the same durations: the core reads them for both.
 
-/// Milliseconds of `250ms`, `30s`, `5m`, `2h` or `1d`.
-pub(super) fn duration(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64); 5] =
-        [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    scaled(text, &UNITS)
-}
+use std::time::Duration;
+
+use watchkeeper_core::settings::{self, DurationError};
 
 /// Bytes of `512B`, `64KiB`, `64MiB`, `2GiB` or `1TiB`.
 pub(super) fn size(text: &str) -> Option<u64> {
@@ -21,18 +19,14 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// A duration as the file would write it, for the command line.
-pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
-    duration(text)
-        .map(std::time::Duration::from_millis)
-        .ok_or_else(|| "a duration is a whole number with ms, s, m, h or d, such as 30m".to_owned())
+/// A duration as settings and the command line write it.
+pub fn duration(text: &str) -> Result<Duration, DurationError> {
+    settings::parse_duration(text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
 /// A duration as the file would write it.
-pub(super) fn duration_text(ms: u64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let fits = units.iter().find(|(factor, _)| ms > 0 && ms % factor == 0);
-    fits.map_or_else(|| format!("{ms}ms"), |(factor, unit)| format!("{}{unit}", ms / factor))
+pub(super) fn duration_text(time: Duration) -> String {
+    settings::duration_text(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A size as the file would write it.
@@ -43,13 +37,16 @@ pub(super) fn size_text(bytes: u64) -> String {
     fits.map_or_else(|| format!("{bytes}B"), |(factor, unit)| format!("{}{unit}", bytes / factor))
 }
 
-/// The word most like `given`, if one is alike enough to be what was meant.
-pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
+/// The words most like `given`, all equally, if they are alike enough to be what was meant: a
+/// third of the letters may differ.
+pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let close = |word: &str| ((word.len().min(given.len()) + 1) / 3).max(1);
+    let all: Vec<(usize, &str)> = known
         .map(|word| (strsim::damerau_levenshtein(given, word), word))
-        .filter(|(distance, word)| *distance <= 1 + word.len().min(given.len()) / 3)
-        .min()
-        .map(|(_, word)| word)
+        .filter(|(distance, word)| *distance <= close(word))
+        .collect();
+    let least = all.iter().map(|(distance, _)| *distance).min();
+    all.into_iter().filter(|(distance, _)| Some(*distance) == least).map(|(_, word)| word).collect()
 }
 
 #[cfg(test)]
@@ -58,18 +55,25 @@ mod tests {
 
     #[test]
     fn units_are_read_and_written() {
-        for (text, ms) in [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("1d", 86_400_000)] {
-            assert_eq!(duration(text), Some(ms));
-            assert_eq!(duration_text(ms), text);
-        }
-        for bad in ["", "5", "s", "-5s", "5 s", "1.5s", "99999999999999999999s", "5sec"] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
         for (text, bytes) in [("1B", 1), ("64KiB", 65_536), ("64MiB", 67_108_864)] {
             assert_eq!(size(text), Some(bytes));
             assert_eq!(size_text(bytes), text);
         }
         assert_eq!(size("64MB"), None);
         assert_eq!(size("99999999999TiB"), None);
+        let time = Duration::from_millis(90_000);
+        assert_eq!(duration("90s"), Ok(time));
+        assert_eq!(duration_text(time), "90s");
+    }
+
+    #[test]
+    fn what_was_meant_is_told_from_what_is_only_as_short() {
+        let near = |given: &str, known: &[&str]| nearest(given, known.iter().copied()).join(" ");
+        assert_eq!(near("intervall", &["interval", "timeout"]), "interval");
+        assert_eq!(near("known_hosts", &["known-hosts", "key"]), "known-hosts");
+        assert_eq!(near("nam", &["name"]), "name");
+        assert_eq!(near("knid", &["unit", "stop"]), "");
+        assert_eq!(near("dm4", &["dm1", "vp1", "dm2"]), "dm1 dm2");
+        assert_eq!(near("", &["name"]), "");
     }
 }

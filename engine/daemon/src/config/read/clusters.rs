@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use watchkeeper_core::arbitration::OnPolicyFailure;
+use watchkeeper_core::arbitration::{ENGINE, OnPolicyFailure};
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{
     ClusterName, PolicyName, Role, Server, ServerName, Service, Topology,
@@ -16,10 +16,10 @@ use super::super::checked::PolicyConfig;
 use super::super::cluster::{
     ClusterConfig, Database, RepositoryConfig, ServerConfig, ServiceCommands, SshConfig, Tls,
 };
-use super::super::reader::{At, Reader};
+use super::super::reader::{At, Reader, millis};
 use super::super::source::{Note, Place};
 use super::general::warn_if_open;
-use super::probes::{self, Times};
+use super::probes::{self, Fresh, Times};
 use super::{Common, guest_file};
 
 /// How to log in, as far as the sections read so far say.
@@ -34,6 +34,8 @@ pub(in crate::config) struct Ssh {
 }
 
 pub(in crate::config) fn ssh(reader: &Reader<'_>, outer: &Ssh) -> Ssh {
+    // What is there and wrong is not missing as well.
+    let wrong = |name| (reader.has(name) || reader.misspelt(name)).then(PathBuf::new);
     let key = reader.file("key");
     if let Some(key) = &key {
         let at = At { value: key.clone(), place: reader.place_of("key") };
@@ -42,13 +44,47 @@ pub(in crate::config) fn ssh(reader: &Reader<'_>, outer: &Ssh) -> Ssh {
     let ssh = Ssh {
         user: reader.text("user").map_or_else(|| outer.user.clone(), |at| at.value),
         port: reader.port("port").unwrap_or(outer.port),
-        key: key.or_else(|| outer.key.clone()),
-        known_hosts: reader.file("known-hosts").or_else(|| outer.known_hosts.clone()),
+        key: key.or_else(|| wrong("key")).or_else(|| outer.key.clone()),
+        known_hosts: reader
+            .file("known-hosts")
+            .or_else(|| wrong("known-hosts"))
+            .or_else(|| outer.known_hosts.clone()),
         connect_timeout: reader.duration("connect-timeout").unwrap_or(outer.connect_timeout),
         sudo: reader.flag("sudo").unwrap_or(outer.sudo),
     };
     reader.finish();
     ssh
+}
+
+/// Servers that nothing says how to log in to. Usually one key is missing for all of them.
+#[derive(Default)]
+struct Logins {
+    key: Vec<At<String>>,
+    known_hosts: Vec<At<String>>,
+}
+
+impl Logins {
+    fn note(&mut self, server: &At<String>, login: &Ssh) {
+        if login.key.is_none() {
+            self.key.push(server.clone());
+        }
+        if login.known_hosts.is_none() {
+            self.known_hosts.push(server.clone());
+        }
+    }
+
+    fn complain(&self, cluster: &Reader<'_>) {
+        for (key, list) in [("key", &self.key), ("known-hosts", &self.known_hosts)] {
+            let Some(first) = list.first() else { continue };
+            let names: Vec<&str> = list.iter().map(|at| at.value.as_str()).collect();
+            let message = format!("there is no `{key}` to log in with to {}", names.join(", "));
+            let help = format!(
+                "set `{key}` in [ssh], or in [{}.servers.{}.ssh]",
+                cluster.path, first.value
+            );
+            cluster.sources.note(first.place, Note::error(message).help(&help));
+        }
+    }
 }
 
 /// A server in the making.
@@ -65,26 +101,30 @@ pub(in crate::config) fn cluster(
     outer: &Ssh,
     times: &Times,
 ) -> Option<ClusterConfig> {
-    let cluster = ClusterName::new(&name.value)
-        .map_err(|error| reader.sources.error(name.place, format!("not a name: {error}")));
+    let cluster = ClusterName::new(&name.value).map_err(|error| {
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+    });
     let base = ssh(&reader.table("ssh"), outer);
     let services: Vec<_> = by_service(reader, "services");
     let server_tables = reader.named("servers");
-    let names: Vec<String> = server_tables.iter().map(|(name, _)| name.value.clone()).collect();
+    let names = reader.names("servers");
     let roles = roles(reader, &names);
     let mut servers = Vec::new();
+    let mut logins = Logins::default();
     for (name, inner) in &server_tables {
-        servers.extend(server(name, inner, &base, &services, &roles));
+        servers.extend(server(name, inner, &base, &services, &roles, &mut logins));
     }
+    logins.complain(reader);
     let policies = policies(reader, common);
-    let guards = guards(&reader.table("guards"));
+    let (guards, fresh) = guards(&reader.table("guards"));
     let mut arrangements = plan(&reader.table("plan"), names.len());
     arrangements.site_steps = site_steps(reader, &names);
     let repository = repository(&reader.table("repository"), common);
     reader.finish();
-    let probes = probes::all(&services, &servers, &repository, common, times, &guards);
+    let probes =
+        probes::all(reader.sources, &services, &servers, &repository, common, times, fresh);
     both_sides(reader, &servers);
-    if !reader.has("policies") {
+    if !reader.has("policies") && !reader.misspelt("policies") {
         let message = format!("cluster {} has no policies", name.value);
         reader.sources.warning(name.place, message, "nothing will be decided for it");
     }
@@ -150,9 +190,11 @@ fn server(
     base: &Ssh,
     services: &[(Service, Reader<'_>)],
     roles: &Option<(String, String)>,
+    logins: &mut Logins,
 ) -> Option<Made> {
-    let made = ServerName::new(&name.value)
-        .map_err(|error| reader.sources.error(name.place, format!("not a name: {error}")));
+    let made = ServerName::new(&name.value).map_err(|error| {
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+    });
     let role = match roles {
         Some((primary, _)) if *primary == name.value => Role::Primary,
         Some((_, secondary)) if *secondary == name.value => Role::Secondary,
@@ -183,14 +225,7 @@ fn server(
     let repository_address = reader.text("repository-address").map(|at| at.value);
     let ssh_probe = reader.flag("ssh-probe").unwrap_or(true);
     reader.finish();
-    for (key, found) in [("key", login.key.is_some()), ("known-hosts", login.known_hosts.is_some())]
-    {
-        if !found {
-            let note = Note::error(format!("server {} has no `{key}` to log in with", name.value))
-                .help(&format!("set `{key}` in [ssh], or in [{}.ssh]", reader.path));
-            reader.sources.note(name.place, note);
-        }
-    }
+    logins.note(name, &login);
     let address = address?;
     Some(Made {
         server: Server { name: made.ok()?, role, services: installed },
@@ -341,6 +376,12 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
         let settings = inner.settings("settings");
         inner.finish();
         let Some(name) = name else { continue };
+        if name.value.as_str() == ENGINE {
+            let note = Note::error(format!("a policy cannot be named `{ENGINE}`"))
+                .help("the engine's own alerts and holds go by that name");
+            inner.sources.note(name.place, note);
+            continue;
+        }
         if policies.iter().any(|old| old.name == name.value) {
             inner.sources.error(name.place, format!("policy {} is there twice", name.value));
         }
@@ -355,16 +396,18 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
     policies
 }
 
-fn guards(reader: &Reader<'_>) -> Limits {
+fn guards(reader: &Reader<'_>) -> (Limits, Option<Fresh>) {
+    let limit = reader.duration("fresh");
+    let given = reader.has("fresh").then(|| reader.place_of("fresh"));
     let limits = Limits {
-        fresh_ms: reader.ms("fresh"),
+        fresh_ms: limit.map_or(1, millis),
         cooldown_ms: reader.ms("cooldown"),
         max_lag_bytes: reader.size("max-lag"),
         storm_limit: reader.small("storm-limit"),
         storm_window_ms: reader.ms("storm-window"),
     };
     reader.finish();
-    limits
+    (limits, limit.map(|limit| Fresh { limit, given }))
 }
 
 fn plan(reader: &Reader<'_>, servers: usize) -> Arrangements {

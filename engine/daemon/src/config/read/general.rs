@@ -95,9 +95,10 @@ pub(in crate::config) fn secrets(
                     }
                 })
             }
+            [] if ["file", "env", "credential"].iter().any(|key| reader.misspelt(key)) => None,
             _ => {
                 let message =
-                    format!("`{}` needs one of `file`, `env` and `credential`", reader.path);
+                    format!("`{}` needs exactly one of `file`, `env`, `credential`", reader.path);
                 reader.sources.error(name.place, message);
                 None
             }
@@ -190,7 +191,9 @@ pub(in crate::config) fn receiver(
     let secrets = references(reader, "secrets", "secret", common.secrets.keys());
     let granted = references(reader, "commands", "command", commands.keys());
     templates(reader, &settings, secrets.as_ref());
-    if hosts.is_empty() && granted.as_ref().is_none_or(BTreeSet::is_empty) {
+    let reaches =
+        ["hosts", "commands"].iter().any(|key| reader.misspelt(key) || reader.texts_given(key));
+    if !reaches {
         let note = Note::error(format!("receiver {} can reach nothing", name.value))
             .help("give it `hosts`, or `commands`");
         reader.sources.note(name.place, note);
@@ -208,8 +211,9 @@ pub(in crate::config) fn receiver(
     let timeout = reader.duration("timeout").unwrap_or_default();
     let give_up_after = reader.duration("give-up-after").unwrap_or_default();
     reader.finish();
-    let made = ReceiverName::new(&name.value)
-        .map_err(|error| reader.sources.error(name.place, format!("not a name: {error}")));
+    let made = ReceiverName::new(&name.value).map_err(|error| {
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+    });
     Some(Receiver {
         name: made.ok()?,
         plugin: plugin?.value,

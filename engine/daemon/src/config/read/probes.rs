@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchkeeper_core::facts::ProbeId;
-use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{ClusterName, Service};
 
 use super::super::cluster::{Database, RepositoryConfig, Tls};
 use super::super::keys;
 use super::super::probe::{Http, Login, ProbeConfig, ProbeKindConfig, RestSubject, Run, Target};
 use super::super::reader::{At, Reader};
-use super::super::source::Note;
+use super::super::source::{Note, Place, Sources};
+use super::super::units::duration_text;
 use super::Common;
 use super::clusters::{Made, tls};
 
@@ -21,15 +21,52 @@ pub(in crate::config) struct Times {
     interval: Duration,
     confirm: Duration,
     timeout: Duration,
+    /// Where the longer of interval and timeout is given.
+    place: Place,
+}
+
+/// How old a fact may be that is acted on, and where the file says so, if it does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fresh {
+    pub(super) limit: Duration,
+    pub(super) given: Option<Place>,
+}
+
+impl Fresh {
+    /// From one look at the server to the end of the next it takes up to the interval and the
+    /// timeout together. With a limit below that the guard would hold again and again.
+    fn allows(self, times: &Times) -> bool {
+        times.interval.saturating_add(times.timeout) <= self.limit
+    }
+
+    fn complain(self, sources: &Sources, place: Place, times: &Times) {
+        let message = format!(
+            "`interval` and `timeout` ({} and {}) together are longer than the guards' `fresh` ({})",
+            duration_text(times.interval),
+            duration_text(times.timeout),
+            duration_text(self.limit)
+        );
+        let note = Note::error(message)
+            .help("facts would be too old to act on before the next ones are there");
+        sources.note(place, note);
+    }
 }
 
 pub(in crate::config) fn times(reader: &Reader<'_>, outer: Option<Times>) -> Times {
     let duration =
         |key, outer: Option<Duration>| reader.duration(key).or(outer).unwrap_or_default();
+    let interval = duration("interval", outer.map(|outer| outer.interval));
+    let timeout = duration("timeout", outer.map(|outer| outer.timeout));
+    let longer = match (reader.has("interval"), reader.has("timeout")) {
+        (true, true) if timeout > interval => "timeout",
+        (false, true) => "timeout",
+        _ => "interval",
+    };
     let times = Times {
-        interval: duration("interval", outer.map(|outer| outer.interval)),
+        interval,
         confirm: duration("confirm-interval", outer.map(|outer| outer.confirm)),
-        timeout: duration("timeout", outer.map(|outer| outer.timeout)),
+        timeout,
+        place: reader.place_of(longer),
     };
     if times.confirm > times.interval && !times.interval.is_zero() {
         let key = if reader.has("interval") { "interval" } else { "confirm-interval" };
@@ -41,13 +78,15 @@ pub(in crate::config) fn times(reader: &Reader<'_>, outer: Option<Times>) -> Tim
 }
 
 pub(super) fn all(
+    sources: &Sources,
     services: &[(Service, Reader<'_>)],
     servers: &[Made],
     repository: &RepositoryConfig,
     common: &Common<'_>,
     times_outer: &Times,
-    guards: &Limits,
+    fresh: Option<Fresh>,
 ) -> Vec<ProbeConfig> {
+    let mut shared_times = false;
     let mut probes = Vec::new();
     let default = |id, kind| ProbeConfig {
         id,
@@ -60,6 +99,7 @@ pub(super) fn all(
         if made.ssh_probe {
             let id =
                 ProbeId { server: made.server.name.clone(), service: None, name: "ssh".into() };
+            shared_times = true;
             probes.push(default(id, ProbeKindConfig::Login));
         }
         for service in &made.server.services {
@@ -73,6 +113,7 @@ pub(super) fn all(
                     name: "status".into(),
                 };
                 let command = commands.status.clone();
+                shared_times = true;
                 probes.push(default(id, ProbeKindConfig::Status { command }));
             }
         }
@@ -89,6 +130,7 @@ pub(super) fn all(
                 names.push(name.value.clone());
             }
             let name: Arc<str> = name.map_or_else(|| "?".into(), |name| name.value.into());
+            shared_times |= !inner.has("interval") && !inner.has("timeout");
             probes.extend(configured(
                 *service,
                 &name,
@@ -97,7 +139,7 @@ pub(super) fn all(
                 repository,
                 common,
                 times_outer,
-                guards,
+                fresh,
             ));
         }
         // A service that no server has was not read above.
@@ -106,6 +148,11 @@ pub(super) fn all(
         }
         let _ = reader.flag("status-probe");
         reader.finish();
+    }
+    if let Some(fresh) = fresh {
+        if shared_times && !fresh.allows(times_outer) {
+            fresh.complain(sources, fresh.given.unwrap_or(times_outer.place), times_outer);
+        }
     }
     probes
 }
@@ -119,15 +166,15 @@ fn configured(
     repository: &RepositoryConfig,
     common: &Common<'_>,
     outer: &Times,
-    guards: &Limits,
+    fresh: Option<Fresh>,
 ) -> Vec<ProbeConfig> {
     let kind = reader.choice("kind");
     let times = times(reader, Some(*outer));
-    let fresh = Duration::from_millis(guards.fresh_ms);
-    if times.interval >= fresh {
-        let note = Note::error("`interval` is not shorter than the guards' `fresh`")
-            .help("what it finds would be too old to act on before it looks again");
-        reader.sources.note(reader.place_of("interval"), note);
+    if let Some(fresh) = fresh {
+        // Times that are all the same as everywhere are complained about once, not here.
+        if (reader.has("interval") || reader.has("timeout")) && !fresh.allows(&times) {
+            fresh.complain(reader.sources, times.place, &times);
+        }
     }
     let having: Vec<&Made> =
         servers.iter().filter(|made| made.server.services.contains(&service)).collect();
@@ -150,10 +197,12 @@ fn configured(
         Some(kind) => kinds_for(kind, service, reader, &chosen, repository, common),
         None => Vec::new(),
     };
-    if let Some(kind) = &kind {
-        foreign_keys(&kind.value, reader);
-        reader.finish();
+    match &kind {
+        Some(kind) => foreign_keys(&kind.value, reader),
+        // Which keys it may have is not known.
+        None => reader.ignore_known(),
     }
+    reader.finish();
     chosen
         .iter()
         .zip(kinds)
