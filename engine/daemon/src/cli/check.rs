@@ -22,7 +22,7 @@ use crate::wiring::{self, Shelf};
 
 /// What to look at.
 #[derive(Debug, Args)]
-pub struct Check {
+pub(super) struct Check {
     /// Run every probe once as well: connections, host keys, credentials, commands
     #[arg(long)]
     connect: bool,
@@ -45,7 +45,7 @@ impl Found {
 }
 
 /// Looks at the file, at the guests that it names, and if asked to at the servers.
-pub async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
+pub(super) async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
     crate::tls::install_provider();
     let mut found = Found { problems: Vec::new(), guests: Vec::new(), probes: Vec::new() };
     match load_as(path, Mode::Check) {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(super) enum ClientError {
     /// Nobody answers.
     #[error(
         "no daemon answers on {socket}: start it with `watchkeeper run`, or name its socket with \
@@ -31,14 +31,14 @@ pub enum ClientError {
 }
 
 /// A way to the daemon.
-pub struct Client {
+pub(super) struct Client {
     socket: PathBuf,
     http: reqwest::Client,
 }
 
 impl Client {
     /// A way through `socket`. Nothing is asked yet.
-    pub fn new(socket: &Path) -> Result<Self, ClientError> {
+    pub(super) fn new(socket: &Path) -> Result<Self, ClientError> {
         crate::tls::install_provider();
         let http = reqwest::Client::builder()
             .unix_socket(socket)
@@ -49,12 +49,12 @@ impl Client {
     }
 
     /// Asks for something.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.answer(self.http.get(format!("http://watchkeeper{path}"))).await
     }
 
     /// Has something done.
-    pub async fn post<T: DeserializeOwned>(
+    pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,

@@ -317,25 +317,21 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             }
             Ok(Exit::Ok)
         }
-        Command::Failover(change) => {
-            let Change { reason, overrides, dry_run, .. } = parts(&change);
-            order(&client, &change, OrderRequest::Failover { reason, overrides, dry_run }, json)
-                .await
+        Command::Failover(Change { cluster, reason, overrides, dry_run, no_wait }) => {
+            let request = OrderRequest::Failover { reason, overrides, dry_run };
+            order(&client, &cluster, &request, !no_wait, json).await
         }
-        Command::Switchover(change) => {
-            let Change { reason, overrides, dry_run, .. } = parts(&change);
-            order(&client, &change, OrderRequest::Switchover { reason, overrides, dry_run }, json)
-                .await
+        Command::Switchover(Change { cluster, reason, overrides, dry_run, no_wait }) => {
+            let request = OrderRequest::Switchover { reason, overrides, dry_run };
+            order(&client, &cluster, &request, !no_wait, json).await
         }
-        Command::Switchback(change) => {
-            let Change { reason, overrides, dry_run, .. } = parts(&change);
-            order(&client, &change, OrderRequest::Switchback { reason, overrides, dry_run }, json)
-                .await
+        Command::Switchback(Change { cluster, reason, overrides, dry_run, no_wait }) => {
+            let request = OrderRequest::Switchback { reason, overrides, dry_run };
+            order(&client, &cluster, &request, !no_wait, json).await
         }
         Command::Declare { side, cluster, reason } => {
-            let cluster = operate::which(&client, cluster.name.as_deref()).await?;
             let request = OrderRequest::Declare { side, reason };
-            operate::order(&client, &cluster, &request, false, json).await
+            order(&client, &cluster, &request, false, json).await
         }
         Command::Maintenance(maintenance) => {
             let (cluster, request) = match maintenance {
@@ -345,8 +341,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
                 }
                 Maintenance::Off { cluster } => (cluster, OrderRequest::MaintenanceOff),
             };
-            let cluster = operate::which(&client, cluster.name.as_deref()).await?;
-            operate::order(&client, &cluster, &request, false, json).await
+            order(&client, &cluster, &request, false, json).await
         }
         Command::Policy(_) => {
             let report: StatusReport = client.get("/v1/status").await?;
@@ -372,24 +367,15 @@ fn until(duration: std::time::Duration) -> Timestamp {
     crate::clock::now().plus(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn parts(change: &Change) -> Change {
-    Change {
-        cluster: Which { name: change.cluster.name.clone() },
-        reason: change.reason.clone(),
-        overrides: change.overrides.clone(),
-        dry_run: change.dry_run,
-        no_wait: change.no_wait,
-    }
-}
-
 async fn order(
     client: &Client,
-    change: &Change,
-    request: OrderRequest,
+    cluster: &Which,
+    request: &OrderRequest,
+    wait: bool,
     json: bool,
 ) -> Result<Exit, ClientError> {
-    let cluster = operate::which(client, change.cluster.name.as_deref()).await?;
-    operate::order(client, &cluster, &request, !change.no_wait, json).await
+    let cluster = operate::which(client, cluster.name.as_deref()).await?;
+    operate::order(client, &cluster, request, wait, json).await
 }
 
 fn list_policies(report: &StatusReport, json: bool) {

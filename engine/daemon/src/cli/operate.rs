@@ -14,26 +14,26 @@ use crate::api::{ClusterReport, OrderReply, OrderRequest, StatusReport};
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The cluster that is meant: the one named, or the only one there is.
-pub async fn which(client: &Client, named: Option<&str>) -> Result<String, ClientError> {
+pub(super) async fn which(client: &Client, named: Option<&str>) -> Result<String, ClientError> {
     if let Some(name) = named {
         return Ok(name.to_owned());
     }
     let report: StatusReport = client.get("/v1/status").await?;
-    let mut names = report.clusters.into_iter().map(|cluster| cluster.name);
-    match (names.next(), names.next()) {
+    let mut all = report.clusters.into_iter().map(|cluster| cluster.name);
+    match (all.next(), all.next()) {
         (Some(only), None) => Ok(only),
         (first, second) => {
-            let all: Vec<String> = first.into_iter().chain(second).chain(names).collect();
+            let known: Vec<String> = first.into_iter().chain(second).chain(all).collect();
             Err(ClientError::Refused(format!(
                 "say which cluster is meant with --cluster: {}",
-                all.join(", ")
+                known.join(", ")
             )))
         }
     }
 }
 
 /// Gives an order, shows what comes of it, and follows the plan to its end if asked to.
-pub async fn order(
+pub(super) async fn order(
     client: &Client,
     cluster: &str,
     request: &OrderRequest,

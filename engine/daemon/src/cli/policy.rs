@@ -14,7 +14,7 @@ use super::exit::Exit;
 
 /// Why a policy cannot be shown or tried.
 #[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
+pub(super) enum PolicyError {
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {
@@ -59,7 +59,7 @@ fn load(path: &Path) -> Result<Policy, PolicyError> {
 }
 
 /// Shows what a policy says of itself.
-pub fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
+pub(super) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
     let policy = load(path)?;
     let (description, revision) = (policy.description(), policy.revision());
     if json {
@@ -109,7 +109,7 @@ fn default(kind: &SettingKind) -> String {
 }
 
 /// Asks a policy what it makes of a snapshot in a file.
-pub fn evaluate(
+pub(super) fn evaluate(
     path: &Path,
     snapshot: &Path,
     given: &[String],

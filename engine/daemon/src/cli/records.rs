@@ -12,7 +12,7 @@ use crate::journal::{self, JournalError, Query, Reader};
 
 /// What to do with the journal.
 #[derive(Debug, Subcommand)]
-pub enum Journal {
+pub(super) enum Journal {
     /// Show its last records
     #[command(
         after_help = "Examples:\n  watchkeeper journal show --limit 20\n  watchkeeper journal show --kind step-ended --file copy-of-journal.db"
@@ -55,7 +55,7 @@ pub enum Journal {
 
 /// Where to read from.
 #[derive(Debug, Args)]
-pub struct From {
+pub(super) struct From {
     /// A journal's file, read without the daemon
     #[arg(long)]
     file: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub struct From {
 
 impl Journal {
     /// The file to read, if it is not the daemon that is asked.
-    pub fn file(&self) -> Option<&PathBuf> {
+    pub(super) fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::Show { from, .. } | Self::Snapshot { from, .. } => from.file.as_ref(),
             Self::Verify { file } => Some(file),
@@ -72,7 +72,11 @@ impl Journal {
 }
 
 /// Reads through the daemon.
-pub async fn ask(client: &Client, arguments: &Journal, json: bool) -> Result<Exit, ClientError> {
+pub(super) async fn ask(
+    client: &Client,
+    arguments: &Journal,
+    json: bool,
+) -> Result<Exit, ClientError> {
     let path = match arguments {
         Journal::Show { after, limit, cluster, kind, .. } => {
             let mut path = match after {
@@ -96,7 +100,7 @@ pub async fn ask(client: &Client, arguments: &Journal, json: bool) -> Result<Exi
 }
 
 /// Reads from a file.
-pub async fn offline(arguments: &Journal, json: bool) -> Exit {
+pub(super) async fn offline(arguments: &Journal, json: bool) -> Exit {
     match read(arguments).await {
         Ok(Read::Records(records)) => show(arguments, &records, json),
         Ok(Read::Verified(verified)) => {

@@ -8,7 +8,7 @@ use watchkeeper_core::snapshot::Place;
 use crate::api::{AlertReport, ClusterReport, StatusReport};
 
 /// How everything stands, for people.
-pub fn text(report: &StatusReport) -> String {
+pub(super) fn text(report: &StatusReport) -> String {
     let mut out = String::new();
     let (waiting, dead) = report.outbox;
     let _ = writeln!(
