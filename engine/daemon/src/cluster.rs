@@ -9,6 +9,7 @@ mod order;
 mod setup;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,9 @@ pub struct Handle {
     /// What it saw and decided last.
     pub view: watch::Receiver<Arc<ClusterView>>,
 }
+
+/// The clusters that are watched, by name.
+pub type Clusters = BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>;
 
 /// The task's own state: nothing in it is needed after a restart.
 pub struct Watch {

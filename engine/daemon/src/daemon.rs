@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::state::State;
 use watchkeeper_wasm::{Host, HostConfig, HostError};
 
-use crate::api::{self, ApiContext, Listening};
+use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
 use crate::config::{self, Config, Problems};
 use crate::deliver::Deliverer;
@@ -166,7 +166,7 @@ fn host_config(config: &Config) -> HostConfig {
 /// Waits for changes of files, for requests, and for the end.
 async fn attend(
     reloader: &mut Reloader,
-    mut requests: mpsc::Receiver<oneshot::Sender<Result<Vec<String>, Vec<String>>>>,
+    mut requests: mpsc::Receiver<ReloadRequest>,
 ) -> Result<(), DaemonError> {
     let signals = |kind| signal(kind).map_err(DaemonError::Signals);
     let mut terminate = signals(SignalKind::terminate())?;

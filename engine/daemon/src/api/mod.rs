@@ -7,6 +7,7 @@
 mod server;
 mod types;
 
+pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, Listening, serve};
 pub use types::{
     AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,

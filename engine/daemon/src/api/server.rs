@@ -1,6 +1,5 @@
 //! The socket and its routes.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use super::types::{
     AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,
     ServerReport, ServiceReport, StatusReport,
 };
-use crate::cluster::{Answer, ChangeOrder, ClusterView, Handle, Order, Refusal, Setup};
+use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
 use crate::explain;
 use crate::journal::Query as JournalSearch;
 use crate::ledger::Ledger;
@@ -32,7 +31,7 @@ use crate::ledger::Ledger;
 const PAGE: usize = 1_000;
 
 /// Asks for a reload; the answer lists what changed, or what is wrong.
-pub type ReloadRequest = oneshot::Sender<Result<Vec<String>, Vec<String>>>;
+pub(crate) type ReloadRequest = oneshot::Sender<Result<Vec<String>, Vec<String>>>;
 
 /// What the routes need.
 pub struct ApiContext {
@@ -43,7 +42,7 @@ pub struct ApiContext {
     /// The journal and its fold.
     pub ledger: Arc<Ledger>,
     /// The clusters' tasks and what they are watched with, by name.
-    pub clusters: watch::Receiver<BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>>,
+    pub clusters: watch::Receiver<Clusters>,
     /// Takes requests to reload.
     pub reload: mpsc::Sender<ReloadRequest>,
 }
@@ -262,10 +261,7 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
         .collect()
 }
 
-fn known<'a>(
-    clusters: &'a BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>,
-    name: &str,
-) -> Result<&'a Handle, Wrong> {
+fn known<'a>(clusters: &'a Clusters, name: &str) -> Result<&'a Handle, Wrong> {
     clusters
         .iter()
         .find(|(known, _)| known.as_str() == name)

@@ -1,6 +1,7 @@
 //! `watchkeeper check`: every mistake in the configuration, before the daemon meets it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,26 +101,23 @@ async fn probes(config: &Config) -> Vec<Observation> {
 fn text(found: &Found, connected: bool) -> String {
     let mut out = format!("{}\n", report(&found.problems));
     for problem in &found.guests {
-        out.push_str(&format!("error: {problem}\n"));
+        let _ = writeln!(out, "error: {problem}");
     }
     for it in &found.probes {
-        out.push_str(&format!(
-            "{:<30} {:<8} {} ({} ms)\n",
-            it.probe.to_string(),
-            it.status,
-            it.reason.detail,
-            it.took_ms
-        ));
+        let probe = it.probe.to_string();
+        let _ =
+            writeln!(out, "{probe:<30} {:<8} {} ({} ms)", it.status, it.reason.detail, it.took_ms);
     }
     if connected {
         let count = |status| found.probes.iter().filter(|it| it.status == status).count();
-        out.push_str(&format!(
-            "{} probes: {} up, {} down, {} unknown\n",
+        let _ = writeln!(
+            out,
+            "{} probes: {} up, {} down, {} unknown",
             found.probes.len(),
             count(Status::Up),
             count(Status::Down),
             count(Status::Unknown)
-        ));
+        );
     }
     out
 }

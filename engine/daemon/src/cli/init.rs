@@ -14,7 +14,7 @@ const TEMPLATE: &str = include_str!("init.toml");
 
 /// Write a commented configuration to start from.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(super) struct Init {
     /// The folder to write to.
     #[arg(long, default_value = "/etc/watchkeeper")]
     pub dir: PathBuf,
@@ -25,7 +25,7 @@ pub struct Init {
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
+pub(super) enum InitError {
     /// There is a file.
     #[error("{0} is there already; --force writes over it")]
     Exists(PathBuf),
@@ -41,7 +41,7 @@ pub enum InitError {
 
 impl Init {
     /// Writes `watchkeeper.toml` and makes the folders for policies and plugins.
-    pub fn write(&self) -> Result<PathBuf, InitError> {
+    pub(super) fn write(&self) -> Result<PathBuf, InitError> {
         let path = self.dir.join("watchkeeper.toml");
         for folder in ["policies", "plugins", "conf.d"] {
             let folder = self.dir.join(folder);
@@ -68,7 +68,7 @@ impl Init {
     }
 
     /// Writes, and says what is next.
-    pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    pub(super) fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         let said = match self.write() {
             Ok(path) => writeln!(
                 out,

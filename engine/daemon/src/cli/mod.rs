@@ -299,9 +299,9 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
         Command::Status => {
             let report: StatusReport = client.get("/v1/status").await?;
             if json {
-                print_json(&report)
+                print_json(&report);
             } else {
-                print(&status::text(&report))
+                print(&status::text(&report));
             }
             Ok(Exit::Ok)
         }
@@ -311,9 +311,9 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             let story: Story =
                 client.get(&format!("/v1/clusters/{cluster}/explain{query}")).await?;
             if json {
-                print_json(&story)
+                print_json(&story);
             } else {
-                print(&story.to_string())
+                print(&story.to_string());
             }
             Ok(Exit::Ok)
         }

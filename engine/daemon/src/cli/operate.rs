@@ -47,12 +47,11 @@ pub(super) async fn order(
         super::print(&text(&reply));
     }
     match reply {
-        OrderReply::Done => Ok(Exit::Ok),
         OrderReply::Shown { holds, .. } => Ok(if holds.is_empty() { Exit::Ok } else { Exit::Held }),
         OrderReply::Held { .. } => Ok(Exit::Held),
         OrderReply::Impossible { .. } => Ok(Exit::Failed),
         OrderReply::Begun { plan } if wait => follow(client, cluster, &plan, json).await,
-        OrderReply::Begun { .. } => Ok(Exit::Ok),
+        OrderReply::Done | OrderReply::Begun { .. } => Ok(Exit::Ok),
     }
 }
 

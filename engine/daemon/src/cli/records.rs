@@ -1,5 +1,6 @@
 //! `watchkeeper journal`: read it, through the daemon or from a file.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -85,7 +86,7 @@ pub(super) async fn ask(
             };
             for (key, value) in [("cluster", cluster), ("kind", kind)] {
                 if let Some(value) = value {
-                    path.push_str(&format!("&{key}={value}"));
+                    let _ = write!(path, "&{key}={value}");
                 }
             }
             path

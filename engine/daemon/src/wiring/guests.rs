@@ -134,7 +134,7 @@ fn fetch<G>(
 }
 
 /// The values of a guest's settings, complete; else everything that does not fit, with its place.
-pub fn settle(
+pub(super) fn settle(
     path: &Path,
     schema: &[settings::Setting],
     given: &Settings,

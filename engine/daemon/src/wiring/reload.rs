@@ -22,7 +22,7 @@ use super::equip::{EquipError, equip};
 use super::guests::{self, Shelf};
 use super::receivers;
 use crate::clock;
-use crate::cluster::{Ended, Handle, Seat, Setup, Watch};
+use crate::cluster::{Clusters, Ended, Handle, Seat, Setup, Watch};
 use crate::collect::{Collector, ProbeSpec};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{self, Config};
@@ -32,9 +32,6 @@ use crate::ledger::{Ledger, LedgerError};
 
 /// How many observations may wait for a cluster's task.
 const WAITING: usize = 1_024;
-
-/// The clusters that are watched, by name.
-pub type Clusters = BTreeMap<ClusterName, (Handle, watch::Receiver<Arc<Setup>>)>;
 
 /// A cluster that is watched.
 struct Running {
