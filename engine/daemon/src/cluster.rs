@@ -279,6 +279,11 @@ impl Watch {
         }
         let begun = Instant::now();
         let state = self.ledger.cluster(&self.name).await;
+        if self.executor.is_some() && state.progress.is_none() {
+            // The plan has just ended: its end is taken in first, and with it that what was seen
+            // before says nothing any more.
+            return;
+        }
         let now = clock::now();
         let snapshot = self.snapshot(&setup, &state, now);
         let heard = hear(&setup, &snapshot, &state).await;

@@ -5,6 +5,7 @@
 //! that is under way at that moment is left as intended in the journal: whoever starts next checks
 //! it and goes on.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,7 +136,10 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
 
 fn open_journal(config: &Config) -> Result<(Journal, State), DaemonError> {
     let dir = &config.monitor.state_dir;
-    std::fs::create_dir_all(dir)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o750)
+        .create(dir)
         .map_err(|source| DaemonError::Folder { path: dir.clone(), source })?;
     Journal::open(&dir.join("journal.db"), &config.monitor.name, clock::now())
         .map_err(|source| DaemonError::Journal { source })

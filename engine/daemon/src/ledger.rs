@@ -10,7 +10,7 @@ use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::state::{ApplyError, ClusterState, State};
 
 use crate::clock;
-use crate::journal::{Events, Follower, Journal, JournalError};
+use crate::journal::{Events, Follower, Health, Journal, JournalError};
 
 /// Why something could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +68,10 @@ impl Ledger {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        // A journal that failed takes nothing until it has been tried again; this is the moment.
-        self.journal.retry().await?;
+        if !matches!(*self.journal.health().borrow(), Health::Writing) {
+            // It takes nothing until it has been tried again, and this is the moment.
+            self.journal.retry().await?;
+        }
         let records = self.journal.append(clock::now(), events).await?;
         folded.catch_up().await?;
         self.seq.send_replace(folded.state.seq);

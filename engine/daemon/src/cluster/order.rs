@@ -132,6 +132,10 @@ impl Watch {
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
         let setup = std::sync::Arc::clone(&self.setup.borrow());
         let state = self.ledger.cluster(&self.name).await;
+        if self.executor.is_some() && state.progress.is_none() {
+            let why = "a plan has just ended; its result is being looked at, try again";
+            return Err(Refusal::Impossible(why.to_owned()));
+        }
         let snapshot = self.snapshot(&setup, &state, clock::now());
         let (duty, fleet) = self.duty_and_fleet().await;
         let situation = Situation {

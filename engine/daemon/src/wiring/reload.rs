@@ -136,6 +136,16 @@ impl Reloader {
                             digest: config.digest().to_owned(),
                         });
                     }
+                    if !first
+                        && (self.config.monitor != config.monitor
+                            || self.config.guests != config.guests)
+                    {
+                        changes.push(
+                            "what [monitor] and [guests] say takes effect when the daemon is \
+                             started again"
+                                .to_owned(),
+                        );
+                    }
                     self.config = config;
                     built = Some(clusters);
                 }
