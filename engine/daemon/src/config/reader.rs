@@ -12,9 +12,9 @@ use std::time::Duration;
 use watchkeeper_core::model::NameError;
 
 use super::checked::Settings;
-use super::keys::{self, Key, Kind, Presence, Section};
+use super::keys::{self, Key, Kind, Presence, Section, expected};
 use super::source::{Entry, Node, Note, Place, Sources, Table, Value};
-use super::units::{duration, duration_text, nearest, size, size_text};
+use super::units::{duration, nearest, size};
 use watchkeeper_core::settings::Given;
 
 /// A value with the place to complain about.
@@ -486,36 +486,6 @@ fn default_value(kind: Kind, text: &str) -> Value {
         Kind::Flag => Value::Flag(text == "true"),
         Kind::Integer(..) => Value::Integer(text.parse().ok()),
         _ => Value::Text(text.to_owned()),
-    }
-}
-
-/// What is expected, in words.
-pub fn expected(kind: Kind) -> String {
-    match kind {
-        Kind::Text | Kind::Hidden | Kind::Name => "a text in quotes".to_owned(),
-        Kind::Secret => "the name of a secret in quotes".to_owned(),
-        Kind::Path => "a path in quotes".to_owned(),
-        Kind::Flag => "true or false".to_owned(),
-        Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
-        Kind::Duration(min, max) => format!(
-            "a duration from \"{}\" to \"{}\" (units ms, s, m, h, d)",
-            duration_text(Duration::from_millis(min)),
-            duration_text(Duration::from_millis(max))
-        ),
-        Kind::Size(min, max) => format!(
-            "a size from \"{}\" to \"{}\" (units B, KiB, MiB, GiB, TiB)",
-            size_text(min),
-            size_text(max)
-        ),
-        Kind::Choice(words) => {
-            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-            format!("one of {}", words.join(", "))
-        }
-        Kind::Texts => "a list of texts in quotes".to_owned(),
-        Kind::Integers(min, max) => format!("a list of whole numbers from {min} to {max}"),
-        Kind::Argv => "a list: the program and its arguments, in quotes".to_owned(),
-        Kind::Table | Kind::Settings => "a table".to_owned(),
-        Kind::Tables => "a list of tables, each begun with [[...]]".to_owned(),
     }
 }
 

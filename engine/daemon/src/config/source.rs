@@ -176,7 +176,8 @@ impl Sources {
 
     fn parse(&self, file: usize) -> Option<Table> {
         let text = &self.files.get(file)?.text;
-        let (root, errors) = DeTable::parse_recoverable(text);
+        let (root, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         let (mut table_twice, mut last) = (None, 0);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
