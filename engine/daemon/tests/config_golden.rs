@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -228,9 +229,11 @@ fn documentation() -> String {
             path if path.ends_with("[]") => format!("`[[{}]]`", path.trim_end_matches("[]")),
             path => format!("`[{path}]`"),
         };
-        text.push_str(&format!(
+        write!(
+            text,
             "\n### {title}\n\n| key | value | without it | what it does |\n|---|---|---|---|\n"
-        ));
+        )
+        .unwrap();
         for key in section.keys {
             let presence = match key.presence {
                 Presence::Required => "required".to_owned(),
@@ -238,7 +241,7 @@ fn documentation() -> String {
                 Presence::Optional(words) => words.to_owned(),
             };
             let kind = watchkeeper::config::expected(key.kind).replace('|', "\\|");
-            text.push_str(&format!("| `{}` | {kind} | {presence} | {} |\n", key.name, key.doc));
+            writeln!(text, "| `{}` | {kind} | {presence} | {} |", key.name, key.doc).unwrap();
         }
     }
     text

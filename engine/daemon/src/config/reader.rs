@@ -89,6 +89,13 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether the key holds a table without anything in it.
+    pub(super) fn nothing_in(&self, name: &str) -> bool {
+        self.table.get(name).is_some_and(
+            |entry| matches!(&entry.node.value, Value::Table(table) if table.entries.is_empty()),
+        )
+    }
+
     /// All names in the table under a key, also of what is no table.
     pub(super) fn names(&self, name: &str) -> Vec<String> {
         match self.table.get(name).map(|entry| &entry.node.value) {
@@ -327,7 +334,7 @@ impl<'a> Reader<'a> {
         for node in list {
             match &node.value {
                 Value::Text(text)
-                    if key.kind == Kind::Texts && texts.iter().any(|old| old.value == *text) =>
+                    if key.kind != Kind::Argv && texts.iter().any(|old| old.value == *text) =>
                 {
                     self.sources.error(node.place, format!("`{}` has this twice", self.full(name)));
                 }
@@ -381,18 +388,15 @@ impl<'a> Reader<'a> {
             return settings;
         };
         for one in &table.entries {
-            match given(&one.node) {
-                Some(value) => {
-                    settings.values.insert(one.key.clone(), value);
-                    settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
-                }
-                None => {
-                    let message = format!(
-                        "a setting is a text, a whole number, true, false or a list of texts, not {}",
-                        one.node.value.word()
-                    );
-                    self.complain(one, message);
-                }
+            if let Some(value) = given(&one.node) {
+                settings.values.insert(one.key.clone(), value);
+                settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
+            } else {
+                let message = format!(
+                    "a setting is a text, a whole number, true, false or a list of texts, not {}",
+                    one.node.value.word()
+                );
+                self.complain(one, message);
             }
         }
         settings
@@ -405,12 +409,11 @@ impl<'a> Reader<'a> {
         let (Some(entry), Some(key)) = self.take(name) else {
             return Self::new(self.sources, &EMPTY, &section, path, self.place);
         };
-        let (table, void) = match &entry.node.value {
-            Value::Table(table) => (table, false),
-            _ => {
-                self.wrong(entry, key.kind);
-                (&EMPTY, true)
-            }
+        let (table, void) = if let Value::Table(table) = &entry.node.value {
+            (table, false)
+        } else {
+            self.wrong(entry, key.kind);
+            (&EMPTY, true)
         };
         Self { void, ..Self::new(self.sources, table, &section, path, entry.key_place) }
     }

@@ -239,14 +239,14 @@ impl Sources {
                 into.entries.push(entry);
                 continue;
             };
-            match (&mut old.node.value, entry.node.value) {
-                (Value::Table(old), Value::Table(new)) => self.merge(old, new),
-                _ => {
-                    let first = self.location(old.key_place);
-                    let note = Note::error(format!("`{}` is given a second time", entry.key))
-                        .help(&format!("it was first given at {first}"));
-                    self.note(entry.key_place, note);
-                }
+            let first = old.key_place;
+            if let (Value::Table(old), Value::Table(new)) = (&mut old.node.value, entry.node.value)
+            {
+                self.merge(old, new);
+            } else {
+                let note = Note::error(format!("`{}` is given a second time", entry.key))
+                    .help(&format!("it was first given at {}", self.location(first)));
+                self.note(entry.key_place, note);
             }
         }
     }

@@ -93,7 +93,7 @@ pub(super) const RECEIVER: &[Key] = &[
     req("plugin", Kind::Name, "The plugin: the stem of its file's name."),
     opt("settings", Kind::Settings, "the plugin's defaults", "The plugin's settings."),
     opt("hosts", Kind::Texts, "none", "Hosts that it may send requests to: `host` or `host:port`."),
-    opt("secrets", Kind::Texts, "none", "Secrets that may stand in what it sends."),
+    opt("secrets", Kind::Secrets, "none", "Secrets that may stand in what it sends."),
     opt("commands", Kind::Texts, "none", "Commands that it may have run."),
     opt("ca", Kind::Path, "the operating system's", "The certificate authorities' PEM file."),
     def(

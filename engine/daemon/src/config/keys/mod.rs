@@ -36,6 +36,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of texts.
     Texts,
+    /// A list of names of secrets.
+    Secrets,
     /// A list of whole numbers within bounds.
     Integers(u64, u64),
     /// A program and its arguments.
@@ -180,6 +182,7 @@ pub fn expected(kind: Kind) -> String {
             format!("one of {}", words.join(", "))
         }
         Kind::Texts => "a list of texts in quotes".to_owned(),
+        Kind::Secrets => "a list of names of secrets in quotes".to_owned(),
         Kind::Integers(min, max) => format!("a list of whole numbers from {min} to {max}"),
         Kind::Argv => "a list: the program and its arguments, in quotes".to_owned(),
         Kind::Table | Kind::Settings => "a table".to_owned(),

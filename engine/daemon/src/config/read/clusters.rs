@@ -103,7 +103,7 @@ pub(in crate::config) fn cluster(
     times: &Times,
 ) -> Option<ClusterConfig> {
     let cluster = ClusterName::new(&name.value).map_err(|error| {
-        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
     let base = ssh(&reader.table("ssh"), outer);
     let services: Vec<_> = by_service(reader, "services");
@@ -113,7 +113,7 @@ pub(in crate::config) fn cluster(
     let mut servers = Vec::new();
     let mut logins = Logins::default();
     for (name, inner) in &server_tables {
-        servers.extend(server(name, inner, &base, &services, &roles, &mut logins));
+        servers.extend(server(name, inner, &base, &services, roles.as_ref(), &mut logins));
     }
     logins.complain(reader);
     let policies = policies(reader, common);
@@ -190,11 +190,11 @@ fn server(
     reader: &Reader<'_>,
     base: &Ssh,
     services: &[(Service, Reader<'_>)],
-    roles: &Option<(String, String)>,
+    roles: Option<&(String, String)>,
     logins: &mut Logins,
 ) -> Option<Made> {
     let made = ServerName::new(&name.value).map_err(|error| {
-        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
     let role = match roles {
         Some((primary, _)) if *primary == name.value => Role::Primary,
@@ -384,12 +384,12 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
         let name = inner.name("name", |text| ClusterName::new(text).map(|_| text.to_owned()));
         let point = inner.choice("point").map(|at| at.value);
         let server = inner.name("server", ServerName::new);
-        if let Some(server) = &server {
-            if !servers.iter().any(|known| known == server.value.as_str()) {
-                let message = format!("there is no server {:?} in this cluster", server.value);
-                let known = servers.iter().map(String::as_str);
-                inner.unknown(server.place, message, server.value.as_str(), known, None);
-            }
+        if let Some(server) = &server
+            && !servers.iter().any(|known| known == server.value.as_str())
+        {
+            let message = format!("there is no server {:?} in this cluster", server.value);
+            let known = servers.iter().map(String::as_str);
+            inner.unknown(server.place, message, server.value.as_str(), known, None);
         }
         let command = inner.text("command");
         let check = inner.text("check").map(|at| at.value);
