@@ -111,6 +111,53 @@ fn mistakes_are_reported_in_these_words() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Everywhere a secret should not stand, and nevertheless may.
+const TELLING: &str = r#"
+[monitor]
+name = "vp1"
+[secrets]
+literal = "hunter2-hunter2"
+slip = { flie = "hunter2-hunter2", file = "slack-url" }
+[commands.page]
+argv = ["/bin/page", "--token=hunter2-hunter2"]
+[receivers.ops]
+plugin = "slack"
+hosts = ["https://me:hunter2-hunter2@example.com"]
+secrets = ["hunter2-hunter2"]
+settings = { text = "hunter2-hunter2", depth = { token = "hunter2-hunter2" } }
+[clusters.prod]
+primary = "dm1"
+secondary = "dm2"
+repository = { password = "hunter2-hunter2", tls = "of" }
+servers = { dm1 = { address = "a", services = [] }, dm2 = { address = "b", services = [] } }
+[[clusters.prod.site-steps]]
+name = "a b"
+command = """
+hunter2-hunter2 = hunter2
+"""
+"#;
+
+#[test]
+fn no_slip_of_the_finger_makes_a_report_show_a_secret() {
+    let folder = Folder::new("slips");
+    let mut shown = Vec::new();
+    for (at, c) in TELLING.char_indices() {
+        let (before, after) = TELLING.split_at(at);
+        let rest = &after[c.len_utf8()..];
+        for text in
+            [format!("{before}{rest}"), format!("{before}\"{after}"), format!("{before}\n{after}")]
+        {
+            folder.write("watchkeeper.toml", &text);
+            let (report, accepted) = folder.check();
+            assert!(!accepted, "{text}");
+            if report.contains("hunter2") {
+                shown.push(report);
+            }
+        }
+    }
+    assert!(shown.is_empty(), "{} of them:\n{}", shown.len(), shown.join("\n"));
+}
+
 #[test]
 fn a_main_file_that_cannot_be_read_is_named() {
     let folder = Folder::new("main-file");

@@ -153,7 +153,8 @@ pub(super) fn untold(earlier: &str, line: &str) -> Option<usize> {
         return Some(0);
     }
     let harmless = ours.iter().all(|key| plain(key.kind))
-        && !value.contains(['=', '{', '#'])
+        && !value.contains(['=', '{', '#', '@'])
+        && !value.contains("://")
         && !value.contains("\"\"\"")
         && !value.contains("'''");
     (!harmless).then_some(key.len() + 1 + usize::from(value.starts_with(' ')))
@@ -203,6 +204,7 @@ mod tests {
             ("b3BlbnNzaC1rZXktdjEA==", 0),
             ("[\"S3CRET", 0),
             ("password \"S3CRET\"", 0),
+            ("hosts = \" [\"https://S3CRET", 8),
         ] {
             assert_eq!(untold("", line), Some(from), "{line}");
         }
