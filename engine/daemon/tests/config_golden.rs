@@ -157,7 +157,7 @@ fn no_slip_of_the_finger_makes_a_report_show_a_secret() {
             shown.push(report);
         }
     }
-    assert!(shown.is_empty(), "{} of them:\n{}", shown.len(), shown.join("\n"));
+    assert!(shown.is_empty(), "{} of them:\n{}", shown.len(), shown[0]);
 }
 
 #[test]

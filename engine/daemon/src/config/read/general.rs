@@ -232,12 +232,14 @@ pub(in crate::config) fn receiver(
 fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     let mut hosts = Vec::new();
     for host in reader.texts("hosts").unwrap_or_default() {
-        match host.value.parse::<HostGrant>() {
-            Ok(grant) => hosts.push(grant),
-            Err(error) => {
-                let note = Note::error(error.to_string());
-                reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
-            }
+        if let Ok(grant) = host.value.parse::<HostGrant>() {
+            hosts.push(grant);
+        } else {
+            // Not the error's own words: they repeat the text, which may hold a login.
+            let message = "a host is `host`, `host:port`, `https://host:port` or `http://host:port`, \
+                           without a login and a path";
+            let note = Note::error(message);
+            reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
         }
     }
     hosts
