@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use std::process::{Command, Output};
 use watchkeeper::config::keys::{Kind, Presence, SECTIONS, kinds_of};
 use watchkeeper::config::problem::report;
 use watchkeeper::config::{Config, Mode, differences, load, load_as};
+use watchkeeper_core::model::{ServerName, Service};
 
 /// A folder of its own, gone afterwards.
 struct Folder(PathBuf);
@@ -109,6 +111,55 @@ fn mistakes_are_reported_in_these_words() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Everywhere a secret should not stand, and nevertheless may.
+const TELLING: &str = r#"
+[monitor]
+name = "vp1"
+[secrets]
+literal = "hunter2-hunter2"
+slip = { flie = "hunter2-hunter2", file = "slack-url" }
+[commands.page]
+argv = ["/bin/page", "--token=hunter2-hunter2"]
+[receivers.ops]
+plugin = "slack"
+hosts = ["https://me:hunter2-hunter2@example.com"]
+secrets = ["hunter2-hunter2"]
+settings = { text = "hunter2-hunter2", depth = { token = "hunter2-hunter2" } }
+[clusters.prod]
+primary = "dm1"
+secondary = "dm2"
+repository = { password = "hunter2-hunter2", tls = "of" }
+servers = { dm1 = { address = "a", services = [] }, dm2 = { address = "b", services = [] } }
+[[clusters.prod.site-steps]]
+name = "a b"
+command = """
+hunter2-hunter2 = hunter2
+"""
+"#;
+
+#[test]
+fn no_slip_of_the_finger_makes_a_report_show_a_secret() {
+    let folder = Folder::new("slips");
+    let mut shown = Vec::new();
+    for (at, c) in TELLING.char_indices() {
+        let (before, after) = TELLING.split_at(at);
+        let rest = &after[c.len_utf8()..];
+        // One slip for each place: all three everywhere take three times as long.
+        let text = match at % 3 {
+            0 => format!("{before}{rest}"),
+            1 => format!("{before}\"{after}"),
+            _ => format!("{before}\n{after}"),
+        };
+        folder.write("watchkeeper.toml", &text);
+        let (report, accepted) = folder.check();
+        assert!(!accepted, "{text}");
+        if report.contains("hunter2") {
+            shown.push(report);
+        }
+    }
+    assert!(shown.is_empty(), "{} of them:\n{}", shown.len(), shown[0]);
+}
+
 #[test]
 fn a_main_file_that_cannot_be_read_is_named() {
     let folder = Folder::new("main-file");
@@ -135,6 +186,7 @@ fn what_init_writes_is_accepted_once_its_files_are_there() {
     folder.write("watchkeeper.toml", "mine");
     let refused = folder.init(false);
     assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty());
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("is there already; --force writes over it"), "{said}");
     assert_eq!(fs::read_to_string(folder.file()).unwrap(), "mine");
@@ -142,6 +194,15 @@ fn what_init_writes_is_accepted_once_its_files_are_there() {
     let config = load(&folder.file()).unwrap();
     let cluster = &config.clusters[0];
     assert_eq!(cluster.topology.servers().len(), 3);
+    // Whatever cannot be right as it is says so.
+    let text = fs::read_to_string(folder.file()).unwrap();
+    let sites = ["example.com", "unit = ", "database = ", "user = ", "subscription = "];
+    for line in text.lines().filter(|line| sites.iter().any(|one| line.contains(one))) {
+        assert!(line.contains("# CHANGE") || line.starts_with("# How"), "{line}");
+    }
+    for name in ["DM1", "DM2", "DM3", "VP1", "VP2"] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("#   {name}  "))), "{name}");
+    }
     // Three logins, thirteen status commands, and two of each of five configured probes.
     assert_eq!(cluster.probes.len(), 3 + 13 + 10);
 }
@@ -162,7 +223,7 @@ fn no_secret_is_shown_and_differences_are_in_the_files_words() {
     let text = fs::read_to_string(folder.file()).unwrap();
     let text = text
         .replace("cooldown = \"10m\"", "cooldown = \"5m\"")
-        .replace("unit = \"activemq\"", "start = \"S3CRET\"\nstop = \"b\"\nstatus = \"c\"")
+        .replace("unit = \"activemq\" ", "start = \"S3CRET\"\nstop = \"b\"\nstatus = \"c\" ")
         .replace("min-severity = \"warning\"", "settings = { channel = \"S3CRET\" }");
     folder.write("watchkeeper.toml", &text);
     folder.private("slack-url", "S3CRET-other");
@@ -183,6 +244,31 @@ fn no_secret_is_shown_and_differences_are_in_the_files_words() {
     );
 }
 
+#[test]
+fn the_example_for_five_servers_is_accepted() {
+    let folder = Folder::new("example");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/five-servers");
+    copy(&example, &folder.0);
+    folder.write("plugins/webhook.wasm", "x");
+    let of_the_repository = ["repository-password", "replication-password"];
+    for name in ["slack-url", "rest-password", "activemq-password"].iter().chain(&of_the_repository)
+    {
+        folder.private(&format!("secrets/{name}"), "S3CRET\n");
+    }
+    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true));
+    let config = loaded(&folder);
+    let cluster = &config.clusters[0];
+    assert_eq!(cluster.arrangements.site_steps.len(), 2);
+    let dm3 = &cluster.servers[&ServerName::new("dm3").unwrap()];
+    assert_eq!(dm3.commands[&Service::Agent].start, "sudo -n /etc/init.d/dmagent start");
+    let dm1 = &cluster.servers[&ServerName::new("dm1").unwrap()];
+    assert_eq!(dm1.commands[&Service::Agent].start, "sudo -n systemctl start dm-agent");
+    let to = cluster.repository.connection_to(dm1);
+    assert!(to.expose().starts_with("host='198.51.100.11' port=5432 dbname='datamover'"));
+    // Three logins, thirteen status commands, and two of each of seven configured probes.
+    assert_eq!(cluster.probes.len(), 3 + 13 + 14);
+}
+
 /// The tables of the documentation, from the list of keys.
 fn documentation() -> String {
     let mut text = String::new();
@@ -192,9 +278,11 @@ fn documentation() -> String {
             path if path.ends_with("[]") => format!("`[[{}]]`", path.trim_end_matches("[]")),
             path => format!("`[{path}]`"),
         };
-        text.push_str(&format!(
+        write!(
+            text,
             "\n### {title}\n\n| key | value | without it | what it does |\n|---|---|---|---|\n"
-        ));
+        )
+        .unwrap();
         for key in section.keys {
             let presence = match key.presence {
                 Presence::Required => "required".to_owned(),
@@ -202,7 +290,7 @@ fn documentation() -> String {
                 Presence::Optional(words) => words.to_owned(),
             };
             let kind = watchkeeper::config::expected(key.kind).replace('|', "\\|");
-            text.push_str(&format!("| `{}` | {kind} | {presence} | {} |\n", key.name, key.doc));
+            writeln!(text, "| `{}` | {kind} | {presence} | {} |", key.name, key.doc).unwrap();
         }
     }
     text

@@ -1,5 +1,6 @@
 //! `watchkeeper init`: a commented configuration for two sides, an additional agent server and
-//! the monitors.
+//! the monitors. It is accepted as it is once the files that it lists are there, so that a first
+//! look at `check` shows the site's own mistakes only.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -72,8 +73,8 @@ impl Init {
         let said = match self.write() {
             Ok(path) => writeln!(
                 out,
-                "wrote {}\nnext: put the files that it names in place, then\n  \
-                 watchkeeper check --config {}",
+                "wrote {}\nnext: change the lines marked CHANGE, put the files that it lists in \
+                 place, then\n  watchkeeper check --config {}",
                 path.display(),
                 path.display()
             )

@@ -72,7 +72,7 @@ pub(super) fn conceal(table: &Table, section: &str, hidden: &mut Vec<Place>) {
                     }
                 }
             }
-            (Some(kind), value) if plain(kind) && !matches!(value, Value::Table(_)) => {}
+            (Some(kind), value) if plain(kind) && !address(value) => {}
             _ => conceal_all(&entry.node, hidden),
         }
     }
@@ -95,6 +95,16 @@ fn conceal_all(node: &Node, hidden: &mut Vec<Place>) {
     }
 }
 
+/// Whether the value is no plain word: a table, or an address, which may hold a login.
+fn address(value: &Value) -> bool {
+    match value {
+        Value::Table(_) => true,
+        Value::Text(text) => text.contains("://") || (text.contains('@') && text.contains(':')),
+        Value::List(list) => list.iter().any(|one| address(&one.value)),
+        _ => false,
+    }
+}
+
 /// Whether a value of that kind may be shown.
 fn plain(kind: Kind) -> bool {
     match kind {
@@ -108,9 +118,13 @@ fn plain(kind: Kind) -> bool {
         | Kind::Choice(_)
         | Kind::Texts
         | Kind::Integers(..) => true,
-        Kind::Hidden | Kind::Secret | Kind::Argv | Kind::Table | Kind::Tables | Kind::Settings => {
-            false
-        }
+        Kind::Hidden
+        | Kind::Secret
+        | Kind::Secrets
+        | Kind::Argv
+        | Kind::Table
+        | Kind::Tables
+        | Kind::Settings => false,
     }
 }
 
@@ -139,7 +153,8 @@ pub(super) fn untold(earlier: &str, line: &str) -> Option<usize> {
         return Some(0);
     }
     let harmless = ours.iter().all(|key| plain(key.kind))
-        && !value.contains(['=', '{', '#'])
+        && !value.contains(['=', '{', '#', '@'])
+        && !value.contains("://")
         && !value.contains("\"\"\"")
         && !value.contains("'''");
     (!harmless).then_some(key.len() + 1 + usize::from(value.starts_with(' ')))
@@ -189,6 +204,7 @@ mod tests {
             ("b3BlbnNzaC1rZXktdjEA==", 0),
             ("[\"S3CRET", 0),
             ("password \"S3CRET\"", 0),
+            ("hosts = \" [\"https://S3CRET", 8),
         ] {
             assert_eq!(untold("", line), Some(from), "{line}");
         }

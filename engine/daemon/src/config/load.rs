@@ -145,14 +145,14 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         plugins: guests.plugins.clone(),
     };
     let tables = reader.named("clusters");
-    if reader.has("clusters") && reader.names("clusters").is_empty() {
+    if reader.nothing_in("clusters") {
         sources.error(reader.place_of("clusters"), "there is no cluster");
     }
     let names = reader.names("clusters");
     let mut list = Vec::new();
     for (name, inner) in &tables {
-        let made = clusters::cluster(name, inner, &common, &ssh, &times);
-        list.extend(made.map(|cluster| (cluster, name.place)));
+        let cluster = clusters::cluster(name, inner, &common, &ssh, &times);
+        list.extend(cluster.map(|cluster| (cluster, name.place)));
     }
     shared_servers(sources, &list);
     let mut receivers = Vec::new();

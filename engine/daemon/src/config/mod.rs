@@ -20,9 +20,9 @@ pub mod checked;
 
 pub mod difference;
 
-pub mod keys;
-
 mod units;
+
+pub mod keys;
 
 mod excerpt;
 
@@ -36,7 +36,7 @@ mod load;
 
 pub use checked::Config;
 pub use difference::differences;
+pub use keys::expected;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
-pub use reader::expected;
 pub use units::duration;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use watchkeeper_core::model::NameError;
 
 use super::checked::Settings;
-use super::keys::{self, Key, Kind, Presence, Section};
+use super::keys::{self, Key, Kind, Presence, Section, expected};
 use super::source::{Entry, Node, Note, Place, Sources, Table, Value};
-use super::units::{duration, duration_text, nearest, size, size_text};
+use super::units::{duration, nearest, size};
 use watchkeeper_core::settings::Given;
 
 /// A value with the place to complain about.
@@ -87,6 +87,13 @@ impl<'a> Reader<'a> {
         self.table.entries.iter().any(|entry| {
             self.section.key(&entry.key).is_none() && nearest(&entry.key, known()).contains(&name)
         })
+    }
+
+    /// Whether the key holds a table without anything in it.
+    pub(super) fn nothing_in(&self, name: &str) -> bool {
+        self.table.get(name).is_some_and(
+            |entry| matches!(&entry.node.value, Value::Table(table) if table.entries.is_empty()),
+        )
     }
 
     /// All names in the table under a key, also of what is no table.
@@ -327,7 +334,7 @@ impl<'a> Reader<'a> {
         for node in list {
             match &node.value {
                 Value::Text(text)
-                    if key.kind == Kind::Texts && texts.iter().any(|old| old.value == *text) =>
+                    if key.kind != Kind::Argv && texts.iter().any(|old| old.value == *text) =>
                 {
                     self.sources.error(node.place, format!("`{}` has this twice", self.full(name)));
                 }
@@ -381,18 +388,15 @@ impl<'a> Reader<'a> {
             return settings;
         };
         for one in &table.entries {
-            match given(&one.node) {
-                Some(value) => {
-                    settings.values.insert(one.key.clone(), value);
-                    settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
-                }
-                None => {
-                    let message = format!(
-                        "a setting is a text, a whole number, true, false or a list of texts, not {}",
-                        one.node.value.word()
-                    );
-                    self.complain(one, message);
-                }
+            if let Some(value) = given(&one.node) {
+                settings.values.insert(one.key.clone(), value);
+                settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
+            } else {
+                let message = format!(
+                    "a setting is a text, a whole number, true, false or a list of texts, not {}",
+                    one.node.value.word()
+                );
+                self.complain(one, message);
             }
         }
         settings
@@ -405,12 +409,11 @@ impl<'a> Reader<'a> {
         let (Some(entry), Some(key)) = self.take(name) else {
             return Self::new(self.sources, &EMPTY, &section, path, self.place);
         };
-        let (table, void) = match &entry.node.value {
-            Value::Table(table) => (table, false),
-            _ => {
-                self.wrong(entry, key.kind);
-                (&EMPTY, true)
-            }
+        let (table, void) = if let Value::Table(table) = &entry.node.value {
+            (table, false)
+        } else {
+            self.wrong(entry, key.kind);
+            (&EMPTY, true)
         };
         Self { void, ..Self::new(self.sources, table, &section, path, entry.key_place) }
     }
@@ -486,36 +489,6 @@ fn default_value(kind: Kind, text: &str) -> Value {
         Kind::Flag => Value::Flag(text == "true"),
         Kind::Integer(..) => Value::Integer(text.parse().ok()),
         _ => Value::Text(text.to_owned()),
-    }
-}
-
-/// What is expected, in words.
-pub fn expected(kind: Kind) -> String {
-    match kind {
-        Kind::Text | Kind::Hidden | Kind::Name => "a text in quotes".to_owned(),
-        Kind::Secret => "the name of a secret in quotes".to_owned(),
-        Kind::Path => "a path in quotes".to_owned(),
-        Kind::Flag => "true or false".to_owned(),
-        Kind::Integer(min, max) => format!("a whole number from {min} to {max}"),
-        Kind::Duration(min, max) => format!(
-            "a duration from \"{}\" to \"{}\" (units ms, s, m, h, d)",
-            duration_text(Duration::from_millis(min)),
-            duration_text(Duration::from_millis(max))
-        ),
-        Kind::Size(min, max) => format!(
-            "a size from \"{}\" to \"{}\" (units B, KiB, MiB, GiB, TiB)",
-            size_text(min),
-            size_text(max)
-        ),
-        Kind::Choice(words) => {
-            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-            format!("one of {}", words.join(", "))
-        }
-        Kind::Texts => "a list of texts in quotes".to_owned(),
-        Kind::Integers(min, max) => format!("a list of whole numbers from {min} to {max}"),
-        Kind::Argv => "a list: the program and its arguments, in quotes".to_owned(),
-        Kind::Table | Kind::Settings => "a table".to_owned(),
-        Kind::Tables => "a list of tables, each begun with [[...]]".to_owned(),
     }
 }
 

@@ -176,7 +176,8 @@ impl Sources {
 
     fn parse(&self, file: usize) -> Option<Table> {
         let text = &self.files.get(file)?.text;
-        let (root, errors) = DeTable::parse_recoverable(text);
+        let (root, mut errors) = DeTable::parse_recoverable(text);
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         let (mut table_twice, mut last) = (None, 0);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
@@ -238,14 +239,14 @@ impl Sources {
                 into.entries.push(entry);
                 continue;
             };
-            match (&mut old.node.value, entry.node.value) {
-                (Value::Table(old), Value::Table(new)) => self.merge(old, new),
-                _ => {
-                    let first = self.location(old.key_place);
-                    let note = Note::error(format!("`{}` is given a second time", entry.key))
-                        .help(&format!("it was first given at {first}"));
-                    self.note(entry.key_place, note);
-                }
+            let first = old.key_place;
+            if let (Value::Table(old), Value::Table(new)) = (&mut old.node.value, entry.node.value)
+            {
+                self.merge(old, new);
+            } else {
+                let note = Note::error(format!("`{}` is given a second time", entry.key))
+                    .help(&format!("it was first given at {}", self.location(first)));
+                self.note(entry.key_place, note);
             }
         }
     }

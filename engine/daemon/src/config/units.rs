@@ -33,7 +33,7 @@ pub(super) fn duration_text(time: Duration) -> String {
 pub(super) fn size_text(bytes: u64) -> String {
     let units: [(u64, &str); 4] =
         [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fits = units.iter().find(|(factor, _)| bytes > 0 && bytes % factor == 0);
+    let fits = units.iter().find(|(factor, _)| bytes > 0 && bytes.is_multiple_of(*factor));
     fits.map_or_else(|| format!("{bytes}B"), |(factor, unit)| format!("{}{unit}", bytes / factor))
 }
 
@@ -61,7 +61,7 @@ mod tests {
         }
         assert_eq!(size("64MB"), None);
         assert_eq!(size("99999999999TiB"), None);
-        let time = Duration::from_millis(90_000);
+        let time = Duration::from_secs(90);
         assert_eq!(duration("90s"), Ok(time));
         assert_eq!(duration_text(time), "90s");
     }

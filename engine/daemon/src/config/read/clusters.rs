@@ -14,12 +14,13 @@ use watchkeeper_core::proposal::Grant;
 
 use super::super::checked::PolicyConfig;
 use super::super::cluster::{
-    ClusterConfig, Database, RepositoryConfig, ServerConfig, ServiceCommands, SshConfig, Tls,
+    ClusterConfig, Database, RepositoryConfig, ServerConfig, SshConfig, Tls,
 };
 use super::super::reader::{At, Reader, millis};
 use super::super::source::{Note, Place};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
+use super::services::service_commands;
 use super::{Common, guest_file};
 
 /// How to log in, as far as the sections read so far say.
@@ -102,7 +103,7 @@ pub(in crate::config) fn cluster(
     times: &Times,
 ) -> Option<ClusterConfig> {
     let cluster = ClusterName::new(&name.value).map_err(|error| {
-        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
     let base = ssh(&reader.table("ssh"), outer);
     let services: Vec<_> = by_service(reader, "services");
@@ -112,7 +113,7 @@ pub(in crate::config) fn cluster(
     let mut servers = Vec::new();
     let mut logins = Logins::default();
     for (name, inner) in &server_tables {
-        servers.extend(server(name, inner, &base, &services, &roles, &mut logins));
+        servers.extend(server(name, inner, &base, &services, roles.as_ref(), &mut logins));
     }
     logins.complain(reader);
     let policies = policies(reader, common);
@@ -189,11 +190,11 @@ fn server(
     reader: &Reader<'_>,
     base: &Ssh,
     services: &[(Service, Reader<'_>)],
-    roles: &Option<(String, String)>,
+    roles: Option<&(String, String)>,
     logins: &mut Logins,
 ) -> Option<Made> {
     let made = ServerName::new(&name.value).map_err(|error| {
-        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
     let role = match roles {
         Some((primary, _)) if *primary == name.value => Role::Primary,
@@ -263,74 +264,6 @@ fn installed(reader: &Reader<'_>, role: Role, roles_known: bool) -> Vec<Service>
         }
     }
     installed
-}
-
-/// The commands of a service: what the server says before what all servers have, and a command
-/// of its own before a shorthand.
-fn service_commands(
-    service: Service,
-    general: Option<&Reader<'_>>,
-    special: Option<&Reader<'_>>,
-    sudo: bool,
-) -> ServiceCommands {
-    let mut verbs: Option<[String; 3]> = None;
-    let mut own: [Option<String>; 3] = [None, None, None];
-    let by = if sudo { "sudo -n " } else { "" };
-    let unit_verbs = |unit: &str| {
-        [
-            format!("{by}systemctl start {unit}"),
-            format!("{by}systemctl stop {unit}"),
-            format!("systemctl is-active {unit}"),
-        ]
-    };
-    for reader in [general, special].into_iter().flatten() {
-        let unit = plain(reader, "unit");
-        let script = plain(reader, "init-script");
-        if let (Some(_), Some(script)) = (&unit, &script) {
-            let message = "`unit` and `init-script` exclude each other";
-            reader.sources.error(script.place, message);
-        }
-        let shorthand = match (unit, script) {
-            (_, Some(script)) => {
-                let script = script.value;
-                Some([
-                    format!("{by}{script} start"),
-                    format!("{by}{script} stop"),
-                    format!("{script} status"),
-                ])
-            }
-            (Some(unit), None) => Some(unit_verbs(&unit.value)),
-            (None, None) => None,
-        };
-        if shorthand.is_some() {
-            verbs = shorthand;
-            own = [None, None, None];
-        }
-        for (slot, key) in own.iter_mut().zip(["start", "stop", "status"]) {
-            if let Some(text) = reader.text(key) {
-                *slot = Some(text.value);
-            }
-        }
-    }
-    let [start, stop, status] = verbs.unwrap_or_else(|| unit_verbs(&format!("dm-{service}")));
-    let [own_start, own_stop, own_status] = own;
-    ServiceCommands {
-        start: own_start.unwrap_or(start),
-        stop: own_stop.unwrap_or(stop),
-        status: own_status.unwrap_or(status),
-    }
-}
-
-/// A text that stands in a command line as it is.
-fn plain(reader: &Reader<'_>, key: &str) -> Option<At<String>> {
-    let text = reader.text(key)?;
-    let bad = |c: char| !(c.is_ascii_alphanumeric() || "/._-@:\\".contains(c));
-    if text.value.contains(bad) || text.value.starts_with('-') {
-        let note = Note::error(format!("`{key}` may have letters, digits and /._-@ only"))
-            .help("use `start`, `stop` and `status` for anything else");
-        reader.sources.note(text.place, note);
-    }
-    Some(text)
 }
 
 fn both_sides(reader: &Reader<'_>, servers: &[Made]) {
@@ -451,12 +384,12 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
         let name = inner.name("name", |text| ClusterName::new(text).map(|_| text.to_owned()));
         let point = inner.choice("point").map(|at| at.value);
         let server = inner.name("server", ServerName::new);
-        if let Some(server) = &server {
-            if !servers.iter().any(|known| known == server.value.as_str()) {
-                let message = format!("there is no server {:?} in this cluster", server.value);
-                let known = servers.iter().map(String::as_str);
-                inner.unknown(server.place, message, server.value.as_str(), known, None);
-            }
+        if let Some(server) = &server
+            && !servers.iter().any(|known| known == server.value.as_str())
+        {
+            let message = format!("there is no server {:?} in this cluster", server.value);
+            let known = servers.iter().map(String::as_str);
+            inner.unknown(server.place, message, server.value.as_str(), known, None);
         }
         let command = inner.text("command");
         let check = inner.text("check").map(|at| at.value);

@@ -74,27 +74,21 @@ pub(in crate::config) fn secrets(
                 files.push(file.value.clone());
                 from_file(&reader, &file)
             }),
-            ["env"] => env.and_then(|env| match std::env::var(&env.value) {
-                Ok(text) => Some(text),
-                Err(_) => {
+            ["env"] => env.and_then(|env| {
+                std::env::var(&env.value).ok().or_else(|| {
                     let message = format!("the environment variable {:?} is not set", env.value);
                     elsewhere(&reader, &env, mode, message)
-                }
-            }),
-            ["credential"] => {
-                credential.and_then(|name| match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                    Some(folder) => {
-                        let file =
-                            At { value: Path::new(&folder).join(&name.value), place: name.place };
-                        files.push(file.value.clone());
-                        from_file(&reader, &file)
-                    }
-                    None => {
-                        let message = "systemd hands over no credentials here".to_owned();
-                        elsewhere(&reader, &name, mode, message)
-                    }
                 })
-            }
+            }),
+            ["credential"] => credential.and_then(|name| {
+                let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+                    let message = "systemd hands over no credentials here".to_owned();
+                    return elsewhere(&reader, &name, mode, message);
+                };
+                let file = At { value: Path::new(&folder).join(&name.value), place: name.place };
+                files.push(file.value.clone());
+                from_file(&reader, &file)
+            }),
             [] if ["file", "env", "credential"].iter().any(|key| reader.misspelt(key)) => None,
             _ => {
                 let message =
@@ -159,14 +153,11 @@ pub(in crate::config) fn commands(
     let mut commands = BTreeMap::new();
     for (name, reader) in list {
         let argv = reader.texts("argv").unwrap_or_default();
-        if let Some(program) = argv.first() {
-            if !program.value.starts_with('/') {
-                let message = "a program is named by its whole path, with a leading `/`";
-                reader.sources.note(
-                    program.place,
-                    Note { hide_from: Some(program.place.end), ..Note::error(message) },
-                );
-            }
+        if let Some(program) = argv.first()
+            && !program.value.starts_with('/')
+        {
+            let message = "a program is named by its whole path, with a leading `/`";
+            reader.sources.error(program.place, message);
         }
         let argv = argv.into_iter().map(|at| at.value).collect();
         let timeout = reader.duration("timeout").unwrap_or_default();
@@ -188,8 +179,8 @@ pub(in crate::config) fn receiver(
     let file = plugin.as_ref().map(|at| guest_file(reader, "plugin", &common.plugins, &at.value));
     let settings = reader.settings("settings");
     let hosts = hosts(reader);
-    let secrets = references(reader, "secrets", "secret", common.secrets.keys());
-    let granted = references(reader, "commands", "command", commands.keys());
+    let secrets = references(reader, "secrets", "secret", &common.secrets.keys());
+    let granted = references(reader, "commands", "command", &commands.keys());
     templates(reader, &settings, secrets.as_ref());
     let reaches =
         ["hosts", "commands"].iter().any(|key| reader.misspelt(key) || reader.texts_given(key));
@@ -198,7 +189,7 @@ pub(in crate::config) fn receiver(
             .help("give it `hosts`, or `commands`");
         reader.sources.note(name.place, note);
     }
-    let only = references(reader, "clusters", "cluster", clusters.iter());
+    let only = references(reader, "clusters", "cluster", &clusters.iter());
     let severity = reader.choice("min-severity");
     let first = reader.duration("retry-first").unwrap_or_default();
     let max = reader.duration("retry-max").unwrap_or(Duration::MAX);
@@ -212,7 +203,7 @@ pub(in crate::config) fn receiver(
     let give_up_after = reader.duration("give-up-after").unwrap_or_default();
     reader.finish();
     let made = ReceiverName::new(&name.value).map_err(|error| {
-        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value))
+        reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
     Some(Receiver {
         name: made.ok()?,
@@ -241,12 +232,14 @@ pub(in crate::config) fn receiver(
 fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     let mut hosts = Vec::new();
     for host in reader.texts("hosts").unwrap_or_default() {
-        match host.value.parse::<HostGrant>() {
-            Ok(grant) => hosts.push(grant),
-            Err(error) => {
-                let note = Note::error(error.to_string());
-                reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
-            }
+        if let Ok(grant) = host.value.parse::<HostGrant>() {
+            hosts.push(grant);
+        } else {
+            // Not the error's own words: they repeat the text, which may hold a login.
+            let message = "a host is `host`, `host:port`, `https://host:port` or `http://host:port`, \
+                           without a login and a path";
+            let note = Note::error(message);
+            reader.sources.note(host.place, Note { hide_from: Some(host.place.start), ..note });
         }
     }
     hosts
@@ -257,7 +250,7 @@ pub(super) fn references<'w>(
     reader: &Reader<'_>,
     key: &str,
     what: &str,
-    known: impl Iterator<Item = &'w String> + Clone,
+    known: &(impl Iterator<Item = &'w String> + Clone),
 ) -> Option<BTreeSet<String>> {
     let names = reader.texts(key)?;
     let mut found = BTreeSet::new();

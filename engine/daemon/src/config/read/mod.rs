@@ -4,6 +4,8 @@ pub(super) mod general;
 
 pub(super) mod probes;
 
+mod services;
+
 pub(super) mod clusters;
 
 use std::path::PathBuf;

@@ -149,10 +149,11 @@ pub(super) fn all(
         let _ = reader.flag("status-probe");
         reader.finish();
     }
-    if let Some(fresh) = fresh {
-        if shared_times && !fresh.allows(times_outer) {
-            fresh.complain(sources, fresh.given.unwrap_or(times_outer.place), times_outer);
-        }
+    if let Some(fresh) = fresh
+        && shared_times
+        && !fresh.allows(times_outer)
+    {
+        fresh.complain(sources, fresh.given.unwrap_or(times_outer.place), times_outer);
     }
     probes
 }
@@ -335,10 +336,10 @@ fn http(kind: &str, reader: &Reader<'_>, common: &Common<'_>) -> Http {
         _ => 80,
     };
     let path = reader.text("path");
-    if let Some(path) = &path {
-        if !path.value.starts_with('/') {
-            reader.sources.error(path.place, "`path` begins with `/`");
-        }
+    if let Some(path) = &path
+        && !path.value.starts_with('/')
+    {
+        reader.sources.error(path.place, "`path` begins with `/`");
     }
     let usual_path = match kind {
         "rest" => "/datamover/agents",

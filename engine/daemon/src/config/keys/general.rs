@@ -1,0 +1,147 @@
+//! The keys of the monitor, guests, secrets, commands, receivers, and of what all clusters share.
+
+use super::{DAY, Key, Kind, MIB, PAUSE, PORT, TIMEOUT, def, opt, req};
+
+/// The file itself.
+pub(super) const ROOT: &[Key] = &[
+    opt(
+        "include",
+        Kind::Path,
+        "none",
+        "A folder whose `*.toml` files are read too, in the order of their names, and merged into this one.",
+    ),
+    req("monitor", Kind::Table, "This monitor."),
+    opt("guests", Kind::Table, "all defaults", "Policies and plugins."),
+    opt("secrets", Kind::Table, "none", "Passwords, tokens and the like, by name."),
+    opt("commands", Kind::Table, "none", "Programs that notifiers may have run, by name."),
+    opt("receivers", Kind::Table, "alerts go nowhere", "Where notifications go, by name."),
+    opt("ssh", Kind::Table, "all defaults", "How to log in to servers."),
+    opt("probes", Kind::Table, "all defaults", "How often probes look."),
+    req("clusters", Kind::Table, "The clusters, by name."),
+];
+
+/// This monitor.
+pub(super) const MONITOR: &[Key] = &[
+    req("name", Kind::Name, "Its name, such as `vp1`."),
+    def(
+        "state-dir",
+        Kind::Path,
+        "/var/lib/watchkeeper",
+        "The folder for the journal and the cache.",
+    ),
+    opt(
+        "socket",
+        Kind::Path,
+        "`watchkeeper.sock` in `state-dir`",
+        "The socket that the commands use.",
+    ),
+    opt("socket-group", Kind::Text, "only the daemon's user", "The group that may use the socket."),
+];
+
+/// Policies and plugins.
+pub(super) const GUESTS: &[Key] = &[
+    def("policies", Kind::Path, "policies", "The folder of the policies' `.wasm` files."),
+    def("plugins", Kind::Path, "plugins", "The folder of the plugins' `.wasm` files."),
+    opt("cache", Kind::Path, "`cache` in `state-dir`", "The folder of compiled code."),
+    opt("limits", Kind::Table, "all defaults", "What one call may use."),
+];
+
+/// What one call of a guest may use.
+pub(super) const LIMITS: &[Key] = &[
+    def("time", Kind::Duration(2, 60_000), "100ms", "How long a call may take."),
+    def(
+        "describe-time",
+        Kind::Duration(2, 60_000),
+        "1s",
+        "How long describing itself may take, once, when loaded.",
+    ),
+    def("component", Kind::Size(1 << 10, 1 << 30), "64MiB", "The size of a `.wasm` file."),
+    def("memory", Kind::Size(64 << 10, 4 << 30), "64MiB", "Linear memory."),
+    def("table-elements", Kind::Integer(1, 10_000_000), "20000", "Table elements."),
+    def("stack", Kind::Size(64 << 10, MIB), "512KiB", "The stack of a call."),
+    def("result", Kind::Size(1 << 10, 64 * MIB), "1MiB", "What a guest may hand over at once."),
+    def("state", Kind::Size(0, 16 * MIB), "256KiB", "What a guest may remember."),
+    def(
+        "host-calls",
+        Kind::Integer(1, 10_000_000),
+        "20000",
+        "How many times a call may ask the host.",
+    ),
+    def("log-lines", Kind::Integer(0, 100_000), "100", "How many log lines of a call are kept."),
+];
+
+/// Where a secret is.
+pub(super) const SECRET: &[Key] = &[
+    opt(
+        "file",
+        Kind::Path,
+        "`env` or `credential`",
+        "A file that holds it; a line's end at its end is left out.",
+    ),
+    opt("env", Kind::Text, "`file` or `credential`", "An environment variable of the daemon."),
+    opt("credential", Kind::Name, "`file` or `env`", "A credential that systemd hands over."),
+];
+
+/// A program that notifiers may have run.
+pub(super) const COMMAND: &[Key] = &[
+    req("argv", Kind::Argv, "The program and its first arguments. No shell."),
+    def("timeout", TIMEOUT, "10s", "After how long it is ended."),
+];
+
+/// Where notifications go.
+pub(super) const RECEIVER: &[Key] = &[
+    req("plugin", Kind::Name, "The plugin: the stem of its file's name."),
+    opt("settings", Kind::Settings, "the plugin's defaults", "The plugin's settings."),
+    opt("hosts", Kind::Texts, "none", "Hosts that it may send requests to: `host` or `host:port`."),
+    opt("secrets", Kind::Secrets, "none", "Secrets that may stand in what it sends."),
+    opt("commands", Kind::Texts, "none", "Commands that it may have run."),
+    opt("ca", Kind::Path, "the operating system's", "The certificate authorities' PEM file."),
+    def(
+        "min-severity",
+        Kind::Choice(&["info", "warning", "critical"]),
+        "info",
+        "Alerts below this are not sent.",
+    ),
+    opt(
+        "clusters",
+        Kind::Texts,
+        "all, and the monitor itself",
+        "Only these clusters' alerts are sent.",
+    ),
+    def("timeout", TIMEOUT, "10s", "How long one request or command may take."),
+    def("retry-first", PAUSE, "1s", "The wait after the first failure; it doubles with each."),
+    def("retry-max", PAUSE, "5m", "The longest wait."),
+    def(
+        "give-up-after",
+        Kind::Duration(1_000, 365 * DAY),
+        "1d",
+        "After how long a notification goes to the dead-letter list.",
+    ),
+];
+
+/// How to log in.
+pub(super) const SSH: &[Key] = &[
+    def("user", Kind::Text, "dmuser", "The user that logs in."),
+    opt("key", Kind::Path, "each server needs one", "The private key's file."),
+    opt(
+        "known-hosts",
+        Kind::Path,
+        "each server needs one",
+        "The known host keys, in OpenSSH's format.",
+    ),
+    def("port", PORT, "22", "The port."),
+    def("connect-timeout", TIMEOUT, "5s", "For connecting and logging in together."),
+    def(
+        "sudo",
+        Kind::Flag,
+        "false",
+        "Whether `unit` and `init-script` start and stop by `sudo -n`.",
+    ),
+];
+
+/// How often probes look.
+pub(super) const PROBES: &[Key] = &[
+    def("interval", PAUSE, "1s", "From one run to the next while all is well."),
+    def("confirm-interval", PAUSE, "200ms", "The same after a first failure."),
+    def("timeout", TIMEOUT, "3s", "After how long one run is given up."),
+];
