@@ -86,7 +86,10 @@ impl Ledger {
         let mut folded = self.folded.lock().await;
         if let Err(error) = folded.catch_up().await {
             // What is known stays known; whoever wants to record something is told.
-            tracing::error!(error = &error as &dyn std::error::Error, "the latest records cannot be taken in");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the latest records cannot be taken in"
+            );
         }
         look(&folded.state)
     }

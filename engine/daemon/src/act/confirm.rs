@@ -14,6 +14,7 @@ use watchkeeper_core::plan::Proof;
 
 use super::service::{Running, running};
 use super::{Equipment, done, failed};
+use crate::errors::chain;
 use crate::ssh::Reach;
 
 /// How long the server itself is given to answer. A status command over a kept connection takes
@@ -133,8 +134,10 @@ async fn testify(
     };
     let patience = deadline.min(Instant::now() + WITNESS_PATIENCE);
     let looks = about.ports.iter().map(|port| by.ssh.reach(&about.address, *port, patience));
-    let mut gone = 0;
-    for (port, look) in about.ports.iter().zip(futures_util::future::join_all(looks).await) {
+    let looks = futures_util::future::join_all(looks).await;
+    // Any sign of life counts, whatever could not be told about other ports.
+    let (mut gone, mut untold) = (0, None);
+    for (port, look) in about.ports.iter().zip(looks) {
         match look {
             Ok(Reach::Connected) => {
                 return Testimony::Alive(format!("port {port} accepts connections"));
@@ -143,12 +146,14 @@ async fn testify(
                 return Testimony::Alive(format!("port {port} refuses connections"));
             }
             Ok(Reach::TimedOut | Reach::Unreachable(_)) => gone += 1,
-            Ok(Reach::Prohibited) => {
-                return Testimony::None("its SSH forwards no connections".to_owned());
-            }
-            Ok(Reach::Failed(words)) => return Testimony::None(words),
-            Err(error) => return Testimony::None(error.to_string()),
+            Ok(Reach::Prohibited) => untold = Some("its SSH forwards no connections".to_owned()),
+            Ok(Reach::Failed(words)) => untold = Some(words),
+            Err(error) => untold = Some(chain(&error)),
         }
     }
-    if gone > 0 { Testimony::Gone } else { Testimony::None("no port to look at".to_owned()) }
+    match untold {
+        Some(why) => Testimony::None(why),
+        None if gone > 0 => Testimony::Gone,
+        None => Testimony::None("no port to look at".to_owned()),
+    }
 }

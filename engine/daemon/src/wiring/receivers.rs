@@ -13,8 +13,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::checked::Receiver;
 use crate::deliver::{
-    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets,
-    Told,
+    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets, Told,
 };
 use crate::errors::chain;
 
