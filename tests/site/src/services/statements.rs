@@ -419,3 +419,32 @@ fn create_subscription(session: &mut Session<'_>, given: &[&str]) -> Answered {
     database.subscription = Some(Subscription { name, enabled: true, from, slot, copied });
     Ok(Answer::Changed("CREATE SUBSCRIPTION", note))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_fits_from_its_first_word_to_its_last() {
+        for (form, statement, expected) in [
+            ("select 1", "select 1", Some(vec![])),
+            ("select 1", "select 12", None),
+            ("a {} b", "a x b", Some(vec!["x"])),
+            ("a {} b", "a x b c", None),
+            ("a {} b {}", "a x b y b", Some(vec!["x", "y b"])),
+            ("a{} b", "a b", Some(vec![""])),
+            ("a {} b", "c x b", None),
+        ] {
+            assert_eq!(fit(form, statement), expected, "{form} / {statement}");
+        }
+    }
+
+    #[test]
+    fn names_lose_their_quotes_and_their_schema() {
+        for quoted in ["'job'", "\"job\"", "public.job", "'public.job'"] {
+            assert_eq!(plain(quoted), "job", "{quoted}");
+        }
+        assert_eq!(wanted("s.slot_name = 'dm'", "s.slot_name").as_deref(), Some("dm"));
+        assert_eq!(wanted("s.slot_name not like 'x'", "s.slot_name"), None);
+    }
+}
