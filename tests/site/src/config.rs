@@ -104,7 +104,8 @@ pub struct SiteConfig {
     pub rest_login: Option<(String, String)>,
     /// Keep the servers' SSH host keys in this folder; without, they last as long as the site.
     pub host_keys: Option<PathBuf>,
-    /// The name of the repository's subscription on the standby.
+    /// The name of the repository's subscription on the standby, of its slot and of the publication
+    /// on the active side.
     pub subscription: String,
 }
 
@@ -194,6 +195,9 @@ pub enum SiteError {
     /// The certificate or its key is not usable.
     #[error("the REST certificate is not usable: {0}")]
     Tls(String),
+    /// An inserted row would have the number of another one.
+    #[error("duplicate key in the repository of {0}: {1}")]
+    Duplicate(String, i64),
     /// What was waited for did not happen.
     #[error("{0} did not happen within {1:?}")]
     TimedOut(String, Duration),

@@ -9,9 +9,10 @@
 //! # What differs from the real thing
 //! None of the services is real. What they do not do:
 //! - **ActiveMQ** greets and then only listens; it routes no message.
-//! - **repository** stores nothing: it answers questions about replication and sequences from a few
-//!   figures, for simple queries only, and lets anybody in. Replication moves no data; a cut between the two
-//!   repositories is seen at once, not after `wal_sender_timeout`.
+//! - **repository** understands no SQL: it knows the statements that the daemon sends, word for word, answers them
+//!   from a few figures (subscriptions, slots, sequences, the greatest number in each table), and lets anybody in. Any
+//!   other statement is an error that names it. A first copy is complete at once; a cut between the two repositories
+//!   is seen at once, not after `wal_sender_timeout`.
 //! - **daemon** has no port, as in Data Mover, and its connection to broker and repository is not a
 //!   socket: it is ended when its broker ends.
 //! - **agent** does hold a socket to a broker, with a heartbeat of the site's own kind.

@@ -22,7 +22,7 @@ struct Cli {
 enum Command {
     /// Run a site until it is told to quit; prints `ready` once everything serves
     Run {
-        /// Where known_hosts, `id_ed25519`, site.env and control.sock are put
+        /// Where `known_hosts`, `id_ed25519`, site.env and control.sock are put
         #[arg(long)]
         dir: PathBuf,
         /// The first three bytes of every address

@@ -203,7 +203,9 @@ impl Network {
             all.into_iter().partition(|(_, connection)| connection.server == server);
         sockets.connections = kept;
         drop(sockets);
-        ended.values().for_each(|connection| connection.close(true));
+        for connection in ended.values() {
+            connection.close(true);
+        }
     }
 
     /// Cuts or joins a server and somebody else, in both directions.

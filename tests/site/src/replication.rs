@@ -1,8 +1,8 @@
-//! The repository's replication and sequences, as far as SQL can see them.
+//! The repositories' replication, sequences and rows, as far as SQL can see them.
 //!
 //! State only: no WAL is written or sent. The figures answer as PostgreSQL 15's views would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The four lags that Data Mover's sync log reports, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,66 +17,110 @@ pub struct Lags {
     pub replay: u64,
 }
 
-/// The publisher's position in the WAL; a fixed figure, since nothing is written.
-pub(crate) const CURRENT_LSN: u64 = 0x0005_0000_0000;
+impl Lags {
+    /// Generated, not applied.
+    pub(crate) const fn total(&self) -> u64 {
+        self.sending
+            .saturating_add(self.receiving)
+            .saturating_add(self.write)
+            .saturating_add(self.replay)
+    }
+}
 
-/// Replication from the side that is active at the start to its standby.
+/// The publisher's position in the WAL, as PostgreSQL prints it; a fixed figure, since nothing is
+/// written.
+pub(crate) const CURRENT_LSN: &str = "5/0";
+
+/// Each table with the sequence that numbers its rows, and the greatest number at the start.
+pub(crate) const TABLES: [(&str, &str, i64); 2] =
+    [("job", "job_id_seq", 1042), ("task", "task_id_seq", 9001)];
+
+/// What one repository receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) name: String,
+    pub(crate) enabled: bool,
+    /// The server that sends.
+    pub(crate) from: usize,
+    /// Its slot there; none: taken from it.
+    pub(crate) slot: Option<String>,
+    /// Whether the first copy of the tables is complete.
+    pub(crate) copied: bool,
+}
+
+/// One server's database.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Database {
+    pub(crate) subscription: Option<Subscription>,
+    pub(crate) publications: BTreeSet<String>,
+    pub(crate) slots: BTreeSet<String>,
+    /// The last value of each sequence; not replicated. None: never used.
+    pub(crate) sequences: BTreeMap<String, Option<i64>>,
+    /// The greatest number in each table; replicated. None: the table is empty.
+    pub(crate) rows: BTreeMap<String, Option<i64>>,
+}
+
+/// The databases of all servers that have one, and what goes wrong between them.
 #[derive(Debug, Clone)]
 pub(crate) struct Replication {
-    pub(crate) subscription: String,
-    pub(crate) publisher: usize,
-    pub(crate) subscriber: usize,
+    pub(crate) databases: BTreeMap<usize, Database>,
     pub(crate) lags: Lags,
-    /// `alter subscription ... enable/disable`, as the subscriber's catalogue has it.
-    pub(crate) enabled: bool,
     /// The apply worker fails and is started again, over and over.
     pub(crate) broken: bool,
     /// How often it failed.
     pub(crate) apply_errors: u64,
-    /// A repository's sequences; not replicated, so each server has its own. None: never used.
-    pub(crate) sequences: BTreeMap<usize, BTreeMap<String, Option<i64>>>,
 }
 
 impl Replication {
     pub(crate) fn new(subscription: &str, publisher: usize, subscriber: usize) -> Self {
-        let used = [("job_id_seq", Some(1042)), ("task_id_seq", Some(9001))];
-        let sequences = |used: [(&str, Option<i64>); 2]| {
-            used.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let rows: BTreeMap<_, _> =
+            TABLES.into_iter().map(|(table, _, last)| (table.to_owned(), Some(last))).collect();
+        let sequences = |used: bool| {
+            TABLES
+                .into_iter()
+                .map(|(_, sequence, last)| (sequence.to_owned(), used.then_some(last)))
+                .collect()
+        };
+        let sender = Database {
+            publications: BTreeSet::from([subscription.to_owned()]),
+            slots: BTreeSet::from([subscription.to_owned()]),
+            sequences: sequences(true),
+            rows: rows.clone(),
+            ..Database::default()
+        };
+        let receiver = Database {
+            subscription: Some(Subscription {
+                name: subscription.to_owned(),
+                enabled: true,
+                from: publisher,
+                slot: Some(subscription.to_owned()),
+                copied: true,
+            }),
+            sequences: sequences(false),
+            rows,
+            ..Database::default()
         };
         Self {
-            subscription: subscription.to_owned(),
-            publisher,
-            subscriber,
+            databases: BTreeMap::from([(subscriber, receiver), (publisher, sender)]),
             lags: Lags::default(),
-            enabled: true,
             broken: false,
             apply_errors: 0,
-            sequences: BTreeMap::from([
-                (publisher, sequences(used)),
-                (subscriber, sequences(used.map(|(name, _)| (name, None)))),
-            ]),
         }
     }
 
-    /// Sent, written, flushed and applied positions.
-    pub(crate) const fn positions(&self) -> [u64; 4] {
-        let sent = CURRENT_LSN.saturating_sub(self.lags.sending);
-        let written = sent.saturating_sub(self.lags.receiving);
-        let flushed = written.saturating_sub(self.lags.write);
-        [sent, written, flushed, flushed.saturating_sub(self.lags.replay)]
+    /// Who could receive from whom by what the databases hold, as (receiver, sender).
+    pub(crate) fn routes(&self) -> Vec<(usize, usize)> {
+        let wants = |database: &Database| database.subscription.clone().filter(|it| it.enabled);
+        self.databases
+            .iter()
+            .filter_map(|(to, database)| Some((*to, wants(database)?)))
+            .filter(|(_, it)| {
+                let slots = self.databases.get(&it.from).map(|sender| &sender.slots);
+                slots.zip(it.slot.as_ref()).is_some_and(|(slots, slot)| slots.contains(slot))
+            })
+            .map(|(to, it)| (to, it.from))
+            .collect()
     }
-}
-
-/// A WAL position as PostgreSQL prints it.
-pub(crate) fn lsn(position: u64) -> String {
-    format!("{:X}/{:X}", position >> 32, position & 0xFFFF_FFFF)
-}
-
-/// The position that PostgreSQL printed so.
-pub(crate) fn parse_lsn(text: &str) -> Option<u64> {
-    let (high, low) = text.split_once('/')?;
-    let (high, low) = (u32::from_str_radix(high, 16).ok()?, u32::from_str_radix(low, 16).ok()?);
-    Some(u64::from(high) << 32 | u64::from(low))
 }
 
 #[cfg(test)]
@@ -84,14 +128,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_are_behind_by_their_lags() {
-        let mut replication = Replication::new("s", 0, 1);
-        replication.lags = Lags { sending: 1, receiving: 10, write: 100, replay: 1000 };
-        let [sent, written, flushed, applied] = replication.positions();
-        assert_eq!(CURRENT_LSN - sent, 1);
-        assert_eq!((sent - written, written - flushed, flushed - applied), (10, 100, 1000));
-        assert_eq!(parse_lsn(&lsn(applied)), Some(applied));
-        assert_eq!(lsn(CURRENT_LSN), "5/0");
-        assert_eq!(parse_lsn("5"), None);
+    fn a_route_needs_a_slot_and_an_enabled_subscription() {
+        let mut it = Replication::new("s", 0, 1);
+        assert_eq!(it.routes(), [(1, 0)]);
+        let taken = it.databases.get_mut(&0).unwrap().slots.take("s").unwrap();
+        assert_eq!(it.routes(), []);
+        it.databases.get_mut(&0).unwrap().slots.insert(taken);
+        it.databases.get_mut(&1).unwrap().subscription.as_mut().unwrap().enabled = false;
+        assert_eq!(it.routes(), []);
     }
 }

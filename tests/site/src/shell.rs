@@ -9,7 +9,7 @@ use watchkeeper_core::model::Service;
 use crate::world::{Unit, World};
 
 /// The longest `sleep`.
-const MAX_SLEEP: Duration = Duration::from_secs(60);
+const MAX_SLEEP: Duration = Duration::from_mins(1);
 
 /// What a command leaves behind.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
     let words = words(command);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["true"] => Output::default(),
+        [] | ["true"] => Output::default(),
         ["false"] => Output { exit: 1, ..Output::default() },
         ["hostname"] => Output { stdout: format!("{}\n", world.name(server)), ..Output::default() },
         ["echo", text @ ..] => {
@@ -53,7 +53,6 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
         ["systemctl", "stop", units @ ..] if !units.is_empty() => {
             stop(world, server, units, by).await
         }
-        [] => Output::default(),
         [first, ..] => Output::failed(127, format!("sh: 1: {first}: not found\n")),
     }
 }

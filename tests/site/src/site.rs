@@ -12,7 +12,7 @@ use crate::access::{claim, server_config};
 use crate::config::{SiteConfig, SiteError};
 use crate::events::Overlap;
 use crate::network::{Node, Power};
-use crate::replication::Lags;
+use crate::replication::{Database, Lags};
 use crate::sink::Sink;
 use crate::ssh::{self, Keys};
 use crate::wire::lock;
@@ -317,26 +317,73 @@ impl Site {
         });
     }
 
-    /// Whether the standby's subscription is enabled.
-    pub fn subscription_enabled(&self) -> bool {
-        self.world.read(|state| state.replication.enabled)
+    fn database<T>(&self, server: &str, look: impl FnOnce(&mut Database) -> T) -> Option<T> {
+        let index = self.world.server(server).ok()?;
+        self.world.change(|state| state.replication.databases.get_mut(&index).map(look))
+    }
+
+    /// Whether the subscription of a server's repository is enabled; none if it has none.
+    pub fn subscription(&self, server: &str) -> Option<bool> {
+        self.database(server, |it| it.subscription.as_ref().map(|it| it.enabled))?
+    }
+
+    /// The server from which a server's repository receives changes now.
+    pub fn receives_from(&self, server: &str) -> Option<String> {
+        let index = self.world.server(server).ok()?;
+        let streams = self.world.streams();
+        let (_, from) = streams.into_iter().find(|(to, _)| *to == index)?;
+        Some(self.world.name(from).to_string())
+    }
+
+    /// The replication slots of a server's repository, in use or not.
+    pub fn slots(&self, server: &str) -> Vec<String> {
+        self.database(server, |it| it.slots.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// The last value of a sequence in a server's repository; none if it was never used or is not
     /// there.
     pub fn sequence(&self, server: &str, name: &str) -> Option<i64> {
-        let index = self.world.server(server).ok()?;
-        self.world.read(|state| *state.replication.sequences.get(&index)?.get(name)?)
+        self.database(server, |it| it.sequences.get(name).copied().flatten())?
     }
 
-    /// Sets a sequence, as a job that is inserted would.
+    /// Sets a sequence, whether rows have its numbers or not.
     pub fn set_sequence(&self, server: &str, name: &str, value: i64) -> Result<(), SiteError> {
-        let index = self.world.server(server)?;
-        self.world.change(|state| {
-            let of_server = state.replication.sequences.entry(index).or_default();
-            of_server.insert(name.to_owned(), Some(value));
-        });
+        self.world.server(server)?;
+        self.database(server, |it| it.sequences.insert(name.to_owned(), Some(value)));
         Ok(())
+    }
+
+    /// The greatest number that a row of a table has in a server's repository; none if the table is
+    /// empty or not there.
+    pub fn greatest(&self, server: &str, table: &str) -> Option<i64> {
+        self.database(server, |it| it.rows.get(table).copied().flatten())?
+    }
+
+    /// Inserts a job into a server's repository, as its daemon would: numbered by the sequence, and
+    /// refused if a row has that number already. A standby that streams without lag has it too.
+    pub fn insert_job(&self, server: &str) -> Result<i64, SiteError> {
+        let index = self.at(server, Service::Repository)?;
+        let streams = self.world.streams();
+        self.world.change(|state| {
+            let replication = &mut state.replication;
+            let database = replication.databases.entry(index).or_default();
+            let last = database.sequences.entry("job_id_seq".to_owned()).or_default();
+            let number = last.unwrap_or(0) + 1;
+            *last = Some(number);
+            let greatest = database.rows.entry("job".to_owned()).or_default();
+            if greatest.is_some_and(|greatest| greatest >= number) {
+                return Err(SiteError::Duplicate(server.to_owned(), number));
+            }
+            *greatest = Some(number);
+            if replication.lags.total() == 0 {
+                for (to, _) in streams.iter().filter(|(_, from)| *from == index) {
+                    if let Some(receiver) = replication.databases.get_mut(to) {
+                        receiver.rows.insert("job".to_owned(), Some(number));
+                    }
+                }
+            }
+            Ok(number)
+        })
     }
 
     // ---- what there is, and what happened ----

@@ -181,16 +181,23 @@ impl World {
         self.read(|state| state.processes.get(&(server, service)).is_some_and(|p| p.ready))
     }
 
-    /// Whether replication streams now.
-    pub(crate) fn streams(&self) -> bool {
-        let (from, to, healthy) = self.read(|state| {
-            let it = &state.replication;
-            (it.publisher, it.subscriber, it.enabled && !it.broken)
-        });
+    /// Who receives from whom now, as (receiver, sender).
+    pub(crate) fn streams(&self) -> Vec<(usize, usize)> {
+        let routes =
+            self.read(
+                |state| {
+                    if state.replication.broken { vec![] } else { state.replication.routes() }
+                },
+            );
+        routes.into_iter().filter(|(to, from)| self.repositories_meet(*to, *from)).collect()
+    }
+
+    /// Whether the repositories of two servers serve and reach one another.
+    pub(crate) fn repositories_meet(&self, one: usize, other: usize) -> bool {
         let serves = |server| {
             self.is_ready(server, Service::Repository) && self.network.power(server) == Power::On
         };
-        healthy && serves(from) && serves(to) && !self.network.is_cut(from, Node::Server(to))
+        serves(one) && serves(other) && !self.network.is_cut(one, Node::Server(other))
     }
 
     /// What `systemctl start` does. Readiness comes later.

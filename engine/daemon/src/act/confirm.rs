@@ -14,6 +14,7 @@ use watchkeeper_core::plan::Proof;
 
 use super::service::{Running, running};
 use super::{Equipment, done, failed};
+use crate::errors::chain;
 use crate::ssh::Reach;
 
 /// How long the server itself is given to answer. A status command over a kept connection takes
@@ -134,7 +135,7 @@ async fn testify(
     let patience = deadline.min(Instant::now() + WITNESS_PATIENCE);
     let looks = match by.ssh.reach_all(&about.address, &about.ports, patience).await {
         Ok(looks) => looks,
-        Err(error) => return Testimony::None(error.to_string()),
+        Err(error) => return Testimony::None(chain(&error)),
     };
     // One answer is enough to be alive; to be gone takes silence on every port.
     let mut cannot_tell = looks.is_empty().then(|| "there is no port to look at".to_owned());

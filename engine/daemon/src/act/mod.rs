@@ -5,11 +5,12 @@
 //! with the same question.
 //!
 //! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
-//! [`site`]), so that beginning again is harmless.
+//! [`sequences`], [`site`]), so that beginning again is harmless.
 
 mod confirm;
 mod equipment;
 mod repository;
+mod sequences;
 mod service;
 mod site;
 
@@ -89,7 +90,7 @@ async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: 
                 repository::copy(equipment, from, to, deadline).await
             }
             Act::CarrySequences { from, to } => {
-                repository::carry_sequences(equipment, from, to, deadline).await
+                sequences::carry(equipment, from, to, deadline).await
             }
             Act::Site(site_step) => site::run(equipment, plan, site_step, resumed, deadline).await,
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
@@ -113,10 +114,10 @@ fn done(detail: impl Into<String>, changed: bool) -> Outcome {
 
 /// Looks again and again until `look` finds what is wanted; else gives the last thing that was
 /// found in its place.
-async fn wait_for<T, F, Fut>(deadline: Instant, mut look: F) -> Result<T, String>
+async fn wait_for<T, E, F, Fut>(deadline: Instant, mut look: F) -> Result<T, E>
 where
     F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, String>>,
+    Fut: Future<Output = Result<T, E>>,
 {
     loop {
         match look().await {

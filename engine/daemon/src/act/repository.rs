@@ -1,24 +1,26 @@
 //! Taking the repository over, and bringing it back: PostgreSQL logical replication.
 //!
 //! Facts that these steps rest on (PostgreSQL's documentation, chapter Logical Replication): a
-//! subscription that is disabled applies nothing any more and keeps its slot on the other side;
-//! sequences are not replicated; a subscription can be dropped without its slot if the slot's name
-//! is taken from it first.
+//! subscription that is disabled applies nothing any more once its worker has ended, and keeps its
+//! slot on the other side; sequences are not replicated; a subscription can be dropped without its
+//! slot if the slot's name is taken from it first; a slot can be dropped once nobody receives from
+//! it.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::ServerName;
 
 use super::{Equipment, Repository, done, failed, wait_for};
+use crate::errors::chain;
 use crate::postgres::{Pg, PgError};
 
-/// How far a sequence is moved on beyond all that is known to be used, when the side that counted
-/// until now cannot be asked: it may have handed out numbers whose rows never arrived.
-const GAP: i64 = 1_000;
+/// How long a slot whose subscription was just dropped may stay in use: the sending side sees the
+/// end of the connection within milliseconds.
+const SLOT_PATIENCE: Duration = Duration::from_secs(5);
 
-fn parts<'a>(
+pub(super) fn parts<'a>(
     equipment: &'a Equipment,
     server: &ServerName,
 ) -> Result<(&'a Repository, &'a Pg), String> {
@@ -35,10 +37,10 @@ fn parts<'a>(
 
 /// What can go wrong in between, all of it for the journal.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     #[error("{0}")]
     Said(String),
-    #[error("{0}")]
+    #[error(transparent)]
     Database(#[from] PgError),
 }
 
@@ -48,11 +50,11 @@ impl From<String> for Trouble {
     }
 }
 
-fn outcome(result: Result<Outcome, Trouble>) -> Outcome {
-    result.unwrap_or_else(|trouble| failed(trouble.to_string()))
+pub(super) fn outcome(result: Result<Outcome, Trouble>) -> Outcome {
+    result.unwrap_or_else(|trouble| failed(chain(&trouble)))
 }
 
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -61,7 +63,11 @@ fn identifier(text: &str) -> String {
 }
 
 /// The first column of the first row.
-async fn scalar(pg: &Pg, sql: &str, deadline: Instant) -> Result<Option<String>, Trouble> {
+pub(super) async fn scalar(
+    pg: &Pg,
+    sql: &str,
+    deadline: Instant,
+) -> Result<Option<String>, Trouble> {
     let rows = pg.query_rows(sql, deadline).await?;
     Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
 }
@@ -88,16 +94,36 @@ async fn try_detach(
 ) -> Result<Outcome, Trouble> {
     let (repository, pg) = parts(equipment, server)?;
     let name = &repository.subscription;
-    match enabled(pg, name, deadline).await? {
+    let changed = match enabled(pg, name, deadline).await? {
         None => return Ok(done(format!("{server} has no subscription {name}"), false)),
-        Some(false) => return Ok(done(format!("subscription {name} is disabled already"), false)),
-        Some(true) => {}
+        Some(changed) => changed,
+    };
+    if changed {
+        pg.execute(&format!("alter subscription {} disable", identifier(name)), deadline).await?;
     }
-    pg.execute(&format!("alter subscription {} disable", identifier(name)), deadline).await?;
-    match enabled(pg, name, deadline).await? {
-        Some(true) => Ok(failed(format!("subscription {name} is still enabled"))),
-        _ => Ok(done(format!("subscription {name} is disabled"), true)),
-    }
+    // The worker notices later, and may be in the middle of a transaction.
+    let workers = format!(
+        "select count(*) from pg_stat_subscription where subname = {} and pid is not null",
+        literal(name)
+    );
+    let detached = wait_for(deadline, || async {
+        let state = async {
+            let enabled = enabled(pg, name, deadline).await?;
+            Ok::<_, Trouble>((enabled, scalar(pg, &workers, deadline).await?))
+        };
+        match state.await {
+            Ok((Some(true), _)) => Err(format!("subscription {name} is still enabled")),
+            Ok((_, Some(left))) if left == "0" => Ok(()),
+            Ok(_) => Err(format!("the worker of the subscription {name} still runs")),
+            Err(trouble) => Err(chain(&trouble)),
+        }
+    })
+    .await;
+    Ok(match detached {
+        Ok(()) if changed => done(format!("subscription {name} is disabled"), true),
+        Ok(()) => done(format!("subscription {name} is disabled already"), false),
+        Err(instead) => failed(instead),
+    })
 }
 
 pub(super) async fn await_replication(
@@ -133,7 +159,7 @@ async fn try_await(
                 Ok(lag) if lag <= 0 => Ok(()),
                 _ => Err(format!("{to}/repository is still {lag} bytes behind")),
             },
-            Err(trouble) => Err(trouble.to_string()),
+            Err(trouble) => Err(chain(&trouble)),
         }
     })
     .await;
@@ -147,114 +173,6 @@ async fn try_await(
         ),
         Err(instead) => failed(instead),
     })
-}
-
-pub(super) async fn carry_sequences(
-    equipment: &Equipment,
-    from: &ServerName,
-    to: &ServerName,
-    deadline: Instant,
-) -> Outcome {
-    outcome(try_carry(equipment, from, to, deadline).await)
-}
-
-/// A sequence's last value and its increment, by its quoted name.
-type Sequences = BTreeMap<String, (Option<i64>, i64)>;
-
-async fn sequences(pg: &Pg, deadline: Instant) -> Result<Sequences, Trouble> {
-    let rows = pg
-        .query_rows(
-            "select format('%I.%I', schemaname, sequencename), last_value, increment_by \
-             from pg_sequences order by 1",
-            deadline,
-        )
-        .await?;
-    let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| {
-            let [name, last, increment] = <[Option<String>; 3]>::try_from(row).ok()?;
-            Some((name?, (number(last), number(increment)?)))
-        })
-        .collect())
-}
-
-/// The column that each sequence numbers, as (sequence, table, column), all quoted.
-async fn owners(pg: &Pg, deadline: Instant) -> Result<Vec<[String; 3]>, Trouble> {
-    let rows = pg
-        .query_rows(
-            "select format('%I.%I', sn.nspname, s.relname), format('%I.%I', tn.nspname, t.relname), \
-             format('%I', a.attname) from pg_depend d \
-             join pg_class s on s.oid = d.objid and s.relkind = 'S' \
-             join pg_namespace sn on sn.oid = s.relnamespace \
-             join pg_class t on t.oid = d.refobjid \
-             join pg_namespace tn on tn.oid = t.relnamespace \
-             join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid \
-             where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass \
-             and d.deptype in ('a', 'i') and d.refobjsubid > 0 order by 1",
-            deadline,
-        )
-        .await?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|row| row.into_iter().collect::<Option<Vec<_>>>()?.try_into().ok())
-        .collect())
-}
-
-async fn try_carry(
-    equipment: &Equipment,
-    from: &ServerName,
-    to: &ServerName,
-    deadline: Instant,
-) -> Result<Outcome, Trouble> {
-    let (_, target) = parts(equipment, to)?;
-    let (_, source) = parts(equipment, from)?;
-    let here = sequences(target, deadline).await?;
-    // The old side is asked for as long as it takes it to answer on a good day, and no longer: it
-    // may be gone.
-    let now = Instant::now();
-    let patience = now + deadline.saturating_duration_since(now) / 4;
-    let there = sequences(source, patience).await;
-    let mut used: BTreeMap<String, i64> = BTreeMap::new();
-    for [sequence, table, column] in owners(target, deadline).await? {
-        let descending = here.get(&sequence).is_some_and(|(_, increment)| *increment < 0);
-        let extreme = if descending { "min" } else { "max" };
-        let sql = format!("select {extreme}({column})::bigint from {table}");
-        if let Some(value) = scalar(target, &sql, deadline).await?
-            && let Ok(value) = value.parse()
-        {
-            used.insert(sequence, value);
-        }
-    }
-    let mut moved = 0;
-    for (name, (last, increment)) in &here {
-        let counted = match &there {
-            Ok(there) => there.get(name).and_then(|(last, _)| *last),
-            Err(_) => None,
-        };
-        let known = [counted, used.get(name).copied(), *last].into_iter().flatten();
-        let Some(wanted) = (if *increment < 0 { known.min() } else { known.max() }) else {
-            continue;
-        };
-        let wanted = match (&there, used.get(name)) {
-            (Ok(_), _) => wanted,
-            // It is beyond what is in use already: the gap was left when this was begun before.
-            (Err(_), Some(used)) if wanted != *used => wanted,
-            (Err(_), _) => wanted.saturating_add(GAP.saturating_mul(increment.signum())),
-        };
-        if Some(wanted) != *last {
-            let sql = format!("select setval({}, {wanted})", literal(name));
-            scalar(target, &sql, deadline).await?;
-            moved += 1;
-        }
-    }
-    let source = match there {
-        Ok(_) => format!("as {from} counted them"),
-        Err(error) => format!(
-            "{from} could not be asked ({error}), so each is {GAP} beyond the last number in use"
-        ),
-    };
-    Ok(done(format!("{moved} of {} sequences moved on, {source}", here.len()), moved > 0))
 }
 
 pub(super) async fn copy(
@@ -284,13 +202,16 @@ async fn try_copy(
 
     publish(source, publication, deadline).await?;
     unsubscribe(source, subscription, deadline).await?;
-    drop_idle_slot(target, subscription, deadline).await?;
+    // Left behind, it would hold the log on the target back for ever; in use, it is not that one.
+    drop_slot(target, subscription, deadline).await?;
     let mut changed = false;
     if enabled(target, subscription, deadline).await? != Some(true)
         || !receives_from(target, source, subscription, deadline).await?
     {
         unsubscribe(target, subscription, deadline).await?;
-        drop_idle_slot(source, subscription, deadline).await?;
+        if !drop_slot(source, subscription, deadline).await? {
+            return Ok(failed(format!("{from}: the slot {subscription} is in use by another")));
+        }
         empty_published_tables(source, target, publication, deadline).await?;
         let sql = format!(
             "create subscription {} connection {} publication {} with (copy_data = true)",
@@ -298,10 +219,14 @@ async fn try_copy(
             literal(conninfo.expose()),
             identifier(publication)
         );
-        target.execute(&sql, deadline).await.map_err(|error| {
-            // The statement holds the connection string: only the code may be told.
-            let code = error.sqlstate().unwrap_or("no code").to_owned();
-            format!("create subscription on {to} was refused (SQLSTATE {code})")
+        target.execute(&sql, deadline).await.map_err(|error| match error {
+            // The statement holds the connection string: none of the server's words may be told.
+            PgError::Rejected { sqlstate, .. } => {
+                format!("create subscription on {to} was rejected (SQLSTATE {sqlstate})")
+            }
+            PgError::NotServing { .. } => format!("{to}/repository does not serve"),
+            PgError::Denied { .. } => format!("the login to {to}/repository is refused"),
+            error => format!("create subscription on {to}: {}", chain(&error)),
         })?;
         changed = true;
     }
@@ -314,7 +239,7 @@ async fn try_copy(
         match scalar(target, &sql, deadline).await {
             Ok(Some(left)) if left == "0" => Ok(()),
             Ok(left) => Err(format!("{} tables are still being copied", left.unwrap_or_default())),
-            Err(trouble) => Err(trouble.to_string()),
+            Err(trouble) => Err(chain(&trouble)),
         }
     })
     .await;
@@ -346,15 +271,34 @@ async fn unsubscribe(pg: &Pg, subscription: &str, deadline: Instant) -> Result<(
     Ok(())
 }
 
-/// Drops the slot of a subscription that no longer exists; one that is in use is left alone.
-async fn drop_idle_slot(pg: &Pg, subscription: &str, deadline: Instant) -> Result<(), Trouble> {
-    let sql = format!(
+/// Drops the slot of a subscription that no longer exists, and says whether it is gone; one that
+/// stays in use is left alone.
+async fn drop_slot(pg: &Pg, subscription: &str, deadline: Instant) -> Result<bool, Trouble> {
+    let name = literal(subscription);
+    let idle = format!(
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots \
-         where slot_name = {} and not active",
-        literal(subscription)
+         where slot_name = {name} and not active"
     );
-    pg.query_rows(&sql, deadline).await?;
-    Ok(())
+    let left = format!("select 1 from pg_replication_slots where slot_name = {name}");
+    let patience = deadline.min(Instant::now() + SLOT_PATIENCE);
+    let gone = wait_for(patience, || async {
+        // Somebody may have begun to use it in between: that is no reason to stop looking.
+        let dropped = pg.query_rows(&idle, deadline).await;
+        match (scalar(pg, &left, deadline).await, dropped) {
+            (Ok(None), _) => Ok(()),
+            (Ok(Some(_)), Ok(_)) => Err(None),
+            (Ok(Some(_)), Err(error)) => {
+                Err((error.sqlstate() != Some("55006")).then_some(Trouble::from(error)))
+            }
+            (Err(trouble), _) => Err(Some(trouble)),
+        }
+    })
+    .await;
+    match gone {
+        Ok(()) => Ok(true),
+        Err(None) => Ok(false),
+        Err(Some(trouble)) => Err(trouble),
+    }
 }
 
 /// Whether the slot of the subscription on `target` is in use on `source`.

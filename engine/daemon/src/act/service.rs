@@ -7,6 +7,7 @@ use watchkeeper_core::model::{ServiceId, Status};
 
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
 use crate::collect::run_once;
+use crate::errors::chain;
 use crate::ssh::ExecOutput;
 
 /// Whether a service's process runs, by its status command.
@@ -26,7 +27,7 @@ pub(super) async fn running(server: &Reachable, control: &Control, deadline: Ins
             }
             Some(_) => Running::No,
         },
-        Err(error) => Running::Unknown(error.to_string()),
+        Err(error) => Running::Unknown(chain(&error)),
     }
 }
 
@@ -63,7 +64,7 @@ pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Insta
             Ok(output) => return failed(format!("`{}`: {}", control.start, said(&output))),
             // It may have been started all the same; the probes tell.
             Err(error) if error.may_have_run() => {}
-            Err(error) => return failed(error.to_string()),
+            Err(error) => return failed(chain(&error)),
         }
     }
     let begun = Instant::now();
@@ -120,7 +121,7 @@ pub(super) async fn stop(equipment: &Equipment, id: &ServiceId, deadline: Instan
         Ok(output) if output.success() => {}
         Ok(output) => return failed(format!("`{}`: {}", control.stop, said(&output))),
         Err(error) if error.may_have_run() => {}
-        Err(error) => return failed(error.to_string()),
+        Err(error) => return failed(chain(&error)),
     }
     let stopped = wait_for(deadline, || async {
         match running(server, control, deadline).await {

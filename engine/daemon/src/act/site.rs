@@ -10,6 +10,7 @@ use watchkeeper_core::plan::{Plan, SiteStep};
 
 use super::service::said;
 use super::{Equipment, done, failed};
+use crate::errors::chain;
 
 /// How much of a command's output is looked at, in bytes.
 const OUTPUT_LIMIT: u64 = 16 * 1024;
@@ -71,7 +72,7 @@ async fn command(
                 .ssh
                 .exec(line, None, deadline)
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| chain(&error))?;
             Ok(Ended { success: output.success(), said: said(&output) })
         }
         None => local(line, deadline).await,

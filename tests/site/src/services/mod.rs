@@ -3,7 +3,7 @@
 mod activemq;
 mod repository;
 mod rest;
-mod sql;
+mod statements;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,15 +23,12 @@ const BROKER_ANSWERS_WITHIN: Duration = Duration::from_millis(300);
 
 /// Runs a service until it dies by itself; says why it did.
 pub(crate) async fn run(world: &Arc<World>, server: usize, service: Service) -> String {
-    let port = match world.port(service) {
-        Some(port) => port,
-        None => {
-            world.ready(server, service);
-            return match service {
-                Service::Agent => agent(world, server).await,
-                _ => std::future::pending().await,
-            };
-        }
+    let Some(port) = world.port(service) else {
+        world.ready(server, service);
+        return match service {
+            Service::Agent => agent(world, server).await,
+            _ => std::future::pending().await,
+        };
     };
     let listener = match world.network.listen(server, port).await {
         Ok(listener) => listener,

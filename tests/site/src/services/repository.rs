@@ -1,13 +1,13 @@
 //! PostgreSQL's protocol, version 3: start-up with trust, and the simple query protocol.
 //!
 //! The extended protocol (prepared statements) is answered with an error, as are TLS and GSSAPI
-//! with a polite no.
+//! with a polite no. Each query is one statement, carried out at once: there are no transactions.
 
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::sql::{self, Answer, Failure, Session};
+use super::statements::{self, Answer, Failure, Session};
 use crate::wire::Wire;
 use crate::world::World;
 
@@ -86,8 +86,7 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
         Message::new(b'S').text(name).text(value).finish(&mut out);
     }
     Message::new(b'K').u32(4200).u32(1).finish(&mut out);
-    let mut status = b'I';
-    ready(status, &mut out);
+    ready(&mut out);
     wire.write_all(&out).await?;
     let mut skipping = false;
     loop {
@@ -99,12 +98,12 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
             b'Q' => {
                 let text = body.split(|byte| *byte == 0).next().unwrap_or_default();
                 let text = String::from_utf8_lossy(text);
-                query(world, server, &text, &mut status, &mut out);
-                ready(status, &mut out);
+                query(world, server, &text, &mut out);
+                ready(&mut out);
             }
             b'S' => {
                 skipping = false;
-                ready(status, &mut out);
+                ready(&mut out);
             }
             _ if !skipping => {
                 skipping = true;
@@ -117,8 +116,9 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
     }
 }
 
-fn ready(status: u8, out: &mut Vec<u8>) {
-    Message::new(b'Z').bytes(&[status]).finish(out);
+/// Idle, outside of a transaction.
+fn ready(out: &mut Vec<u8>) {
+    Message::new(b'Z').bytes(b"I").finish(out);
 }
 
 fn error(failure: &Failure, out: &mut Vec<u8>) {
@@ -129,65 +129,36 @@ fn error(failure: &Failure, out: &mut Vec<u8>) {
     message.bytes(&[0]).finish(out);
 }
 
-/// Answers a query of one or more statements. `status` is the transaction's: idle, open or failed.
-fn query(world: &World, server: usize, text: &str, status: &mut u8, out: &mut Vec<u8>) {
-    let statements = match sql::statements(text) {
-        Ok(statements) => statements,
-        Err(failure) => return fail(&failure, status, out),
-    };
-    if statements.is_empty() {
+/// Answers a query.
+fn query(world: &World, server: usize, text: &str, out: &mut Vec<u8>) {
+    if text.trim_end_matches(';').trim().is_empty() {
         return Message::new(b'I').finish(out);
     }
-    for statement in statements {
-        let first = statement.first().map_or("", sql_word);
-        if *status == b'E' && !["rollback", "commit", "end"].contains(&first) {
-            let message = "current transaction is aborted".to_owned();
-            return error(&Failure { code: "25P02", message }, out);
+    let reachable = world.servers().filter(|other| world.repositories_meet(server, *other));
+    let reachable = reachable.collect();
+    let streams = world.streams();
+    let addresses = world.servers().map(|it| (it, world.network.address(it).to_string())).collect();
+    let answer = world.change(|state| {
+        let replication = &mut state.replication;
+        let mut session = Session { replication, server, addresses, reachable, streams };
+        let answer = statements::answer(&mut session, text);
+        if let Ok(Answer::Changed(_, what)) = &answer {
+            state.events.note(format!("{}/repository {what}", world.name(server)));
         }
-        let streams = world.streams();
-        let answer = world.change(|state| {
-            let peer = world.network.address(state.replication.subscriber).to_string();
-            let mut session =
-                Session { replication: &mut state.replication, server, peer, streams };
-            let answer = sql::answer(&mut session, &statement);
-            if let (Ok(Answer::Done("ALTER SUBSCRIPTION")), true) = (&answer, statement.len() > 3) {
-                let order = statement.get(3).map_or("", sql_word);
-                let name = world.name(server);
-                state.events.note(format!("{name}/repository subscription: {order}"));
-            }
-            answer
-        });
-        match answer {
-            Ok(Answer::Done(tag)) => {
-                *status = match tag {
-                    "BEGIN" => b'T',
-                    "COMMIT" | "ROLLBACK" => b'I',
-                    _ => *status,
-                };
-                Message::new(b'C').text(tag).finish(out);
-            }
-            Ok(Answer::Rows(columns, rows)) => table(&columns, &rows, out),
-            Err(failure) => return fail(&failure, status, out),
-        }
+        answer
+    });
+    match answer {
+        Ok(Answer::Done(tag) | Answer::Changed(tag, _)) => Message::new(b'C').text(tag).finish(out),
+        Ok(Answer::Rows(columns, rows)) => table(columns, &rows, out),
+        Err(failure) => error(&failure, out),
     }
 }
 
-fn sql_word(token: &sql::Token) -> &str {
-    token.word()
-}
-
-fn fail(failure: &Failure, status: &mut u8, out: &mut Vec<u8>) {
-    if *status == b'T' {
-        *status = b'E';
-    }
-    error(failure, out);
-}
-
-fn table(columns: &[String], rows: &[Vec<sql::Value>], out: &mut Vec<u8>) {
-    let mut head = Message::new(b'T').count(columns.len());
-    for column in columns {
+fn table(columns: usize, rows: &[Vec<statements::Value>], out: &mut Vec<u8>) {
+    let mut head = Message::new(b'T').count(columns);
+    for _ in 0..columns {
         // Table, attribute, type, size (variable), modifier (none), format (text).
-        head = head.text(column).u32(0).count(0).u32(TEXT_OID);
+        head = head.text("?column?").u32(0).count(0).u32(TEXT_OID);
         head = head.bytes(&[0xFF; 2]).bytes(&[0xFF; 4]).count(0);
     }
     head.finish(out);

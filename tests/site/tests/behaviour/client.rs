@@ -102,6 +102,10 @@ pub(crate) async fn sql(site: &Site, server: &str) -> tokio_postgres::Client {
     client
 }
 
+/// How far the standby is behind; no row while it receives nothing.
+pub(crate) const LAG: &str = "select pg_wal_lsn_diff('5/0', replay_lsn)::bigint \
+     from pg_stat_replication where application_name = 'dm_repository' and state = 'streaming'";
+
 /// The first column of the first row.
 pub(crate) async fn value(client: &tokio_postgres::Client, question: &str) -> Option<String> {
     let messages = timeout(SOON, client.simple_query(question)).await.unwrap().unwrap();

@@ -4,9 +4,9 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use watchkeeper_core::model::Service;
 use watchkeeper_site::config::Tls;
-use watchkeeper_site::{Lags, Net, Site, SiteConfig};
+use watchkeeper_site::{Lags, Net, Site, SiteConfig, SiteError};
 
-use crate::client::{ACCEPT, SOON, agents, at, broker, http, site, sql, value};
+use crate::client::{ACCEPT, LAG, SOON, agents, at, broker, http, site, sql, value};
 
 #[tokio::test]
 async fn the_scenario_is_up_once_start_returns() {
@@ -35,58 +35,51 @@ async fn the_scenario_is_up_once_start_returns() {
 async fn the_repository_speaks_to_tokio_postgres() {
     let site = site().await;
     let (dm1, dm2) = (sql(&site, "dm1").await, sql(&site, "dm2").await);
-    assert_eq!(value(&dm1, "select 1").await.as_deref(), Some("1"));
-    assert_eq!(value(&dm1, "select pg_is_in_recovery()").await.as_deref(), Some("f"));
-    assert_eq!(value(&dm1, "show transaction_read_only").await.as_deref(), Some("off"));
-    let lag = "select pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) from pg_stat_replication";
-    assert_eq!(value(&dm1, lag).await.as_deref(), Some("0"));
+    assert_eq!(value(&dm1, "select 1;").await.as_deref(), Some("1"));
+    assert_eq!(value(&dm1, LAG).await.as_deref(), Some("0"));
     site.set_replication_lag(5_000);
-    assert_eq!(value(&dm1, lag).await.as_deref(), Some("5000"));
+    assert_eq!(value(&dm1, LAG).await.as_deref(), Some("5000"));
     site.set_replication_lags(Lags { sending: 1, receiving: 2, write: 3, replay: 4 });
-    assert_eq!(value(&dm1, lag).await.as_deref(), Some("10"));
+    assert_eq!(value(&dm1, LAG).await.as_deref(), Some("10"));
 
-    let worker = "select pid from pg_stat_subscription";
-    assert!(value(&dm2, worker).await.is_some());
-    dm2.batch_execute("begin; alter subscription dm_repository disable; commit").await.unwrap();
-    assert!(!site.subscription_enabled());
-    assert_eq!(value(&dm2, worker).await, None);
-    assert_eq!(value(&dm1, lag).await, None, "nothing streams");
-    assert_eq!(value(&dm1, "select active from pg_replication_slots").await.as_deref(), Some("f"));
+    dm2.batch_execute("alter subscription dm_repository disable").await.unwrap();
+    assert_eq!(site.subscription("dm2"), Some(false));
+    assert_eq!(site.receives_from("dm2"), None);
+    assert_eq!(value(&dm1, LAG).await, None, "nothing streams");
     dm2.batch_execute("alter subscription dm_repository enable").await.unwrap();
-    assert!(value(&dm1, lag).await.is_some());
+    assert_eq!(site.receives_from("dm2").as_deref(), Some("dm1"));
     site.break_replication(true);
-    let errors = "select apply_error_count from pg_stat_subscription_stats";
-    assert_ne!(value(&dm2, errors).await.as_deref(), Some("0"));
-    assert_eq!(value(&dm1, lag).await, None);
+    assert_eq!(value(&dm1, LAG).await, None);
 }
 
 #[tokio::test]
-async fn sequences_are_each_servers_own() {
+async fn rows_are_replicated_and_sequences_are_each_servers_own() {
     let site = site().await;
-    let (dm1, dm2) = (sql(&site, "dm1").await, sql(&site, "dm2").await);
-    let last = "select last_value from pg_sequences where sequencename = 'job_id_seq'";
-    assert_eq!(value(&dm1, last).await.as_deref(), Some("1042"));
-    assert_eq!(value(&dm2, last).await, None);
-    assert_eq!(
-        value(&dm2, "select setval('public.job_id_seq', 1042)").await.as_deref(),
-        Some("1042")
-    );
-    assert_eq!(site.sequence("dm2", "job_id_seq"), Some(1042));
-    site.set_sequence("dm1", "job_id_seq", 2000).unwrap();
-    assert_eq!(site.sequence("dm2", "job_id_seq"), Some(1042));
+    assert_eq!(site.insert_job("dm1").unwrap(), 1043);
+    assert_eq!(site.greatest("dm2", "job"), Some(1043));
+    site.set_replication_lag(1);
+    assert_eq!(site.insert_job("dm1").unwrap(), 1044);
+    assert_eq!(site.greatest("dm2", "job"), Some(1043));
+    let error = site.insert_job("dm2").unwrap_err();
+    assert!(matches!(error, SiteError::Duplicate(_, 1)), "{error}");
+    let dm2 = sql(&site, "dm2").await;
+    let set = "select setval('public.job_id_seq', 1043)";
+    assert_eq!(value(&dm2, set).await.as_deref(), Some("1043"));
+    assert_eq!(site.insert_job("dm2").unwrap(), 1044);
+    assert_eq!(site.sequence("dm2", "job_id_seq"), Some(1044));
 }
 
 #[tokio::test]
-async fn what_the_repository_does_not_know_is_an_error_and_no_end() {
+async fn a_statement_that_is_not_known_is_named_and_ends_nothing() {
     let site = site().await;
     let dm1 = sql(&site, "dm1").await;
-    let error = dm1.batch_execute("drop table jobs").await.unwrap_err();
-    assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
-    dm1.batch_execute("begin").await.unwrap();
-    assert!(dm1.batch_execute("select nosuch()").await.is_err());
-    let error = dm1.batch_execute("select 1").await.unwrap_err();
-    assert_eq!(error.code(), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
-    dm1.batch_execute("rollback").await.unwrap();
+    for unknown in ["drop table job", "select 1 as one", "select 1; select 1"] {
+        let error = dm1.batch_execute(unknown).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+        assert!(error.as_db_error().unwrap().message().contains(unknown), "{error:?}");
+    }
+    let error = dm1.batch_execute("alter subscription other disable").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNDEFINED_OBJECT));
     // The extended protocol is refused, and the session lives on.
     let prepared = timeout(SOON, dm1.prepare("select 1")).await.unwrap();
     assert_eq!(prepared.unwrap_err().code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
