@@ -44,8 +44,15 @@ impl Report {
         self.alerts.is_empty()
             && !self.clusters.is_empty()
             && self.clusters.iter().all(|cluster| {
-                let as_meant = |it: &ServiceStatus| (it.status == Status::Up) == it.expected;
-                cluster.alerts.is_empty() && cluster.services.iter().all(as_meant)
+                let as_meant = |it: &ServiceStatus| match it.status {
+                    Status::Up => it.expected,
+                    Status::Down => !it.expected,
+                    Status::Unknown => false,
+                };
+                // There are none before the first look at the site.
+                !cluster.services.is_empty()
+                    && cluster.services.iter().all(as_meant)
+                    && cluster.alerts.is_empty()
             })
     }
 }
@@ -153,13 +160,17 @@ async fn broken_policy(stage: &mut Stage, teller: &mut Teller) -> Result<(), Dem
 
 async fn new_policy(stage: &mut Stage, teller: &mut Teller) -> Result<(), DemoError> {
     teller.scene("The policy is replaced while it runs");
-    teller
-        .say("Another build of it (its digest differs), and a setting that changes what it does:");
+    teller.say(
+        "Another build of it (its digest differs), and a setting: start a service again twice",
+    );
+    teller.say(
+        "within 15 minutes, not once, before the other side takes over. Once has been used up.",
+    );
     let file = format!("policies/{POLICY}.wasm");
     let before = stage.read(&file)?;
     let config = stage.read("watchkeeper.toml")?;
     let config = String::from_utf8_lossy(&config);
-    let (old, new) = ("rescue-attempts = 2", "rescue-attempts = 1");
+    let (old, new) = ("rescue-attempts = 1", "rescue-attempts = 2");
     expect(config.contains(old), "the setting is not in the configuration")?;
     teller.command(&format!("mv new-build.wasm {file}"));
     teller.command(&format!("sed -i 's/{old}/{new}/' watchkeeper.toml"));
@@ -213,7 +224,10 @@ async fn failover(stage: &mut Stage, teller: &mut Teller) -> Result<u64, DemoErr
         episode.until(stage, "the decision's record", |it| decision(it)).await?;
     episode.tell(teller);
     expect(ending == PlanEnding::Completed, "the failover did not succeed")?;
-    expect(rescues == 1, &format!("{rescues} rescues came before it; the new setting says 1"))?;
+    expect(
+        rescues == 1,
+        &format!("{rescues} rescues came before it; with the new setting it is 1"),
+    )?;
     let serves = [Service::Activemq, Service::Repository, Service::Daemon, Service::Rest];
     for service in serves {
         let ready = stage.site.is_ready("dm2", service);
