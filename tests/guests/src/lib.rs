@@ -70,7 +70,9 @@ fn build(package: &str) -> Result<PathBuf, String> {
     eprintln!("building the guest {package} for {TARGET}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", "guest", "--target", TARGET, "--package", package])
+        // As the Makefile does: what is tested is what ships, and is built once for both.
+        .args(["rustc", "--quiet", "--profile", "guest", "--target", TARGET, "--package", package])
+        .args(["--crate-type", "cdylib"])
         .current_dir(&root)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
