@@ -21,3 +21,8 @@ pub mod notifier;
 
 #[cfg(feature = "testkit")]
 pub mod testkit;
+
+// The policy in the repository's README has to compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod repository_readme {}

@@ -70,10 +70,9 @@ fn build(package: &str) -> Result<PathBuf, String> {
     eprintln!("building the guest {package} for {TARGET}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = Command::new(cargo)
-        // As a cdylib only: a crate that is also an rlib would be linked without optimising across
-        // crates, and be a third larger.
-        .args(["rustc", "--quiet", "--profile", "guest", "--target", TARGET])
-        .args(["--package", package, "--lib", "--crate-type", "cdylib"])
+        // As the Makefile does: what is tested is what ships, and is built once for both.
+        .args(["rustc", "--quiet", "--profile", "guest", "--target", TARGET, "--package", package])
+        .args(["--crate-type", "cdylib"])
         .current_dir(&root)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,0 +1,62 @@
+# What can be done with this repository. `make` alone lists it.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+WASM := wasm32-wasip2
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Every folder of policies/ and plugins/ that is a crate is a guest of that name.
+GUESTS := $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml plugins/*/Cargo.toml))
+
+# Two calls of cargo at once would only wait for each other.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help build programs guests wasm demo test lint bench lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: programs guests ## the daemon, and every policy and plugin in target/guests
+	@echo "built: $(TARGET)/debug/watchkeeper, $(GUESTS:%=$(TARGET)/guests/%.wasm)"
+
+programs:
+	$(CARGO) build --bins
+
+guests: $(GUESTS:%=guest/%)
+
+# Each alone: several packages in one call would get each other's features, and import both worlds.
+$(GUESTS:%=guest/%): guest/%: wasm
+	$(CARGO) rustc --profile guest --target $(WASM) -p $(notdir $*) --crate-type cdylib
+	@install -D -m 644 $(TARGET)/$(WASM)/guest/$(subst -,_,$(notdir $*)).wasm $(TARGET)/guests/$*.wasm
+
+# rustup reads rust-toolchain.toml, but adds a missing target only when it installs the toolchain.
+wasm:
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)" || rustup target add $(WASM) || \
+		{ echo "the Rust target $(WASM) is needed, and there is no rustup to install it" >&2; exit 1; }
+
+demo: build ## the main job on a stand-in site, told as it happens; DEMO=--stay leaves it running
+	$(TARGET)/debug/watchkeeper-demo --guests $(TARGET)/guests $(DEMO)
+
+test: guests ## every test; as root with the lab of real servers (LAB=no: without)
+	LAB=$(LAB) CARGO=$(CARGO) tests/run
+
+lint: wasm ## format, clippy, documentation, shell scripts, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	@if command -v shellcheck >/dev/null; then shellcheck -x tests/run tests/summary .ci/run; \
+		else echo "not checked: shell scripts (apt-get install shellcheck)"; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+		else echo "not checked: dependencies (cargo install --locked cargo-deny)"; fi
+
+bench: guests ## the benchmarks, as ratios measured in one run; BENCH=--json for machines
+	$(CARGO) run --release -p watchkeeper-bench -- $(BENCH)
+
+lab-up: programs ## five servers with real sshd, PostgreSQL and ActiveMQ (root; tests/lab/README.md)
+	tests/lab/install-packages
+	tests/lab/up
+
+lab-down: ## take the lab down
+	tests/lab/down
+
+clean-lab: lab-down ## and forget what new labs start from
+	rm -rf /var/cache/watchkeeper-lab
