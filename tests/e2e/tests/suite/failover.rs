@@ -13,7 +13,6 @@ async fn a_daemon_that_cannot_start_leads_to_a_failover() {
     let mut world = World::start().await;
     world.break_service("dm1", Service::Daemon).await;
     world.wait_active(Side::Secondary).await;
-    world.wait_site("agents register", |site| !site.agents("dm2").is_empty()).await;
     world.assert_secondary_serves().await;
     world.assert_never_both();
     for service in [Service::Activemq, Service::Daemon, Service::Rest] {
@@ -38,7 +37,6 @@ async fn a_crashed_host_is_replaced_when_witnesses_find_it_gone() {
     let mut world = World::start().await;
     world.site.crash_server("dm1").await.unwrap();
     world.wait_active(Side::Secondary).await;
-    world.wait_site("agents register", |site| !site.agents("dm2").is_empty()).await;
     world.assert_secondary_serves().await;
     world.assert_never_both();
     let confirmed = world
@@ -88,9 +86,7 @@ async fn all_agents_down_leads_to_a_failover() {
     for server in ["dm1", "dm2", "dm3"] {
         world.break_service(server, Service::Agent).await;
     }
-    world
-        .wait_for("the failover", |status| status.clusters[0].active == Side::Secondary)
-        .await;
+    world.wait_for("the failover", |status| status.clusters[0].active == Side::Secondary).await;
     assert!(matches!(world.changes()[0].kind, PlanKind::Failover));
     world.wait_taken("agents-unavailable", "firing").await;
     world.assert_never_both();

@@ -16,5 +16,13 @@
 
 mod harness;
 
+mod configuration;
+mod crash;
+mod delivery;
 mod failover;
+mod guests;
+mod journal;
+mod orders;
+mod reach;
 mod repair;
+mod steps;

@@ -55,13 +55,8 @@ async fn a_returning_primary_s_services_are_stopped() {
     world.assert_secondary_serves().await;
     world.assert_never_both();
 
-    let boot = [
-        Service::Repository,
-        Service::Activemq,
-        Service::Daemon,
-        Service::Agent,
-        Service::Rest,
-    ];
+    let boot =
+        [Service::Repository, Service::Activemq, Service::Daemon, Service::Agent, Service::Rest];
     world.site.boot_server_starting("dm1", &boot).await.unwrap();
     let strays = [Service::Activemq, Service::Daemon, Service::Rest];
     world
@@ -70,10 +65,11 @@ async fn a_returning_primary_s_services_are_stopped() {
         })
         .await;
     world.wait_taken("stray-service", "firing").await;
-    world.wait_for("the strays' end", |status| {
-        status.clusters[0].alerts.iter().all(|alert| alert.name != "stray-service")
-    })
-    .await;
+    world
+        .wait_for("the strays' end", |status| {
+            status.clusters[0].alerts.iter().all(|alert| alert.name != "stray-service")
+        })
+        .await;
     let status = world.wait_active(Side::Secondary).await;
     assert_eq!(status.clusters[0].active, Side::Secondary);
     world.assert_secondary_serves().await;

@@ -101,7 +101,8 @@ impl Daemon {
 
     /// How everything stands; none while it does not answer.
     pub async fn status(&self) -> Option<StatusReport> {
-        let text = timeout(Duration::from_secs(10), get(&self.socket, "/v1/status")).await.ok()??;
+        let text =
+            timeout(Duration::from_secs(10), get(&self.socket, "/v1/status")).await.ok()??;
         let body = text.split_once("\r\n\r\n")?.1;
         Some(serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {text}")))
     }
@@ -118,8 +119,9 @@ pub async fn http(
     path: &str,
     accept: &str,
 ) -> Option<String> {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: here\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: here\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.ok()?;

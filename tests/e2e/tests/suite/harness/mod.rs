@@ -137,6 +137,7 @@ impl World {
 
     // ---- the daemon ----
 
+    /// The daemon that runs.
     pub fn daemon(&mut self) -> &mut Daemon {
         self.daemon.as_mut().expect("a daemon runs")
     }
@@ -204,6 +205,21 @@ impl World {
                 panic!("{what} did not come: the daemon ended with {status}");
             }
             assert!(begun.elapsed() < LONG, "{what} did not come; at last {last:#?}");
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until the status is as `wanted`, or the daemon has ended with an error; false then.
+    pub async fn wait_or_end(&mut self, mut wanted: impl FnMut(&StatusReport) -> bool) -> bool {
+        let begun = Instant::now();
+        loop {
+            if self.daemon().status().await.is_some_and(|status| wanted(&status)) {
+                return true;
+            }
+            if self.daemon().ended().is_some() {
+                return false;
+            }
+            assert!(begun.elapsed() < LONG, "neither came");
             sleep(LOOK).await;
         }
     }
@@ -351,6 +367,8 @@ impl World {
 
     /// DM2 serves, asked as a client would: REST there lists agents.
     pub async fn assert_secondary_serves(&self) {
+        // They look for a broker again and again, and it takes them a moment.
+        self.wait_site("agents register", |site| !site.agents("dm2").is_empty()).await;
         let address = (self.site.address("dm2").expect("dm2"), self.site.config().ports.rest);
         let mut stream = TcpStream::connect(address).await.expect("REST listens");
         let accept = "application/vnd.com.teradata.datamover-v1.0+json";
@@ -402,7 +420,8 @@ pub fn cluster(status: &StatusReport) -> &ClusterReport {
 
 /// What an alert that fires says.
 pub fn summary(status: &StatusReport, name: &str) -> Option<String> {
-    let mut all = status.alerts.iter().chain(&cluster(status).alerts);
+    let of_clusters = status.clusters.iter().flat_map(|cluster| &cluster.alerts);
+    let mut all = status.alerts.iter().chain(of_clusters);
     all.find(|alert| alert.name == name).map(|alert| alert.summary.clone())
 }
 
