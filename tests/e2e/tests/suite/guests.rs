@@ -122,7 +122,7 @@ async fn a_file_that_is_no_policy_is_refused_and_the_old_one_stays() {
         ("empty", Vec::new(), &["the file is empty"]),
         ("truncated", truncated, &["the file ends after"]),
         ("no wasm", b"<html>not found</html>".to_vec(), &["not a WebAssembly", "WebAssembly"]),
-        ("a core module", core_module, &["core module", "module"]),
+        ("a core module", core_module.clone(), &["core module", "module"]),
         ("another world", guest("webhook").await, &["notifier"]),
     ];
     for (what, bytes, words) in cases {
@@ -136,14 +136,19 @@ async fn a_file_that_is_no_policy_is_refused_and_the_old_one_stays() {
             .await;
         assert!(told.contains("data-mover-ha.wasm"), "{what}: {told}");
         assert_eq!(digest(&mut world).await, old, "{what}");
+        // It still decides: evaluations go on.
+        world.let_pass(1).await;
+        world.put_policy(POLICY, &good);
+        world.wait_no_alert("guest-rejected").await;
     }
-    // It still decides.
+    world.put_policy(POLICY, &core_module);
+    world.wait_alert("guest-rejected").await;
     world.site.kill("dm1", Service::Daemon).await.unwrap();
     world.wait_site("the daemon is back", |site| site.is_ready("dm1", Service::Daemon)).await;
     let rejections = |record: &watchkeeper_core::event::Record| {
         matches!(record.event, Event::GuestRejected { kind: GuestKind::Policy, .. })
     };
-    assert_eq!(world.journal().iter().filter(|record| rejections(record)).count(), 5);
+    assert_eq!(world.journal().iter().filter(|record| rejections(record)).count(), 6);
 
     world.put_policy(POLICY, &good);
     world.wait_no_alert("guest-rejected").await;

@@ -70,7 +70,7 @@ async fn a_refused_order_names_all_reasons_and_an_override_lifts_them() {
     world.assert_never_both();
     let changes = world.changes();
     assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].reason, "a test");
+    assert_eq!(changes[0].reason, "a test (overriding the guards maintenance, standby)");
     assert!(matches!(&changes[0].ordered_by, OrderedBy::Operator(_)), "{:?}", changes[0]);
 }
 
