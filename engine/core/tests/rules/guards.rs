@@ -139,6 +139,17 @@ fn only_strays_are_stopped() {
 }
 
 #[test]
+fn the_old_primary_s_agent_may_be_stopped_and_no_other() {
+    let world = World::on_secondary();
+    free(&world, &PlanKind::Clear(id("dm1", Service::Agent)));
+    for (server, service) in
+        [("dm2", Service::Agent), ("dm3", Service::Agent), ("dm1", Service::Repository)]
+    {
+        held(&world, &PlanKind::Clear(id(server, service)), Guard::Placement, "meant to run there");
+    }
+}
+
+#[test]
 fn stale_facts_hold_what_they_concern() {
     let old = |service| {
         let mut world = World::new();

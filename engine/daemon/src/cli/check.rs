@@ -76,7 +76,7 @@ fn guests(config: &Config) -> Vec<String> {
     let mut shelf = Shelf::new(host);
     let mut problems = Vec::new();
     for policy in config.clusters.iter().flat_map(|cluster| &cluster.policies) {
-        if let Err(error) = wiring::seat(&mut shelf, policy, None, None) {
+        if let Err(error) = wiring::seat(&mut shelf, policy, None, None, None) {
             problems.push(chain(&error));
         }
     }

@@ -91,14 +91,10 @@ pub enum Refusal {
 
 impl Watch {
     pub(super) async fn obey(&mut self, order: Order) {
-        // Nobody waits for an answer any more: that is theirs to decide.
-        match order {
-            Order::Change(order, reply) => {
-                let _ = reply.send(self.change(order).await);
-            }
+        let (answer, reply) = match order {
+            Order::Change(order, reply) => (self.change(order).await, reply),
             Order::MaintenanceOn { by, reason, until, reply } => {
-                let answer = self.note(Event::MaintenanceOn { by, reason, until }).await;
-                let _ = reply.send(answer);
+                (self.note(Event::MaintenanceOn { by, reason, until }).await, reply)
             }
             Order::MaintenanceOff { by, reply } => {
                 let on = self.ledger.cluster(&self.name).await.maintenance.is_some();
@@ -107,7 +103,7 @@ impl Watch {
                 } else {
                     Err(Refusal::Impossible("maintenance mode is not on".to_owned()))
                 };
-                let _ = reply.send(answer);
+                (answer, reply)
             }
             Order::Declare { side, by, reason, reply } => {
                 let phase = self.ledger.cluster(&self.name).await.phase;
@@ -115,9 +111,13 @@ impl Watch {
                     Ok(_) => self.note(Event::Declared { side, by, reason }).await,
                     Err(refused) => Err(Refusal::Impossible(refused.to_string())),
                 };
-                let _ = reply.send(answer);
+                (answer, reply)
             }
-        }
+        };
+        // Whoever has the answer and looks finds it so.
+        self.publish(None).await;
+        // Nobody waits for it any more: that is theirs to decide.
+        let _ = reply.send(answer);
         self.evaluate().await;
     }
 

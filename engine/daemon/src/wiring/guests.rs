@@ -150,10 +150,13 @@ pub(super) fn settle(
     })
 }
 
-/// Gives a policy its seat, after everything that can be tried has been tried.
+/// Gives a policy its seat, after everything that can be tried has been tried. What is in force
+/// already, the same component with the same settings, is not tried: it is not about to replace
+/// anything, and how it fails is told by each evaluation.
 pub fn seat(
     shelf: &mut Shelf,
     config: &PolicyConfig,
+    in_force: Option<&Seat>,
     latest: Option<&Arc<Snapshot>>,
     memory: Option<&Memory>,
 ) -> Result<(Seat, Option<Memory>), GuestError> {
@@ -174,6 +177,7 @@ pub fn seat(
     let Some(settings) = settings else {
         return Err(GuestError::Settings { path: path.clone(), problems });
     };
+    let revision = guest.revision().clone();
     let migrated = memory
         .filter(|memory| memory.version != guest.revision().version)
         .map(|memory| migrate(&guest, path, memory))
@@ -187,7 +191,11 @@ pub fn seat(
         settings: Arc::new(settings),
         guest: Ok(guest),
     };
-    if let Some(snapshot) = latest {
+    let same = in_force.is_some_and(|before| {
+        before.settings == seat.settings
+            && before.guest.as_ref().is_ok_and(|it| it.revision() == &revision)
+    });
+    if let Some(snapshot) = latest.filter(|_| !same) {
         let opinion = seat.ask(snapshot, migrated.as_ref().or(memory));
         if let Err(failure) = opinion.outcome {
             return Err(GuestError::Trial { path: path.clone(), problem: failure.to_string() });

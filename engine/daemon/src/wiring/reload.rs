@@ -213,9 +213,10 @@ impl Reloader {
             let mut memories = Vec::new();
             for policy in &cluster.policies {
                 let memory = state.memories.get(&policy.name);
+                let known = before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
                 // Compiling takes its time, and other tasks have theirs.
                 let made = tokio::task::block_in_place(|| {
-                    guests::seat(&mut self.shelf, policy, latest.as_ref(), memory)
+                    guests::seat(&mut self.shelf, policy, known.as_ref(), latest.as_ref(), memory)
                 });
                 match made {
                     Ok((seat, migrated)) => {
@@ -227,17 +228,17 @@ impl Reloader {
                     }
                     Err(error) => {
                         let problem = chain(&error);
-                        let known =
-                            before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
-                        seats.push(known.unwrap_or_else(|| Seat {
-                            standing: Standing {
-                                policy: policy.name.clone(),
-                                grants: policy.grants.clone(),
-                                on_failure: policy.on_failure,
-                            },
-                            settings: Arc::default(),
-                            guest: Err(problem.clone()),
-                        }));
+                        // What it is stays; what it may do is for the configuration to say.
+                        let (settings, guest) = known.map_or_else(
+                            || (Arc::default(), Err(problem.clone())),
+                            |seat| (seat.settings, seat.guest),
+                        );
+                        let standing = Standing {
+                            policy: policy.name.clone(),
+                            grants: policy.grants.clone(),
+                            on_failure: policy.on_failure,
+                        };
+                        seats.push(Seat { standing, settings, guest });
                         rejected.insert((GuestKind::Policy, policy.name.to_string()), problem);
                     }
                 }

@@ -1,15 +1,21 @@
 //! Servers that cannot be reached. On a server that cannot be logged in to nothing can be started
 //! again; if nothing on it is up either, it is lost, and the other side has to take over.
 
-use watchkeeper_sdk::policy::{Alert, Evaluation, Filter, Server, Service, Status};
+use watchkeeper_sdk::policy::{Alert, Evaluation, Filter, ReasonCode, Server, Service, Status};
 
 use crate::rules::{agents, rescue};
 use crate::view::{View, finding};
 
 /// Whether the active server does not answer: it cannot be logged in to, and nothing is up on it.
 pub(crate) fn silent(view: &View<'_>) -> bool {
-    view.active.as_ref().is_some_and(|server| !server.state.is_up())
+    view.active.as_ref().is_some_and(|server| !server.state.is_up() && !turns_away(server))
         && view.snapshot.count(Filter::active().up()).up == 0
+}
+
+/// Whether it answers and lets nobody in. Its host key or who may log in has changed: whatever that
+/// is, the host lives, and what runs there is only not known.
+fn turns_away(server: &Server) -> bool {
+    matches!(server.state.code, ReasonCode::HostKey | ReasonCode::Denied)
 }
 
 /// Whether that was found often enough, for the server and each of its services.
@@ -61,8 +67,9 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
                     .on_server(&server.name)
                     .code(&view.settings.code_server_unreachable)
                     .summary(format!(
-                        "the active server {} serves, but it is {}: nothing on it can be repaired",
+                        "the active server {} {}, but it is {}: nothing on it can be repaired",
                         server.name,
+                        if turns_away(server) { "answers" } else { "serves" },
                         finding(&server.state)
                     )),
             );

@@ -1,0 +1,28 @@
+//! The daemon from end to end on the stand-in site: the real program, the real policy, real sockets.
+//!
+//! Not covered here: real services, real SSH servers and dead networks (`tests/lab`), invented
+//! histories (`tests/sim`), and how fast anything is. A test here waits for what has to come, for as
+//! long as a busy machine may need, and asserts on no time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod harness;
+
+mod configuration;
+mod crash;
+mod delivery;
+mod failover;
+mod guests;
+mod journal;
+mod orders;
+mod reach;
+mod repair;
+mod steps;

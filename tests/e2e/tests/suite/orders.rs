@@ -1,0 +1,142 @@
+//! What operators order.
+
+use watchkeeper::api::OrderReply;
+use watchkeeper_core::event::Event;
+use watchkeeper_core::guards::Guard;
+use watchkeeper_core::model::{Service, Side};
+use watchkeeper_core::plan::{OrderedBy, PlanKind};
+
+use crate::harness::{Said, World};
+
+fn reply(said: &Said) -> OrderReply {
+    serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
+}
+
+/// In maintenance mode nothing is done by itself, and what would be done is still recorded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn maintenance_holds_and_records_and_its_end_lets_act() {
+    let mut world = World::start().await;
+    world.ok(&["maintenance", "on", "--reason", "patching"]).await;
+    let before = world.site.starts("dm1", Service::Daemon);
+    world.site.kill("dm1", Service::Daemon).await.unwrap();
+    world
+        .wait_record("the decision that is held", |record| match &record.event {
+            Event::Evaluated(it) => {
+                let held = it.decision.chosen.is_some() && !it.decision.holds.is_empty();
+                held.then(|| it.decision.holds.clone())
+            }
+            _ => None,
+        })
+        .await;
+    let status = world.let_pass(10).await;
+    let cluster = &status.clusters[0];
+    assert!(cluster.wants.is_some(), "{cluster:#?}");
+    assert!(cluster.held_by.iter().any(|hold| hold.contains("maintenance")), "{cluster:#?}");
+    assert!(cluster.maintenance.as_ref().is_some_and(|(_, reason, _)| reason == "patching"));
+    assert_eq!(world.site.starts("dm1", Service::Daemon), before);
+    assert!(world.plans().is_empty());
+
+    world.ok(&["maintenance", "off"]).await;
+    world.wait_site("the daemon is back", |site| site.is_ready("dm1", Service::Daemon)).await;
+    assert_eq!(world.site.starts("dm1", Service::Daemon), before + 1);
+    let again = world.cli(&["maintenance", "off"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+}
+
+/// An operator learns everything that stands in the way at once, and may take each away with a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_order_names_all_reasons_and_an_override_lifts_them() {
+    let mut world = World::start().await;
+    world.site.kill("dm2", Service::Repository).await.unwrap();
+    world.wait_alert("standby-unavailable").await;
+    world.ok(&["maintenance", "on", "--reason", "patching"]).await;
+
+    let refused = world.cli(&["failover", "--reason", "a test", "--json"]).await;
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    let OrderReply::Held { holds } = reply(&refused) else { panic!("{refused:?}") };
+    let guards: Vec<Guard> = holds.iter().map(|hold| hold.guard).collect();
+    assert_eq!(guards, [Guard::Maintenance, Guard::Standby], "{holds:?}");
+
+    let one = ["failover", "--reason", "a test", "--override", "maintenance", "--json"];
+    let refused = world.cli(&one).await;
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    world.let_pass(3).await;
+    assert!(world.plans().is_empty());
+    world.assert_nothing_started_on_secondary();
+
+    let both = [&one[..], &["--override", "standby"]].concat();
+    world.ok(&both).await;
+    world.assert_secondary_serves().await;
+    world.assert_never_both();
+    let changes = world.changes();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].reason, "a test (overriding the guards maintenance, standby)");
+    assert!(matches!(&changes[0].ordered_by, OrderedBy::Operator(_)), "{:?}", changes[0]);
+}
+
+/// What would be done can be seen without doing it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_shows_the_plan_and_changes_nothing() {
+    let mut world = World::start().await;
+    for kind in ["failover", "switchover"] {
+        let shown = world.ok(&[kind, "--reason", "a look", "--dry-run", "--json"]).await;
+        let OrderReply::Shown { plan, holds } = reply(&shown) else { panic!("{shown:?}") };
+        assert_eq!((plan.from, plan.to), (Side::Primary, Side::Secondary));
+        assert!(plan.steps.len() > 5 && holds.is_empty(), "{plan:#?} {holds:?}");
+    }
+    // It is on the primary already.
+    let shown = world.cli(&["switchback", "--reason", "a look", "--dry-run"]).await;
+    assert_ne!(shown.code, Some(0), "{shown:?}");
+    world.let_pass(5).await;
+    assert!(world.plans().is_empty());
+    world.assert_nothing_started_on_secondary();
+    assert!(world.site.is_ready("dm1", Service::Daemon));
+}
+
+/// A planned change and the way back leave the cluster as it was, with both sides in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switchover_and_a_switchback_change_sides_in_good_order() {
+    let mut world = World::start().await;
+    world.ok(&["switchover", "--reason", "patching DM1"]).await;
+    world.assert_secondary_serves().await;
+    for service in [Service::Activemq, Service::Daemon, Service::Rest] {
+        assert!(!world.site.is_running("dm1", service), "{service}");
+    }
+    let twice = world.cli(&["switchover", "--reason", "again", "--json"]).await;
+    assert_ne!(twice.code, Some(0), "{twice:?}");
+
+    let back = ["switchback", "--reason", "patched", "--override", "cooldown"];
+    world.ok(&back).await;
+    world.wait_active(Side::Primary).await;
+    for service in [Service::Activemq, Service::Daemon, Service::Rest] {
+        assert!(world.site.is_ready("dm1", service), "{service}");
+        assert!(!world.site.is_running("dm2", service), "{service}");
+    }
+    world.assert_never_both();
+    world.let_pass(10).await;
+    let kinds: Vec<PlanKind> = world.plans().into_iter().map(|plan| plan.kind).collect();
+    assert_eq!(kinds, [PlanKind::Switchover, PlanKind::Switchback]);
+    assert!(world.taken("service-down", "firing").is_empty(), "a planned change is no trouble");
+}
+
+/// A side that was changed by hand is believed when an operator says so, and nothing is undone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declared_side_is_the_active_one() {
+    let mut world = World::start().await;
+    world.ok(&["maintenance", "on", "--reason", "by hand"]).await;
+    for service in [Service::Rest, Service::Agent, Service::Daemon, Service::Activemq] {
+        world.site.stop_service("dm1", service).await.unwrap();
+    }
+    for service in [Service::Activemq, Service::Daemon, Service::Rest] {
+        world.site.start_service("dm2", service).await.unwrap();
+        world.wait_site("it is ready", |site| site.is_ready("dm2", service)).await;
+    }
+    world.ok(&["declare", "secondary", "--reason", "moved by hand"]).await;
+    assert_eq!(world.cluster().await.active, Side::Secondary);
+    world.ok(&["maintenance", "off"]).await;
+    world.let_pass(10).await;
+    assert_eq!(world.cluster().await.active, Side::Secondary);
+    assert!(world.plans().is_empty(), "{:?}", world.plans());
+    world.assert_secondary_serves().await;
+    world.assert_never_both();
+}
