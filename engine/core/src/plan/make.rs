@@ -5,6 +5,11 @@ use crate::facts::ReasonCode;
 use crate::model::{Server, ServerName, Service, ServiceId, Side, Status};
 use crate::snapshot::{Place, expected};
 
+/// How long a failover waits for the rest of the replication, at most. A standby within the guard's
+/// limit of lag, 64 MiB unless configured, applies that in seconds; one that does not come nearer
+/// would only keep everybody waiting.
+const CATCH_UP_MS: u64 = 10_000;
+
 /// The steps of what was requested, away from `from` and towards `to` if they differ.
 pub(super) fn steps(request: &Request<'_>, from: Side, to: Side) -> Vec<Step> {
     let mut steps = Steps { request, list: Vec::new() };
@@ -158,6 +163,7 @@ impl<'a> Steps<'a> {
             && on_failure == OnFailure::GoOn
         {
             step.attempts = 1;
+            step.timeout_ms = step.timeout_ms.min(CATCH_UP_MS);
         }
     }
 

@@ -146,9 +146,11 @@ async fn try_await(
     let written = scalar(pg, "select pg_current_wal_insert_lsn()", deadline)
         .await?
         .ok_or_else(|| format!("{from}/repository gives no WAL position"))?;
+    // By the slot: the name of the application may be any, it stands in the connection string.
     let sql = format!(
-        "select pg_wal_lsn_diff({}, replay_lsn)::bigint from pg_stat_replication \
-         where application_name = {} and state = 'streaming'",
+        "select pg_wal_lsn_diff({}, r.replay_lsn)::bigint from pg_replication_slots s \
+         join pg_stat_replication r on r.pid = s.active_pid \
+         where s.slot_name = {} and r.state = 'streaming'",
         literal(&written),
         literal(&repository.subscription)
     );

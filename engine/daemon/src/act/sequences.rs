@@ -5,6 +5,7 @@
 //! fail: what it counted is then made up for from the rows that arrived.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
@@ -18,6 +19,9 @@ use crate::postgres::Pg;
 /// How far a sequence is moved on beyond all that is known to be used, when the side that counted
 /// until now cannot be asked: it may have handed out numbers whose rows never arrived.
 const GAP: i64 = 1_000;
+
+/// How long the side that counted until now is given to tell its sequences: one query.
+const OLD_SIDE_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn carry(
     equipment: &Equipment,
@@ -157,10 +161,9 @@ async fn try_carry(
     let (_, target) = parts(equipment, to)?;
     let (_, source) = parts(equipment, from)?;
     let here = sequences(target, deadline).await?;
-    // The old side is asked for as long as it takes it to answer on a good day, and no longer: it
-    // may be gone.
-    let now = Instant::now();
-    let patience = now + deadline.saturating_duration_since(now) / 4;
+    // The old side is asked for as long as it takes it to answer on a bad day, and no longer: it
+    // may be gone, and everybody waits.
+    let patience = deadline.min(Instant::now() + OLD_SIDE_PATIENCE);
     let there = sequences(source, patience).await;
     let used = used(target, &here, deadline).await?;
     let mut moved = 0;

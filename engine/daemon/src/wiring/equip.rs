@@ -100,7 +100,10 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
     }
     let mut by_service: BTreeMap<ServiceId, Vec<Arc<ProbeSpec>>> = BTreeMap::new();
     for spec in &probes {
-        if let Some(service) = spec.id.service {
+        // Whether a repository follows another says nothing of whether it serves: once it has
+        // been detached to take over, it does not follow.
+        let serving = !matches!(spec.kind, ProbeKind::Replication(_));
+        if let Some(service) = spec.id.service.filter(|_| serving) {
             let id = ServiceId { server: spec.id.server.clone(), service };
             by_service.entry(id).or_default().push(Arc::new(spec.clone()));
         }

@@ -1,0 +1,223 @@
+//! The daemon on vp1, as an administrator would set it up, with a receiver for its alerts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use serde_json::Value;
+
+use crate::lab::said;
+use crate::{Lab, machine, wait_for};
+
+/// The configuration's folder, as the hosts see it.
+const FOLDER: &str = "/lab/watchkeeper";
+
+/// What differs between scenarios.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// For how long no second change of side may follow by itself.
+    pub cooldown: &'static str,
+    /// The policy's settings, as an inline table.
+    pub settings: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { cooldown: "10m", settings: "{}" }
+    }
+}
+
+/// A daemon under test. It ends with the lab.
+pub struct Monitor<'a> {
+    lab: &'a Lab,
+    daemon: Option<Child>,
+}
+
+impl<'a> Monitor<'a> {
+    /// Writes the configuration, starts the sink and the daemon, and waits until all is well.
+    pub fn start(lab: &'a Lab, setup: &Setup) -> Self {
+        let folder = lab.file("watchkeeper");
+        for sub in ["policies", "plugins"] {
+            make_folder(&folder.join(sub));
+        }
+        write(&folder.join("watchkeeper.toml"), configuration(setup).as_bytes());
+        write(&folder.join("replicator.password"), b"lab-replicator\n");
+        let guests = machine::target().join("wasm32-wasip2/guest");
+        copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
+        copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
+        write(&lab.file("sink.py"), include_bytes!("sink.py"));
+        drop(lab.spawn("vp1", &["python3", "/lab/sink.py", "8088", "/lab/alerts.jsonl"]));
+        wait_for("the sink", || {
+            lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
+        });
+        let mut monitor = Self { lab, daemon: None };
+        monitor.run();
+        monitor.wait_calm();
+        monitor
+    }
+
+    fn program(command: &[&str]) -> Vec<String> {
+        let program = machine::target().join("debug/watchkeeper").display().to_string();
+        let config = format!("{FOLDER}/watchkeeper.toml");
+        let mut words = vec![program];
+        words.extend(command.iter().map(|word| (*word).to_owned()));
+        words.extend(["--config".to_owned(), config]);
+        words
+    }
+
+    /// Starts the daemon, and waits until it answers.
+    pub fn run(&mut self) {
+        let words = Self::program(&["run"]).join(" ");
+        let line =
+            format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
+        self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
+        wait_for("the daemon", || self.ask(&["status"]));
+    }
+
+    /// `kill -9` of the daemon.
+    pub fn kill(&mut self) {
+        let output = self.lab.exec("vp1", &["pkill", "-9", "-x", "watchkeeper"]);
+        assert!(output.status.success(), "no daemon to kill: {}", said(&output));
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.wait();
+        }
+    }
+
+    /// What a command of `watchkeeper` prints for people.
+    pub fn say(&self, command: &[&str]) -> Result<String, String> {
+        let words = Self::program(command);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = self.lab.exec("vp1", &words);
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(said(&output))
+        }
+    }
+
+    /// What a command of `watchkeeper` answers with `--json`.
+    pub fn ask(&self, command: &[&str]) -> Result<Value, String> {
+        let mut words = command.to_vec();
+        words.push("--json");
+        let text = self.say(&words)?;
+        serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+    }
+
+    /// The cluster's part of the status.
+    pub fn cluster(&self) -> Result<Value, String> {
+        let status = self.ask(&["status"])?;
+        status.pointer("/clusters/0").cloned().ok_or_else(|| "no cluster in the status".to_owned())
+    }
+
+    /// Whether the cluster is active on `side`, without a plan in flight.
+    pub fn settled_on(&self, side: &str) -> Result<(), String> {
+        let cluster = self.cluster()?;
+        let is = (cluster.pointer("/active"), cluster.pointer("/plan"));
+        if is == (Some(&Value::from(side)), Some(&Value::Null)) {
+            Ok(())
+        } else {
+            Err(self.story())
+        }
+    }
+
+    /// Waits until every service that is meant to run is up, and nothing is in flight.
+    pub fn wait_calm(&self) {
+        wait_for("every service to be as it is meant to be", || {
+            let cluster = self.cluster()?;
+            let services = cluster.pointer("/services").and_then(Value::as_array);
+            let odd: Vec<_> = services
+                .into_iter()
+                .flatten()
+                .filter(|it| it.pointer("/expected") == Some(&Value::Bool(true)))
+                .filter(|it| it.pointer("/status") != Some(&Value::from("up")))
+                .collect();
+            let known = services.is_some_and(|list| !list.is_empty());
+            if known && odd.is_empty() && cluster.pointer("/plan") == Some(&Value::Null) {
+                Ok(())
+            } else {
+                Err(format!("{odd:?}\n{}", self.story()))
+            }
+        });
+    }
+
+    /// What the daemon thinks, for a test that fails.
+    pub fn story(&self) -> String {
+        let part = |command: &[&str]| self.say(command).unwrap_or_else(|error| error);
+        format!("{}\n{}", part(&["status"]), part(&["explain"]))
+    }
+
+    /// The journal's records of one kind, oldest first.
+    pub fn journal(&self, kind: &str) -> Vec<Value> {
+        let answer = self.ask(&["journal", "show", "--limit", "1000", "--kind", kind]);
+        match answer {
+            Ok(Value::Array(list)) => list,
+            Ok(other) => panic!("the journal is no list: {other}"),
+            Err(error) => panic!("the journal cannot be read: {error}"),
+        }
+    }
+
+    /// The notifications that the sink accepted: the body of each, in order.
+    pub fn delivered(&self) -> Vec<Value> {
+        let text = self.lab.text("alerts.jsonl");
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// How often the sink accepted each notification of alerts with that name, by its key.
+    pub fn deliveries(&self, name: &str) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for body in self.delivered() {
+            if body.pointer("/name") == Some(&Value::from(name)) {
+                let key = body.pointer("/idempotency_key").map(Value::to_string);
+                *counts.entry(key.unwrap_or_default()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Waits until the sink has an alert with that name, and gives its first form.
+    pub fn wait_alert(&self, name: &str) -> Value {
+        wait_for(&format!("the alert {name} at the sink"), || {
+            let delivered = self.delivered();
+            let found = delivered.iter().find(|it| it.pointer("/name") == Some(&Value::from(name)));
+            found.cloned().ok_or_else(|| {
+                let names: Vec<_> = delivered.iter().filter_map(|it| it.pointer("/name")).collect();
+                format!("it has {names:?}\n{}", self.story())
+            })
+        })
+    }
+
+    /// Replaces a text in the configuration, all at once, as an editor does.
+    pub fn edit(&self, from: &str, to: &str) {
+        let file = self.lab.file("watchkeeper/watchkeeper.toml");
+        let text = self.lab.text("watchkeeper/watchkeeper.toml");
+        assert!(text.contains(from), "{from:?} is not in the configuration");
+        let fresh = file.with_extension("new");
+        write(&fresh, text.replace(from, to).as_bytes());
+        let moved = std::fs::rename(&fresh, &file);
+        assert!(moved.is_ok(), "{}: {moved:?}", file.display());
+    }
+
+    /// The file of the policy in force.
+    pub fn policy_file(&self) -> PathBuf {
+        self.lab.file("watchkeeper/policies/data-mover-ha.wasm")
+    }
+}
+
+fn make_folder(path: &Path) {
+    std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = std::fs::copy(from, to);
+    assert!(copied.is_ok(), "{} to {}: {copied:?}", from.display(), to.display());
+}
+
+fn configuration(setup: &Setup) -> String {
+    include_str!("watchkeeper.toml")
+        .replace("@COOLDOWN@", setup.cooldown)
+        .replace("@SETTINGS@", setup.settings)
+}

@@ -1,0 +1,112 @@
+//! Somebody who looks at both sides all the time.
+//!
+//! A host of the lab sees only its own processes, but the machine sees all of them, each in its
+//! host's process namespace. So both sides are seen in one look, without asking anything of the
+//! hosts, and at crashes and cuts too.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::Lab;
+
+/// From one look to the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What marks the processes of the services that only one side may run.
+const EXCLUSIVE: [(&str, &str); 3] =
+    [("activemq", "activemq.xml"), ("daemon", "dm-standin daemon "), ("rest", "dm-standin rest ")];
+
+/// Looks at the exclusive services of dm1 and dm2 until it is asked.
+pub struct Witness {
+    stop: Arc<AtomicBool>,
+    looks: Arc<AtomicUsize>,
+    seen: Arc<Mutex<Vec<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Witness {
+    /// Begins to look.
+    pub fn of(lab: &Lab) -> Self {
+        let state = Path::new("/run/watchkeeper-lab").join(lab.name()).join("host");
+        let stop = Arc::new(AtomicBool::new(false));
+        let looks = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mine = (Arc::clone(&stop), Arc::clone(&looks), Arc::clone(&seen));
+        let thread = std::thread::spawn(move || {
+            let (stop, looks, seen) = mine;
+            while !stop.load(Ordering::Relaxed) {
+                let one = look(&state, "dm1");
+                let other = look(&state, "dm2");
+                if !one.is_empty() && !other.is_empty() {
+                    let both = format!("dm1 runs {one:?} while dm2 runs {other:?}");
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(both);
+                }
+                looks.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(PAUSE);
+            }
+        });
+        Self { stop, looks, seen, thread: Some(thread) }
+    }
+
+    /// Ends the looking.
+    ///
+    /// # Panics
+    /// If both sides were ever active at once, or if it hardly looked.
+    pub fn never_saw_both(mut self) {
+        self.end();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = self.looks.load(Ordering::Relaxed);
+        let first = seen.first().map_or("", String::as_str);
+        assert!(
+            seen.is_empty(),
+            "both sides were active in {} of {looks} looks: {first}",
+            seen.len()
+        );
+        assert!(looks >= 50, "{looks} looks prove nothing");
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok(), "the witness panicked");
+        }
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The exclusive services that run on a host; none on one that is crashed.
+fn look(state: &Path, host: &str) -> Vec<&'static str> {
+    let Some(space) = fs::read_to_string(state.join(host).join("pid1"))
+        .ok()
+        .and_then(|pid| namespace(&Path::new("/proc").join(pid.trim())))
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let path = entry.path();
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let service = EXCLUSIVE.iter().find(|(_, mark)| line.contains(mark));
+        if let Some((service, _)) = service
+            && namespace(&path).as_ref() == Some(&space)
+        {
+            found.push(*service);
+        }
+    }
+    found
+}
+
+fn namespace(process: &Path) -> Option<PathBuf> {
+    fs::read_link(process.join("ns/pid")).ok()
+}
