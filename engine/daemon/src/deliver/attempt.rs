@@ -14,7 +14,11 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::conversation::{CommandRequest, HttpRequest, Method, Next, Request, Response, Told};
+use watchkeeper_wasm::notifier::{
+    Alert, CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next, Request,
+    Response,
+};
+
 use super::receiver::Receiver;
 
 /// Most requests in one attempt.
@@ -55,10 +59,10 @@ impl Verdict {
     }
 }
 
-/// Tries once to tell `receiver` what `told` says.
-pub(super) async fn attempt(receiver: &Arc<Receiver>, told: Told) -> Verdict {
+/// Tries once to tell `receiver` of `alert`.
+pub(super) async fn attempt(receiver: &Arc<Receiver>, alert: Alert) -> Verdict {
     let limit = receiver.config.timeout;
-    let verdict = match tokio::time::timeout(limit, converse(receiver, told)).await {
+    let verdict = match tokio::time::timeout(limit, converse(receiver, alert)).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
         Err(_) => Verdict::failed(format!("not done within {limit:?}")),
     };
@@ -73,17 +77,17 @@ pub(super) async fn attempt(receiver: &Arc<Receiver>, told: Told) -> Verdict {
     }
 }
 
-async fn converse(receiver: &Arc<Receiver>, told: Told) -> Result<Verdict, Verdict> {
+async fn converse(receiver: &Arc<Receiver>, alert: Alert) -> Result<Verdict, Verdict> {
     let notifier = Arc::clone(&receiver.config.notifier);
-    let mut next = call(move || notifier.start(&told)).await?;
+    let mut next = call(move || notifier.start(&alert)).await?;
     for _ in 0..MAX_REQUESTS {
         let (request, state) = match next {
-            Next::Send { request, state } => (request, state),
+            Next::Send(send) => (send.request, send.state),
             ended => return Ok(verdict(ended)),
         };
         let response = match request {
-            Request::Http(request) => http(receiver, request).await?,
-            Request::Command(request) => command(receiver, request).await?,
+            Request::Http(request) => Response::Http(http(receiver, request).await?),
+            Request::Command(request) => Response::Command(command(receiver, request).await?),
         };
         let notifier = Arc::clone(&receiver.config.notifier);
         next = call(move || notifier.resume(&state, &response)).await?;
@@ -94,9 +98,9 @@ async fn converse(receiver: &Arc<Receiver>, told: Told) -> Result<Verdict, Verdi
 fn verdict(ended: Next) -> Verdict {
     match ended {
         Next::Delivered => Verdict::Delivered,
-        Next::Retry { after, reason } => Verdict::Failed { after, reason },
+        Next::Retry(retry) => Verdict::Failed { after: retry.after, reason: retry.reason },
         Next::Refused(reason) => Verdict::Dead { reason },
-        Next::Send { .. } => {
+        Next::Send(_) => {
             Verdict::failed(format!("the plugin asked for more than {MAX_REQUESTS} requests"))
         }
     }
@@ -112,7 +116,7 @@ async fn call(
     }
 }
 
-async fn http(receiver: &Receiver, request: HttpRequest) -> Result<Response, Verdict> {
+async fn http(receiver: &Receiver, request: HttpRequest) -> Result<HttpResponse, Verdict> {
     let prepared = prepare(receiver, request)?;
     let failed = |error: reqwest::Error| Verdict::failed(described(&error.without_url()));
     let mut response = receiver.http.execute(prepared).await.map_err(failed)?;
@@ -138,7 +142,7 @@ async fn http(receiver: &Receiver, request: HttpRequest) -> Result<Response, Ver
     body.truncate(enough);
     let mut body = secrets.scrub(&body);
     body.truncate(MAX_BODY);
-    Ok(Response::Http { status, headers, body })
+    Ok(HttpResponse { status, headers, body })
 }
 
 /// Puts the secrets in and checks what came of it against the grants.
@@ -187,7 +191,7 @@ fn described(error: &dyn Error) -> String {
     text
 }
 
-async fn command(receiver: &Receiver, request: CommandRequest) -> Result<Response, Verdict> {
+async fn command(receiver: &Receiver, request: CommandRequest) -> Result<CommandResponse, Verdict> {
     let Some(grant) = receiver.config.commands.get(&request.name) else {
         let reason = format!("the command {:?} is not granted to this receiver", request.name);
         return Err(Verdict::dead(reason));
@@ -221,7 +225,7 @@ async fn command(receiver: &Receiver, request: CommandRequest) -> Result<Respons
     all.extend_from_slice(&errors);
     let mut output = secrets.scrub(&all);
     output.truncate(MAX_BODY);
-    Ok(Response::Command { exit: status.code(), output })
+    Ok(CommandResponse { exit: status.code(), output })
 }
 
 /// Reads to the end, and keeps the beginning: a command whose pipe fills up would never end.
