@@ -4,6 +4,7 @@
 //! knows them all:
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - `process`: commands on this machine
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
 //! - [`collect`]: probes, from servers to observations
@@ -21,6 +22,8 @@ pub mod errors;
 pub mod clock;
 
 pub mod secret;
+
+mod process;
 
 mod net;
 

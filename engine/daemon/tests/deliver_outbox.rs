@@ -15,8 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::sync::watch;
 use watchkeeper::deliver::{
-    CommandGrant, CommandRequest, Deliverer, HttpRequest, Method, Next, Notify, ReceiverConfig,
-    Receivers, Request, Response, Secrets, Told, queue_events,
+    CommandGrant, Deliverer, Notify, ReceiverConfig, Receivers, Secrets, queue_events,
 };
 use watchkeeper::journal::{Follower, Journal};
 use watchkeeper::secret::Secret;
@@ -25,6 +24,10 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::model::{ClusterName, ReceiverName, Timestamp};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 use watchkeeper_core::state::State;
+use watchkeeper_wasm::notifier::{
+    self as guest, AlertStatus, CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method,
+    Next, Request, Response, Retry, Send,
+};
 
 const SECRET: &str = "hunter2/of\"steel";
 
@@ -60,35 +63,41 @@ impl Notify for Sender {
         format!("{:?}", self.0)
     }
 
-    fn start(&self, told: &Told) -> Result<Next, String> {
+    fn start(&self, told: &guest::Alert) -> Result<Next, String> {
         let mut request = self.0.clone();
         if let Request::Http(request) = &mut request {
             let key = ("idempotency-key".to_owned(), told.idempotency_key.clone());
             request.headers.push(key);
-            request.headers.push(("status".to_owned(), told.resolved.to_string()));
+            let resolved = told.status == AlertStatus::Resolved;
+            request.headers.push(("status".to_owned(), resolved.to_string()));
         }
-        Ok(Next::Send { request, state: told.idempotency_key.clone().into_bytes() })
+        Ok(Next::Send(Send { request, state: told.idempotency_key.clone().into_bytes() }))
     }
 
     fn resume(&self, state: &[u8], response: &Response) -> Result<Next, String> {
         assert!(!state.is_empty());
         let text = format!("{response:?}");
         assert!(!text.contains("hunter2"), "the plugin sees {text}");
-        Ok(match response {
-            Response::Http { status: 200, .. } | Response::Command { exit: Some(0), .. } => {
-                Next::Delivered
+        let http = match response {
+            Response::Http(http) => http,
+            Response::Command(CommandResponse { exit: Some(0), .. }) => return Ok(Next::Delivered),
+            other @ Response::Command(_) => {
+                return Ok(Next::Retry(Retry { after: None, reason: format!("{other:?}") }));
             }
-            Response::Http { status: 429, headers, .. } => Next::Retry {
+        };
+        Ok(match http {
+            HttpResponse { status: 200, .. } => Next::Delivered,
+            HttpResponse { status: 429, headers, .. } => Next::Retry(Retry {
                 after: headers
                     .iter()
                     .find(|(name, _)| name == "retry-after")
                     .map(|(_, value)| value.parse::<u64>().unwrap() * 1_000),
                 reason: "too many".to_owned(),
-            },
-            Response::Http { status: 400, body, .. } => {
+            }),
+            HttpResponse { status: 400, body, .. } => {
                 Next::Refused(String::from_utf8_lossy(body).into_owned())
             }
-            other => Next::Retry { after: None, reason: format!("{other:?}") },
+            other => Next::Retry(Retry { after: None, reason: format!("{other:?}") }),
         })
     }
 }

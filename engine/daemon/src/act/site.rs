@@ -1,9 +1,5 @@
 //! Steps of the site's own: named commands, here or on a server.
 
-use std::process::Stdio;
-
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::plan::{Plan, SiteStep};
@@ -11,9 +7,10 @@ use watchkeeper_core::plan::{Plan, SiteStep};
 use super::service::said;
 use super::{Equipment, done, failed};
 use crate::errors::chain;
+use crate::process;
 
 /// How much of a command's output is looked at, in bytes.
-const OUTPUT_LIMIT: u64 = 16 * 1024;
+const OUTPUT_LIMIT: usize = 16 * 1024;
 
 pub(super) async fn run(
     equipment: &Equipment,
@@ -80,47 +77,14 @@ async fn command(
 }
 
 async fn local(line: &str, deadline: Instant) -> Result<Ended, String> {
-    let mut child = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(line)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("cannot be run: {error}"))?;
-    let group = child.id();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let ending = async {
-        let (out, err) = tokio::join!(head(stdout), head(stderr));
-        (child.wait().await, out, err)
+    let arguments = ["-c".to_owned(), line.to_owned()];
+    let running = process::run("/bin/sh".as_ref(), &arguments, b"", OUTPUT_LIMIT);
+    let ended = match timeout_at(deadline, running).await {
+        Ok(ended) => ended.map_err(|error| chain(&error))?,
+        Err(_) => return Err("it did not end in time, and was killed".to_owned()),
     };
-    let Ok((status, out, err)) = timeout_at(deadline, ending).await else {
-        kill_group(group).await;
-        return Err("it did not end in time, and was killed".to_owned());
-    };
-    let status = status.map_err(|error| format!("cannot be waited for: {error}"))?;
-    let line = if err.is_empty() { out } else { err };
-    let first = line.lines().next().unwrap_or_default();
-    Ok(Ended { success: status.success(), said: format!("{status}: {first}") })
-}
-
-async fn head(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
-    let Some(stream) = stream else { return String::new() };
-    let mut text = Vec::new();
-    let mut limited = stream.take(OUTPUT_LIMIT);
-    let _ = limited.read_to_end(&mut text).await;
-    // The rest is read and thrown away, so that the command is not stopped by a full pipe.
-    let mut rest = limited.into_inner();
-    let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Ends what the command has started as well. There is no safe call for it in the standard
-/// library, and kill(1) is everywhere.
-async fn kill_group(group: Option<u32>) {
-    if let Some(group) = group {
-        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).status().await;
-    }
+    let output = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
+    let output = String::from_utf8_lossy(output);
+    let first = output.lines().next().unwrap_or_default();
+    Ok(Ended { success: ended.status.success(), said: format!("{}: {first}", ended.status) })
 }

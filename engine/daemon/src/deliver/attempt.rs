@@ -6,16 +6,19 @@
 //! - An attempt ends within the receiver's timeout.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::conversation::{CommandRequest, HttpRequest, Method, Next, Request, Response, Told};
+use watchkeeper_wasm::notifier::{
+    Alert, CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next, Request,
+    Response,
+};
+
 use super::receiver::Receiver;
+use crate::errors::chain;
+use crate::process;
 
 /// Most requests in one attempt.
 pub const MAX_REQUESTS: usize = 8;
@@ -55,10 +58,10 @@ impl Verdict {
     }
 }
 
-/// Tries once to tell `receiver` what `told` says.
-pub(super) async fn attempt(receiver: &Arc<Receiver>, told: Told) -> Verdict {
+/// Tries once to tell `receiver` of `alert`.
+pub(super) async fn attempt(receiver: &Arc<Receiver>, alert: Alert) -> Verdict {
     let limit = receiver.config.timeout;
-    let verdict = match tokio::time::timeout(limit, converse(receiver, told)).await {
+    let verdict = match tokio::time::timeout(limit, converse(receiver, alert)).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
         Err(_) => Verdict::failed(format!("not done within {limit:?}")),
     };
@@ -73,17 +76,17 @@ pub(super) async fn attempt(receiver: &Arc<Receiver>, told: Told) -> Verdict {
     }
 }
 
-async fn converse(receiver: &Arc<Receiver>, told: Told) -> Result<Verdict, Verdict> {
+async fn converse(receiver: &Arc<Receiver>, alert: Alert) -> Result<Verdict, Verdict> {
     let notifier = Arc::clone(&receiver.config.notifier);
-    let mut next = call(move || notifier.start(&told)).await?;
+    let mut next = call(move || notifier.start(&alert)).await?;
     for _ in 0..MAX_REQUESTS {
         let (request, state) = match next {
-            Next::Send { request, state } => (request, state),
+            Next::Send(send) => (send.request, send.state),
             ended => return Ok(verdict(ended)),
         };
         let response = match request {
-            Request::Http(request) => http(receiver, request).await?,
-            Request::Command(request) => command(receiver, request).await?,
+            Request::Http(request) => Response::Http(http(receiver, request).await?),
+            Request::Command(request) => Response::Command(command(receiver, request).await?),
         };
         let notifier = Arc::clone(&receiver.config.notifier);
         next = call(move || notifier.resume(&state, &response)).await?;
@@ -94,9 +97,9 @@ async fn converse(receiver: &Arc<Receiver>, told: Told) -> Result<Verdict, Verdi
 fn verdict(ended: Next) -> Verdict {
     match ended {
         Next::Delivered => Verdict::Delivered,
-        Next::Retry { after, reason } => Verdict::Failed { after, reason },
+        Next::Retry(retry) => Verdict::Failed { after: retry.after, reason: retry.reason },
         Next::Refused(reason) => Verdict::Dead { reason },
-        Next::Send { .. } => {
+        Next::Send(_) => {
             Verdict::failed(format!("the plugin asked for more than {MAX_REQUESTS} requests"))
         }
     }
@@ -112,9 +115,9 @@ async fn call(
     }
 }
 
-async fn http(receiver: &Receiver, request: HttpRequest) -> Result<Response, Verdict> {
+async fn http(receiver: &Receiver, request: HttpRequest) -> Result<HttpResponse, Verdict> {
     let prepared = prepare(receiver, request)?;
-    let failed = |error: reqwest::Error| Verdict::failed(described(&error.without_url()));
+    let failed = |error: reqwest::Error| Verdict::failed(chain(&error.without_url()));
     let mut response = receiver.http.execute(prepared).await.map_err(failed)?;
     let secrets = &receiver.config.secrets;
     let headers = response
@@ -138,7 +141,7 @@ async fn http(receiver: &Receiver, request: HttpRequest) -> Result<Response, Ver
     body.truncate(enough);
     let mut body = secrets.scrub(&body);
     body.truncate(MAX_BODY);
-    Ok(Response::Http { status, headers, body })
+    Ok(HttpResponse { status, headers, body })
 }
 
 /// Puts the secrets in and checks what came of it against the grants.
@@ -176,64 +179,21 @@ fn prepare(receiver: &Receiver, request: HttpRequest) -> Result<reqwest::Request
     builder.body(body).build().map_err(|_| Verdict::dead("the plugin's request is not valid"))
 }
 
-fn described(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-async fn command(receiver: &Receiver, request: CommandRequest) -> Result<Response, Verdict> {
+async fn command(receiver: &Receiver, request: CommandRequest) -> Result<CommandResponse, Verdict> {
     let Some(grant) = receiver.config.commands.get(&request.name) else {
         let reason = format!("the command {:?} is not granted to this receiver", request.name);
         return Err(Verdict::dead(reason));
     };
-    let program = grant.program.display();
-    let failed = |error: std::io::Error| Verdict::failed(format!("{program}: {error}"));
-    let mut child = tokio::process::Command::new(&grant.program)
-        .args(&grant.arguments)
-        .args(&request.arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        // The attempt's deadline drops this future, and the process with it.
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = async {
-        if let Some(mut input) = input {
-            // A command need not read its input.
-            let _ = input.write_all(&request.input).await;
-        }
-    };
     let secrets = &receiver.config.secrets;
     let enough = MAX_BODY + secrets.longest();
-    let ((), output, errors, status) =
-        tokio::join!(feed, drain(output, enough), drain(errors, enough), child.wait());
-    let status = status.map_err(failed)?;
-    let mut all = output;
-    all.extend_from_slice(&errors);
-    let mut output = secrets.scrub(&all);
+    let arguments = [&*grant.arguments, &*request.arguments].concat();
+    // The attempt's deadline drops this future, and the process group with it.
+    let ended = process::run(grant.program.as_os_str(), &arguments, &request.input, enough)
+        .await
+        .map_err(|error| Verdict::failed(chain(&error)))?;
+    let mut output = secrets.scrub(&[ended.stdout, ended.stderr].concat());
     output.truncate(MAX_BODY);
-    Ok(Response::Command { exit: status.code(), output })
-}
-
-/// Reads to the end, and keeps the beginning: a command whose pipe fills up would never end.
-async fn drain(from: Option<impl AsyncRead + Unpin>, keep: usize) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut from) = from else { return kept };
-    let mut buffer = vec![0; 8 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let room = keep.saturating_sub(kept.len());
-        kept.extend(buffer.iter().take(count.min(room)));
-    }
-    kept
+    Ok(CommandResponse { exit: ended.status.code(), output })
 }
 
 /// The attempts that are under way, by receiver.

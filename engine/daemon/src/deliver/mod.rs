@@ -28,9 +28,7 @@ use watchkeeper_core::model::{MonitorName, Timestamp};
 use watchkeeper_core::state::State;
 
 pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
-pub use conversation::{
-    CommandRequest, HttpRequest, Method, Next, Notify, Request, Response, Told,
-};
+pub use conversation::Notify;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use route::{queue_events, route};
 pub use secrets::{NotGranted, Secrets};
@@ -166,12 +164,12 @@ impl Deliverer {
     fn begin(&mut self, entry: Notification) {
         self.under_way.insert(entry.id, entry.receiver.clone());
         let receiver = self.receivers.borrow_and_update().0.get(&entry.receiver).cloned();
-        let told = Told::of(&entry, &self.monitor, self.journal.id());
+        let alert = conversation::told(&entry, &self.monitor, self.journal.id());
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         self.attempts.spawn(async move {
             let event = match &receiver {
                 Some(receiver) => {
-                    let verdict = attempt::attempt(receiver, told).await;
+                    let verdict = attempt::attempt(receiver, alert).await;
                     outcome(&entry, verdict, &receiver.config, journal.id(), clock())
                 }
                 None => Event::NotificationDead {

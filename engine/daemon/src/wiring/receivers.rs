@@ -6,15 +6,14 @@ use std::sync::Arc;
 use watchkeeper_core::event::GuestKind;
 use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::SettingValue;
-use watchkeeper_wasm::notifier::{self as guest, Notifier};
+use watchkeeper_wasm::Called;
+use watchkeeper_wasm::notifier::{Alert, Next, Notifier, Response};
 
 use super::guests::{GuestError, Shelf, settle};
 use crate::clock;
 use crate::config::Config;
 use crate::config::checked::Receiver;
-use crate::deliver::{
-    CommandGrant, Next, Notify, ReceiverConfig, Receivers, Request, Response, Secrets, Told,
-};
+use crate::deliver::{CommandGrant, Notify, ReceiverConfig, Receivers, Secrets};
 use crate::errors::chain;
 
 /// Makes all receivers ready. One whose plugin cannot be used stays as it was `before`, if it was
@@ -100,94 +99,21 @@ impl Notify for Plugin {
         format!("{} {:?}", self.notifier.revision().digest, self.settings)
     }
 
-    fn start(&self, alert: &Told) -> Result<Next, String> {
-        let called = self.notifier.start(&to_guest(alert), &self.settings, clock::now());
-        self.heard(called)
+    fn start(&self, alert: &Alert) -> Result<Next, String> {
+        self.heard(self.notifier.start(alert, &self.settings, clock::now()))
     }
 
     fn resume(&self, state: &[u8], response: &Response) -> Result<Next, String> {
-        let response = match response {
-            Response::Http { status, headers, body } => {
-                guest::Response::Http(guest::HttpResponse {
-                    status: *status,
-                    headers: headers.clone(),
-                    body: body.clone(),
-                })
-            }
-            Response::Command { exit, output } => {
-                guest::Response::Command(guest::CommandResponse {
-                    exit: *exit,
-                    output: output.clone(),
-                })
-            }
-        };
-        self.heard(self.notifier.resume(state, &response, &self.settings, clock::now()))
+        self.heard(self.notifier.resume(state, response, &self.settings, clock::now()))
     }
 }
 
 impl Plugin {
-    fn heard(&self, called: watchkeeper_wasm::Called<guest::Next>) -> Result<Next, String> {
+    fn heard(&self, called: Called<Next>) -> Result<Next, String> {
         let name = &self.notifier.description().name;
         for line in &called.log {
             tracing::debug!(target: "guest", plugin = %name, level = ?line.level, "{}", line.text);
         }
-        called.outcome.map(from_guest).map_err(|failure| failure.to_string())
-    }
-}
-
-fn to_guest(told: &Told) -> guest::Alert {
-    guest::Alert {
-        fingerprint: told.fingerprint.clone(),
-        idempotency_key: told.idempotency_key.clone(),
-        status: if told.resolved {
-            guest::AlertStatus::Resolved
-        } else {
-            guest::AlertStatus::Firing
-        },
-        name: told.name.clone(),
-        severity: told.severity.into(),
-        cluster: told.cluster.clone(),
-        server: told.server.clone(),
-        service: told.service.clone(),
-        code: told.code.clone(),
-        summary: told.summary.clone(),
-        details: told.details.clone(),
-        source: told.source.clone(),
-        labels: told.labels.clone(),
-        starts_at: told.starts_at,
-        ends_at: told.ends_at,
-        monitor: told.monitor.clone(),
-    }
-}
-
-fn from_guest(next: guest::Next) -> Next {
-    match next {
-        guest::Next::Send(send) => Next::Send {
-            request: match send.request {
-                guest::Request::Http(http) => Request::Http(crate::deliver::HttpRequest {
-                    method: match http.method {
-                        guest::Method::Get => crate::deliver::Method::Get,
-                        guest::Method::Post => crate::deliver::Method::Post,
-                        guest::Method::Put => crate::deliver::Method::Put,
-                        guest::Method::Patch => crate::deliver::Method::Patch,
-                        guest::Method::Delete => crate::deliver::Method::Delete,
-                    },
-                    url: http.url,
-                    headers: http.headers,
-                    body: http.body,
-                }),
-                guest::Request::Command(command) => {
-                    Request::Command(crate::deliver::CommandRequest {
-                        name: command.name,
-                        arguments: command.arguments,
-                        input: command.input,
-                    })
-                }
-            },
-            state: send.state,
-        },
-        guest::Next::Delivered => Next::Delivered,
-        guest::Next::Retry(retry) => Next::Retry { after: retry.after, reason: retry.reason },
-        guest::Next::Refused(why) => Next::Refused(why),
+        called.outcome.map_err(|failure| failure.to_string())
     }
 }
