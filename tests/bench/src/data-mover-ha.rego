@@ -159,7 +159,7 @@ spent_reason(service) := sprintf(
 	[told(service), settings["rescue-attempts"]],
 )
 
-rescue(service) := {
+to_rescue(service) := {
 	"action": "rescue",
 	"server": service.server,
 	"service": service.service,
@@ -167,7 +167,7 @@ rescue(service) := {
 }
 
 # What runs across from here and may run on one side only is stopped first.
-repair(service) := rescue(service) if not held_by_stray(service)
+repair(service) := to_rescue(service) if not held_by_stray(service)
 
 repair(service) := stop(stray) if {
 	attempt(service)
@@ -250,7 +250,7 @@ all_unavailable if {
 	agent.status == "down"
 }
 
-agents_spent if {
+none_helped if {
 	decisive("agent")
 	all_unavailable
 	every agent in agents_down { spent(agent) }
@@ -258,9 +258,9 @@ agents_spent if {
 
 agents_down := [agent | some agent in agents; agent.status == "down"]
 
-all_agents := [rescue(agent) | all_unavailable; some agent in agents_down]
+all_agents := [to_rescue(agent) | all_unavailable; some agent in agents_down]
 
-single_agents := [rescue(agent) |
+single_agents := [to_rescue(agent) |
 	settings["rescue-agents"]
 	readable
 	not none_is_up
@@ -298,23 +298,23 @@ may_leave if not on_secondary
 
 may_leave if settings.failback
 
-failed := "its server is lost" if {
+why := "its server is lost" if {
 	lost
 } else := spent_reason([service | some service in spent_candidates; decisive(service.service)][0]) if {
 	not silent
 } else := sprintf("no agent could be started again (of %d)", [count(agents)]) if {
 	not silent
-	agents_spent
+	none_helped
 }
 
 fails_over if {
 	may_leave
-	failed
+	why
 }
 
 proposals := [] if {
 	input.cluster.phase != "active"
-} else := [{"action": "failover", "reason": sprintf("the %s has failed: %s", [input.cluster.side, failed])}] if {
+} else := [{"action": "failover", "reason": sprintf("the %s has failed: %s", [input.cluster.side, why])}] if {
 	fails_over
 } else := [] if {
 	silent
