@@ -107,6 +107,12 @@ impl Host {
         self.pooled
     }
 
+    /// The engine itself, so that a benchmark can measure beside the host on the same one.
+    #[doc(hidden)]
+    pub fn engine(&self) -> &wasmtime::Engine {
+        &self.shared.engine
+    }
+
     /// Loads a policy: checks the bytes, compiles them or takes compiled code from the cache,
     /// checks that they fit the world, and has the policy describe itself.
     pub fn load_policy(&self, bytes: &[u8]) -> Result<Policy, LoadError> {
