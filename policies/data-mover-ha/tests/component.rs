@@ -17,10 +17,7 @@ fn every_case_comes_out_of_the_component_as_expected() {
     let played = testkit::cases::run(&folder, |snapshot, given, state| {
         let settings =
             testkit::core::settings::check(&policy.description().settings, given).unwrap();
-        policy
-            .evaluate(snapshot, &settings, state)
-            .outcome
-            .map_err(|failure| failure.to_string())
+        policy.evaluate(snapshot, &settings, state).outcome.map_err(|failure| failure.to_string())
     });
     match played {
         Ok(count) => assert!(count >= 40, "only {count} cases"),
