@@ -75,8 +75,11 @@ async fn run(loaded: &Loaded, changes: usize, path: &Path) -> Result<Vec<Duratio
     let ledger = Arc::new(Ledger::new(journal, state).await?);
     let topology = CALM.topology()?;
     let name = topology.cluster().clone();
-    let maintenance =
-        Event::MaintenanceOn { by: "bench".to_owned(), reason: "measuring".to_owned(), until: None };
+    let maintenance = Event::MaintenanceOn {
+        by: "bench".to_owned(),
+        reason: "measuring".to_owned(),
+        until: None,
+    };
     ledger.record(vec![(Some(name.clone()), maintenance)]).await?;
 
     let (observations, received) = mpsc::channel(256);

@@ -4,6 +4,7 @@
 //! here is a test: a target that is missed is printed as such, and the program ends well.
 
 mod cases;
+mod decision;
 mod evaluation;
 mod floor;
 mod measure;
@@ -31,6 +32,12 @@ struct Cli {
     /// How often each evaluation is measured
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     calls: usize,
+    /// How many changed facts are followed to their decisions
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    changes: usize,
+    /// The folder for the journal of that; the disk it is on is part of the measure
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    dir: PathBuf,
     /// The component of data-mover-ha; without, it is built
     #[arg(long, value_name = "WASM")]
     policy: Option<PathBuf>,
@@ -52,6 +59,7 @@ fn run(cli: &Cli) -> Result<(), Failed> {
     let mut report = Report::default();
     report.note(format!("instances come from a pool: {}", loaded.host.pooled()));
     evaluation::measure(&loaded, cli.calls.max(100), &mut report)?;
+    decision::measure(&loaded, cli.changes.max(10), &cli.dir, &mut report)?;
     report.print(cli.json);
     Ok(())
 }
