@@ -6,6 +6,8 @@ WASM := wasm32-wasip2
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Every folder of policies/ and plugins/ that is a crate is a guest of that name.
 GUESTS := $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml plugins/*/Cargo.toml))
+# Programs that nobody but their own tests and measurements needs.
+UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Cargo.toml tests/bench/Cargo.toml))
 
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
@@ -18,8 +20,10 @@ help: ## list what can be made
 build: programs guests ## the daemon, and every policy and plugin in target/guests
 	@echo "built: $(TARGET)/debug/watchkeeper, $(GUESTS:%=$(TARGET)/guests/%.wasm)"
 
+# All of the workspace, so that features are the same as in tests, which then need less building; but not what is
+# built only to be tested or measured.
 programs:
-	$(CARGO) build --bins
+	$(CARGO) build --workspace $(addprefix --exclude ,$(UNSHIPPED)) --bins
 
 guests: $(GUESTS:%=guest/%)
 
