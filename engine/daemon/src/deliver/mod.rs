@@ -14,6 +14,7 @@ mod conversation;
 mod receiver;
 mod route;
 mod secrets;
+mod unrecorded;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use conversation::Notify;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use route::{queue_events, route};
 pub use secrets::{NotGranted, Secrets};
+pub use unrecorded::{UNRECORDED_EVERY, tell_unrecorded};
 
 use crate::journal::{Follower, Health, Journal, JournalError};
 use attempt::UnderWay;

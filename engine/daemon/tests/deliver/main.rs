@@ -10,3 +10,4 @@
 
 mod outbox;
 mod support;
+mod unrecorded;
