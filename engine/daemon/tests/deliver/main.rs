@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod bounds;
 mod outbox;
 mod support;
 mod unrecorded;
