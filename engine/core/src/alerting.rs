@@ -79,6 +79,9 @@ pub struct Alert {
     /// What is wrong.
     #[serde(flatten)]
     pub claim: AlertClaim,
+    /// What Watchkeeper does about it, as far as was known when it was told; empty if nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub details: String,
     /// Since when.
     pub starts_at: Timestamp,
     /// Until when, if it is over.
@@ -142,6 +145,7 @@ impl AlertBook {
                     fingerprint,
                     source: source.clone(),
                     claim: claim.clone(),
+                    details: String::new(),
                     starts_at: known.map_or(now, |known| known.starts_at),
                     ends_at: None,
                 });
@@ -179,6 +183,8 @@ pub struct Notification {
     pub cluster: Option<ClusterName>,
     /// What about.
     pub alert: Alert,
+    /// When it was queued.
+    pub queued: Timestamp,
     /// How often it was tried.
     pub tries: u32,
     /// Not before this moment.

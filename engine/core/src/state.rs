@@ -167,6 +167,7 @@ impl State {
                     receiver: receiver.clone(),
                     cluster: record.cluster.clone(),
                     alert: alert.clone(),
+                    queued: record.at,
                     tries: 0,
                     due: record.at,
                     problem: None,

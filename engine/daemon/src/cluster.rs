@@ -325,12 +325,13 @@ impl Watch {
         }
         events.extend(heard.memories);
         let begins = plan.is_some();
+        let doing = claims::doing(&decision, &state, plan.as_ref());
         if let Some(plan) = plan {
             tracing::warn!(cluster = %self.name, plan = plan.number, kind = %plan.kind, reason = plan.reason, "plan begins");
             events.push(Event::PlanBegun(Box::new(plan)));
         }
-        let alerts = Some((&*setup.receivers, &decision, now));
-        if !self.record(events, alerts).await {
+        let telling = Telling { receivers: &setup.receivers, decision: &decision, doing, now };
+        if !self.record(events, Some(telling)).await {
             return;
         }
         self.unrecorded.clear();
@@ -381,18 +382,14 @@ impl Watch {
             .await
     }
 
-    /// Records events about this cluster, and what `alerts` change about who is to be told; false if
+    /// Records events about this cluster, and what `telling` changes about who is to be told; false if
     /// the journal could not take them. Nothing may be done then.
-    async fn record(
-        &self,
-        events: Vec<Event>,
-        alerts: Option<(&Receivers, &Decision, Timestamp)>,
-    ) -> bool {
+    async fn record(&self, events: Vec<Event>, telling: Option<Telling<'_>>) -> bool {
         let name = &self.name;
         let written = self.ledger.record_with(|state| {
             let mut events: Events =
                 events.into_iter().map(|event| (Some(name.clone()), event)).collect();
-            if let Some((receivers, decision, now)) = alerts {
+            if let Some(Telling { receivers, decision, doing, now }) = telling {
                 let firing = state.clusters.get(name).map(|cluster| &cluster.alerts);
                 let changes = firing.unwrap_or(&AlertBook::default()).compare(
                     Some(name),
@@ -403,6 +400,7 @@ impl Watch {
                 events.extend(deliver::queue_events(
                     Some(name),
                     &changes,
+                    &doing,
                     receivers,
                     &state.outbox,
                 ));
@@ -436,6 +434,15 @@ impl Watch {
             }
         });
     }
+}
+
+/// What people are to be told of a decision.
+struct Telling<'a> {
+    receivers: &'a Receivers,
+    decision: &'a Decision,
+    /// What is done, in a line.
+    doing: String,
+    now: Timestamp,
 }
 
 /// Waits for the plan in flight; for ever if there is none.

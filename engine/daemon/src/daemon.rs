@@ -21,7 +21,7 @@ use watchkeeper_wasm::{Host, HostConfig, HostError};
 use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
 use crate::config::{self, Config, Problems};
-use crate::deliver::Deliverer;
+use crate::deliver::{self, Deliverer};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::tls;
@@ -92,6 +92,13 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     .map_err(journal_error)?;
     let ledger = Arc::new(Ledger::new(journal.clone(), state).await.map_err(journal_error)?);
     let monitor = config.monitor.name.clone();
+    let unrecorded = tokio::spawn(deliver::tell_unrecorded(
+        ledger.trouble(),
+        receivers.subscribe(),
+        monitor.clone(),
+        Arc::new(clock::now),
+        deliver::UNRECORDED_EVERY,
+    ));
     let started = Event::MonitorStarted {
         monitor: monitor.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +135,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     let _ = std::fs::remove_file(&socket);
     deliverer.abort();
+    unrecorded.abort();
     ledger.record(vec![(None, Event::MonitorStopped { monitor })]).await?;
     journal.close().await;
     tracing::info!("stopped");

@@ -10,6 +10,7 @@ use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::state::{ApplyError, ClusterState, State};
 
 use crate::clock;
+use crate::errors::chain;
 use crate::journal::{Events, Follower, Health, Journal, JournalError};
 
 /// Why something could not be recorded.
@@ -33,6 +34,8 @@ pub struct Ledger {
     folded: Mutex<Folded>,
     /// The last record's number, for those who wait for news.
     seq: watch::Sender<u64>,
+    /// Why nothing could be recorded the last time something was to be.
+    trouble: watch::Sender<Option<String>>,
 }
 
 struct Folded {
@@ -48,7 +51,7 @@ impl Ledger {
         let follower = journal.follow(state.seq).await?;
         let seq = watch::Sender::new(state.seq);
         let folded = Mutex::new(Folded { state, follower, poisoned: false });
-        Ok(Self { journal, folded, seq })
+        Ok(Self { journal, folded, seq, trouble: watch::Sender::default() })
     }
 
     /// Records events, all or none, and takes them in.
@@ -62,15 +65,35 @@ impl Ledger {
         &self,
         write: impl FnOnce(&State) -> Events,
     ) -> Result<Vec<Record>, LedgerError> {
+        let result = self.try_record(write).await;
+        let trouble = match &result {
+            Ok(_) => None,
+            Err(error) => Some(chain(error)),
+        };
+        self.trouble.send_if_modified(|known| {
+            let news = *known != trouble;
+            *known = trouble;
+            news
+        });
+        result
+    }
+
+    async fn try_record(
+        &self,
+        write: impl FnOnce(&State) -> Events,
+    ) -> Result<Vec<Record>, LedgerError> {
         let mut folded = self.folded.lock().await;
         folded.catch_up().await?;
         let events = write(&folded.state);
-        if events.is_empty() {
+        if events.is_empty() && self.trouble.borrow().is_none() {
             return Ok(Vec::new());
         }
         if !matches!(*self.journal.health().borrow(), Health::Writing) {
             // It takes nothing until it has been tried again, and this is the moment.
             self.journal.retry().await?;
+        }
+        if events.is_empty() {
+            return Ok(Vec::new());
         }
         let records = self.journal.append(clock::now(), events).await?;
         folded.catch_up().await?;
@@ -104,6 +127,11 @@ impl Ledger {
     /// Changes with each record.
     pub fn news(&self) -> watch::Receiver<u64> {
         self.seq.subscribe()
+    }
+
+    /// Why nothing can be recorded; none while it can be.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.subscribe()
     }
 
     /// The journal, for reading.

@@ -105,7 +105,14 @@ fn alert(name: &str) -> Alert {
         labels: [].into(),
     };
     let fingerprint = Fingerprint::of(None, "engine", &claim);
-    Alert { fingerprint, source: "engine".to_owned(), claim, starts_at: NOW, ends_at: None }
+    Alert {
+        fingerprint,
+        source: "engine".to_owned(),
+        claim,
+        details: String::new(),
+        starts_at: NOW,
+        ends_at: None,
+    }
 }
 
 /// The next event of a history that could happen, in a cluster chosen by the dice.

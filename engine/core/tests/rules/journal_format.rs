@@ -89,7 +89,7 @@ every_event! {
     NotificationQueued => Event::NotificationQueued {
         id: 4,
         receiver: ReceiverName::new("ops").unwrap(),
-        alert: Alert { ends_at: Some(NOW.plus(1)), ..alert() },
+        alert: Alert { details: "failover begins".to_owned(), ends_at: Some(NOW.plus(1)), ..alert() },
     };
     NotificationTried => Event::NotificationTried {
         id: 4,
@@ -123,7 +123,14 @@ fn alert() -> Alert {
         labels: BTreeMap::from([("site".to_owned(), "north".to_owned())]),
     };
     let fingerprint = Fingerprint::of(Some(&cluster()), "data-mover-ha", &claim);
-    Alert { fingerprint, source: "data-mover-ha".to_owned(), claim, starts_at: NOW, ends_at: None }
+    Alert {
+        fingerprint,
+        source: "data-mover-ha".to_owned(),
+        claim,
+        details: String::new(),
+        starts_at: NOW,
+        ends_at: None,
+    }
 }
 
 /// A decision with everything in it: an answer, a failure, what was read, holds, alerts.

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use watchkeeper_core::alerting::Claimed;
-use watchkeeper_core::arbitration::{Decision, ENGINE, Hold};
+use watchkeeper_core::arbitration::{Chosen, Decision, ENGINE, Hold};
 use watchkeeper_core::guards::Guard;
 use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{PolicyName, ServerName, Service};
+use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
 use watchkeeper_core::state::ClusterState;
+
+use crate::net;
 
 /// A decision without its texts, which may hold times and counts: two decisions with the same
 /// signature say the same thing, and only the first is recorded.
@@ -53,6 +56,27 @@ impl Signature {
             silent: decision.silent.clone(),
         }
     }
+}
+
+/// What is done at this moment, in a line: the plan that begins, what is wanted and held by what,
+/// or the plan in flight.
+pub(super) fn doing(decision: &Decision, state: &ClusterState, begins: Option<&Plan>) -> String {
+    let line = match (begins, &decision.chosen, &state.progress) {
+        (Some(plan), ..) => {
+            format!("Plan {} ({}) begins: {}.", plan.number, plan.kind, plan.reason)
+        }
+        (None, _, Some(progress)) => {
+            let plan = progress.plan();
+            format!("Plan {} ({}) is being carried out.", plan.number, plan.kind)
+        }
+        (None, Some(chosen), None) => {
+            let holds: Vec<String> = decision.holds.iter().map(ToString::to_string).collect();
+            let Chosen { policy, proposal } = chosen;
+            format!("{policy} wants to {}, held by {}.", proposal.action, holds.join("; "))
+        }
+        (None, None, None) => "No action is under way.".to_owned(),
+    };
+    net::one_line(&line)
 }
 
 /// What is to be told about where the cluster stands.

@@ -20,9 +20,13 @@ pub(super) fn told(notification: &Notification, monitor: &MonitorName, journal: 
     let alert = &notification.alert;
     let claim = &alert.claim;
     let cluster = notification.cluster.as_ref().map_or("", ClusterName::as_str).to_owned();
-    let details = match cluster.as_str() {
+    let more = match cluster.as_str() {
         "" => "`watchkeeper status` says more.".to_owned(),
         name => format!("`watchkeeper explain --cluster {name}` says more."),
+    };
+    let details = match alert.details.as_str() {
+        "" => more,
+        details => format!("{details}\n{more}"),
     };
     Alert {
         fingerprint: alert.fingerprint.to_string(),

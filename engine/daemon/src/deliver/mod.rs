@@ -14,6 +14,7 @@ mod conversation;
 mod receiver;
 mod route;
 mod secrets;
+mod unrecorded;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use conversation::Notify;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use route::{queue_events, route};
 pub use secrets::{NotGranted, Secrets};
+pub use unrecorded::{UNRECORDED_EVERY, tell_unrecorded};
 
 use crate::journal::{Follower, Health, Journal, JournalError};
 use attempt::UnderWay;
@@ -119,6 +121,7 @@ impl Deliverer {
                 receiver: receiver.clone(),
                 cluster: record.cluster.clone(),
                 alert: alert.clone(),
+                queued: record.at,
                 tries: 0,
                 due: record.at,
                 problem: None,
@@ -217,8 +220,7 @@ fn outcome(
         Verdict::Delivered => Event::NotificationDelivered { id },
         Verdict::Dead { reason } => Event::NotificationDead { id, problem: reason },
         Verdict::Failed { after, reason } => {
-            let queued = entry.alert.ends_at.unwrap_or(entry.alert.starts_at);
-            let age = u128::from(now.since(queued));
+            let age = u128::from(now.since(entry.queued));
             if age >= config.give_up_after.as_millis() {
                 let tries = entry.tries + 1;
                 let problem = format!("given up after {tries} attempts; the last: {reason}");

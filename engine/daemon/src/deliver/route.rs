@@ -27,10 +27,12 @@ pub fn route<'a>(
 /// append with the decision that made the changes.
 ///
 /// That an alert is over is told to those who were told of it, whatever the routes are by now.
+/// `details` says what is done about them; empty: nothing that is known.
 /// The numbers of the notifications follow `outbox`, so nothing else may be queued in between.
 pub fn queue_events(
     cluster: Option<&ClusterName>,
     changes: &Changes,
+    details: &str,
     receivers: &Receivers,
     outbox: &Outbox,
 ) -> Events {
@@ -41,7 +43,9 @@ pub fn queue_events(
         events.push((cluster.cloned(), Event::NotificationQueued { id, receiver, alert }));
         id += 1;
     };
+    let with_details = |alert: &Alert| Alert { details: details.to_owned(), ..alert.clone() };
     for alert in &changes.fired {
+        let alert = &with_details(alert);
         events.push((cluster.cloned(), Event::AlertFired(alert.clone())));
         for receiver in route(cluster, alert, receivers) {
             queue(&mut events, receiver, alert);
@@ -50,6 +54,7 @@ pub fn queue_events(
     for alert in &changes.resolved {
         let fingerprint = alert.fingerprint.clone();
         events.push((cluster.cloned(), Event::AlertResolved { fingerprint }));
+        let alert = &with_details(alert);
         for receiver in outbox.told(&alert.fingerprint) {
             queue(&mut events, receiver, alert);
         }

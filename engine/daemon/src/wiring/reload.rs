@@ -410,7 +410,7 @@ impl Reloader {
         self.ledger
             .record_with(|state| {
                 let changes = state.alerts.compare(None, &claims, &BTreeSet::new(), now);
-                let told = deliver::queue_events(None, &changes, &receivers, &state.outbox);
+                let told = deliver::queue_events(None, &changes, "", &receivers, &state.outbox);
                 events.into_iter().map(|event| (None, event)).chain(told).collect()
             })
             .await
