@@ -81,15 +81,8 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     let (journal, state) = open_journal(&config)?;
     let journal_error = |source| DaemonError::Journal { source };
     let receivers = watch::Sender::default();
-    let deliverer = Deliverer::spawn(
-        journal.clone(),
-        &state,
-        config.monitor.name.clone(),
-        receivers.subscribe(),
-        Arc::new(clock::now),
-    )
-    .await
-    .map_err(journal_error)?;
+    let opened = state.clone();
+    let told = receivers.subscribe();
     let ledger = Arc::new(Ledger::new(journal.clone(), state).await.map_err(journal_error)?);
     let monitor = config.monitor.name.clone();
     let unrecorded = tokio::spawn(deliver::tell_unrecorded(
@@ -111,6 +104,12 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
         Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, receivers);
     // What cannot be used is alerted on; what can is in force.
     let _ = reloader.reload().await;
+    // Not before the receivers are known: what waits for one that is not there is given up.
+    let deliverer =
+        Deliverer::spawn(journal.clone(), &opened, monitor.clone(), told, Arc::new(clock::now))
+            .await
+            .map_err(journal_error)?;
+    drop(opened);
 
     let listening = Listening::on(&socket)
         .await
