@@ -123,7 +123,6 @@ impl Watch {
 
     async fn note(&self, event: Event) -> Result<Answer, Refusal> {
         if self.record(vec![event], None).await {
-            self.publish(None).await;
             Ok(Answer::Done)
         } else {
             Err(Refusal::Unrecorded)
@@ -181,7 +180,6 @@ impl Watch {
             return Err(Refusal::Unrecorded);
         }
         // Who ordered it looks at once how it goes.
-        self.publish(None).await;
         self.carry_out();
         Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds: Vec::new() })
     }
