@@ -68,6 +68,10 @@ impl Ledger {
         let result = self.try_record(write).await;
         let trouble = match &result {
             Ok(_) => None,
+            // These events cannot be recorded; that says nothing about others.
+            Err(LedgerError::Journal(JournalError::Misfit(_) | JournalError::Form(_))) => {
+                return result;
+            }
             Err(error) => Some(chain(error)),
         };
         self.trouble.send_if_modified(|known| {
@@ -88,7 +92,7 @@ impl Ledger {
         if events.is_empty() && self.trouble.borrow().is_none() {
             return Ok(Vec::new());
         }
-        if !matches!(*self.journal.health().borrow(), Health::Writing) {
+        if events.is_empty() || !matches!(*self.journal.health().borrow(), Health::Writing) {
             // It takes nothing until it has been tried again, and this is the moment.
             self.journal.retry().await?;
         }

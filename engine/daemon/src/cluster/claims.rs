@@ -118,3 +118,28 @@ pub(super) fn of_phase(state: &ClusterState) -> Option<Claimed> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use watchkeeper_core::proposal::Proposal;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_is_told_with_what_holds_it() {
+        let policy = |name: &str| PolicyName::new(name).unwrap();
+        let state = ClusterState::default();
+        let mut decision = Decision::none();
+        assert_eq!(doing(&decision, &state, None), "No action is under way.");
+        decision.chosen = Some(Chosen {
+            policy: policy("data-mover-ha"),
+            proposal: Proposal { action: Action::Failover, reason: "it is down".to_owned() },
+        });
+        let hold = Hold::Policy { policy: policy("flap-guard"), reason: "too often".to_owned() };
+        decision.holds.push(hold);
+        assert_eq!(
+            doing(&decision, &state, None),
+            "data-mover-ha wants to fail over, held by policy flap-guard: too often."
+        );
+    }
+}
