@@ -80,7 +80,7 @@ async fn only_an_open_wire_greeting_is_up() {
 async fn a_page_is_judged_by_status_and_text() {
     let stub = Stub::http("200 OK", "all is well").await;
     let ask = HttpAsk::new(settings(stub.port)).unwrap();
-    let with = |status, text: Option<&str>| {
+    let with = |status: Option<u16>, text: Option<&str>| {
         let expect_text = text.map(str::to_owned);
         ProbeKind::Http(Http {
             ask: ask.clone(),
