@@ -24,7 +24,7 @@ pub use config::Config;
 pub use daemon::{Daemon, Said};
 
 /// How long anything may take before a test gives up on it: far longer than a busy machine needs.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at that nobody tells of.
 const LOOK: Duration = Duration::from_millis(25);
