@@ -208,6 +208,11 @@ async fn attend(
     }
 }
 
+/// Whether a change of this file can matter.
+fn is_ours(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "toml" || it == "wasm")
+}
+
 /// The folders whose files matter.
 struct Files {
     watcher: Option<notify::RecommendedWatcher>,
@@ -219,8 +224,11 @@ impl Files {
     fn watch(config: &Config) -> Self {
         let (sender, news) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files is not a change, and would go on for ever.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            // Reading the files is not a change, and would go on for ever; and others write in these
+            // folders as well.
+            if event.is_ok_and(|event| {
+                !event.kind.is_access() && event.paths.iter().any(|path| is_ours(path))
+            }) {
                 // One that waits stands for all.
                 let _ = sender.try_send(());
             }

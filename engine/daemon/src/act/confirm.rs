@@ -32,7 +32,15 @@ pub(super) async fn inactive(
     proof: Proof,
     deadline: Instant,
 ) -> Outcome {
-    let unasked = match ask(equipment, name, services, deadline).await {
+    // At the same time: a server that is gone answers nobody, and everybody waits for this step.
+    let hear = async {
+        match proof {
+            Proof::Witnesses(_) => hear_witnesses(equipment, name, deadline).await,
+            Proof::Nothing | Proof::Operator => Vec::new(),
+        }
+    };
+    let (asked, heard) = tokio::join!(ask(equipment, name, services, deadline), hear);
+    let unasked = match asked {
         Ok(outcome) => return outcome,
         Err(why) => why,
     };
@@ -44,7 +52,7 @@ pub(super) async fn inactive(
         Proof::Operator => failed(format!(
             "{unasked}; the configuration wants an operator to make sure that {name} is inactive"
         )),
-        Proof::Witnesses(needed) => witnesses(equipment, name, needed, &unasked, deadline).await,
+        Proof::Witnesses(needed) => judge(needed, &unasked, heard),
     }
 }
 
@@ -88,21 +96,21 @@ enum Testimony {
     None(String),
 }
 
-async fn witnesses(
-    equipment: &Equipment,
+/// What each other server finds.
+async fn hear_witnesses<'a>(
+    equipment: &'a Equipment,
     name: &ServerName,
-    needed: u32,
-    unasked: &str,
     deadline: Instant,
-) -> Outcome {
-    let mut asked = Vec::new();
-    for witness in equipment.servers.keys().filter(|witness| *witness != name) {
-        asked.push((witness, testify(equipment, witness, name, deadline)));
-    }
-    let (names, testimonies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-    let testimonies = futures_util::future::join_all(testimonies).await;
+) -> Vec<(&'a ServerName, Testimony)> {
+    let others = equipment.servers.keys().filter(|witness| *witness != name);
+    let heard =
+        others.map(async |witness| (witness, testify(equipment, witness, name, deadline).await));
+    futures_util::future::join_all(heard).await
+}
+
+fn judge(needed: u32, unasked: &str, heard: Vec<(&ServerName, Testimony)>) -> Outcome {
     let (mut gone, mut silent) = (Vec::new(), Vec::new());
-    for (witness, testimony) in names.into_iter().zip(testimonies) {
+    for (witness, testimony) in heard {
         match testimony {
             Testimony::Gone => gone.push(witness.to_string()),
             Testimony::Alive(what) => {

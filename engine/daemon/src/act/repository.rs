@@ -94,9 +94,8 @@ async fn try_detach(
 ) -> Result<Outcome, Trouble> {
     let (repository, pg) = parts(equipment, server)?;
     let name = &repository.subscription;
-    let changed = match enabled(pg, name, deadline).await? {
-        None => return Ok(done(format!("{server} has no subscription {name}"), false)),
-        Some(changed) => changed,
+    let Some(changed) = enabled(pg, name, deadline).await? else {
+        return Ok(done(format!("{server} has no subscription {name}"), false));
     };
     if changed {
         pg.execute(&format!("alter subscription {} disable", identifier(name)), deadline).await?;

@@ -82,7 +82,7 @@ async fn sequences(pg: &Pg, deadline: Instant) -> Result<Sequences, Trouble> {
         .await?;
     let mut sequences = Sequences::new();
     for row in rows {
-        let [Some(name), last, Some(descending), Some(least), Some(greatest), Some(readable)] =
+        let [Some(name), last, Some(falling), Some(min), Some(max), Some(readable)] =
             <[Option<String>; 6]>::try_from(row).unwrap_or_default()
         else {
             return Err(Trouble::Said("pg_sequences cannot be understood".to_owned()));
@@ -95,9 +95,9 @@ async fn sequences(pg: &Pg, deadline: Instant) -> Result<Sequences, Trouble> {
         };
         let sequence = Sequence {
             last: last.map(number).transpose()?,
-            descending: descending == "t",
-            least: number(least)?,
-            greatest: number(greatest)?,
+            descending: falling == "t",
+            least: number(min)?,
+            greatest: number(max)?,
         };
         sequences.insert(name, sequence);
     }
