@@ -52,6 +52,13 @@ fn a_switchover_and_the_way_back_lose_no_row() {
 /// Enters jobs on `host` before and while `act` changes sides, until it is refused. Gives the
 /// numbers that were confirmed.
 fn change(lab: &Lab, host: &str, act: impl FnOnce()) -> Vec<i64> {
+    /// Ends the entering, also when the change panics.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let entering = scope.spawn(|| {
@@ -63,8 +70,9 @@ fn change(lab: &Lab, host: &str, act: impl FnOnce()) -> Vec<i64> {
             }
             confirmed
         });
+        let guard = Over(&over);
         act();
-        over.store(true, Ordering::Relaxed);
+        drop(guard);
         entering.join().unwrap()
     })
 }
