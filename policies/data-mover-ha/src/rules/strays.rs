@@ -69,9 +69,12 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
 
 /// Proposes to stop all that is confirmed and not asked for yet.
 pub(crate) fn propose(view: &View<'_>, evaluation: &mut Evaluation) {
-    for service in Service::ALL.into_iter().rev() {
+    // What must not run on two sides comes first: if an agent may not be stopped there, that must
+    // not keep a second broker or daemon running.
+    for service in Service::ALL.into_iter().rev().filter(|service| service.exclusive()) {
         propose_one(view, service, evaluation);
     }
+    propose_one(view, Service::Agent, evaluation);
 }
 
 /// Proposes to stop the stray of this kind, once, if it is confirmed.

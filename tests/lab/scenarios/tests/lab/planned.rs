@@ -1,6 +1,6 @@
 //! Planned changes of side.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use watchkeeper_lab::{Lab, Monitor, Setup, Witness, wait_for};
 
@@ -52,19 +52,33 @@ fn a_switchover_and_the_way_back_lose_no_row() {
 /// Enters jobs on `host` before and while `act` changes sides, until it is refused. Gives the
 /// numbers that were confirmed.
 fn change(lab: &Lab, host: &str, act: impl FnOnce()) -> Vec<i64> {
+    /// Ends the entering, also when the change panics.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
+    let entered = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let entering = scope.spawn(|| {
             let mut confirmed = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 if let Ok(id) = lab.create_job(host, "during the change") {
                     confirmed.push(id);
+                    entered.fetch_add(1, Ordering::Relaxed);
                 }
             }
             confirmed
         });
+        let guard = Over(&over);
+        wait_for("jobs to be entered", || match entered.load(Ordering::Relaxed) {
+            few @ 0..=3 => Err(format!("{few}")),
+            _ => Ok(()),
+        });
         act();
-        over.store(true, Ordering::Relaxed);
+        drop(guard);
         entering.join().unwrap()
     })
 }
