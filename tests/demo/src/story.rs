@@ -223,8 +223,7 @@ async fn failover(stage: &mut Stage, teller: &mut Teller) -> Result<u64, DemoErr
     episode
         .until(stage, "the delivery of the alert failover", |it| delivered(it, "failover"))
         .await?;
-    let (decision, rescues) =
-        episode.until(stage, "the decision's record", |it| decision(it)).await?;
+    let (decision, rescues) = episode.until(stage, "the decision's record", decision).await?;
     episode.tell(teller);
     expect(ending == PlanEnding::Completed, "the failover did not succeed")?;
     let failed = failed_steps(&end, episode.records());
