@@ -57,6 +57,11 @@ impl Episode {
         Ok(())
     }
 
+    /// What was recorded since the beginning, as far as it was waited for.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Milliseconds from the beginning until `record`.
     pub(crate) const fn after(&self, record: &Record) -> u64 {
         record.at.since(self.begun)

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 use watchkeeper_core::event::{Event, GuestKind, Record};
-use watchkeeper_core::execution::PlanEnding;
+use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::model::{Service, Status};
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::proposal::Revision;
+use watchkeeper_site::Site;
 
 use crate::episode::{Episode, delivered, ended};
 use crate::error::DemoError;
@@ -111,7 +112,9 @@ async fn rescue(stage: &mut Stage, teller: &mut Teller) -> Result<(), DemoError>
         .await?;
     episode.tell(teller);
     expect(ending == PlanEnding::Completed, "the rescue did not succeed")?;
-    expect(stage.site.is_ready("dm1", Service::Daemon), "the site says that it does not run")?;
+    // Its unit is active at launch; it is ready a moment later.
+    let serves = |site: &Site| site.is_ready("dm1", Service::Daemon);
+    stage.site.wait_until("the daemon's readiness on dm1", CALM, serves).await?;
     let again = stage.site.starts("dm1", Service::Daemon) - starts;
     expect(again == 1, &format!("it was started {again} times"))?;
     teller.good(&format!(
@@ -220,19 +223,18 @@ async fn failover(stage: &mut Stage, teller: &mut Teller) -> Result<u64, DemoErr
     episode
         .until(stage, "the delivery of the alert failover", |it| delivered(it, "failover"))
         .await?;
-    let (decision, rescues) =
-        episode.until(stage, "the decision's record", |it| decision(it)).await?;
+    let (decision, rescues) = episode.until(stage, "the decision's record", decision).await?;
     episode.tell(teller);
     expect(ending == PlanEnding::Completed, "the failover did not succeed")?;
+    let failed = failed_steps(&end, episode.records());
+    expect(failed.is_empty(), &format!("steps of the failover failed: {}", failed.join("; ")))?;
     expect(
         rescues == 1,
         &format!("{rescues} rescues came before it; with the new setting it is 1"),
     )?;
     let serves = [Service::Activemq, Service::Repository, Service::Daemon, Service::Rest];
-    for service in serves {
-        let ready = stage.site.is_ready("dm2", service);
-        expect(ready, &format!("the site says that {service} does not serve on dm2"))?;
-    }
+    let all = |site: &Site| serves.iter().all(|service| site.is_ready("dm2", *service));
+    stage.site.wait_until("the readiness of dm2's services", CALM, all).await?;
     stage
         .site
         .wait_until("the agents of dm2 and dm3 at dm2", CALM, |it| it.agents("dm2").len() >= 2)
@@ -244,6 +246,19 @@ async fn failover(stage: &mut Stage, teller: &mut Teller) -> Result<u64, DemoErr
         end.at.since(decision.at)
     ));
     Ok(decision.seq)
+}
+
+/// The steps that failed of the plan that `end` ended, in the words of the journal.
+fn failed_steps(end: &Record, records: &[Record]) -> Vec<String> {
+    let Event::PlanEnded { plan: number, .. } = end.event else { return Vec::new() };
+    let failed = records.iter().filter_map(|record| match &record.event {
+        Event::StepEnded { plan, outcome, .. } if *plan == number => match outcome {
+            Outcome::Done { .. } => None,
+            Outcome::Failed { detail } | Outcome::Uncertain { detail } => Some(detail.clone()),
+        },
+        _ => None,
+    });
+    failed.collect()
 }
 
 /// The evaluation that decided to fail over, and how many rescues were begun before it.

@@ -116,8 +116,9 @@ const STATEMENTS: [Statement; 27] = [
     ),
     ("select pg_current_wal_insert_lsn()", |_, _| one(Some(CURRENT_LSN))),
     (
-        "select pg_wal_lsn_diff({}, replay_lsn)::bigint from pg_stat_replication \
-         where application_name = {} and state = 'streaming'",
+        "select pg_wal_lsn_diff({}, r.replay_lsn)::bigint from pg_replication_slots s \
+         join pg_stat_replication r on r.pid = s.active_pid \
+         where s.slot_name = {} and r.state = 'streaming'",
         |session, given| {
             let lag = session.replication.lags.total();
             let named = given.last().is_some_and(|name| session.sends_to(name));

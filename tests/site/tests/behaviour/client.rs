@@ -103,8 +103,9 @@ pub(crate) async fn sql(site: &Site, server: &str) -> tokio_postgres::Client {
 }
 
 /// How far the standby is behind; no row while it receives nothing.
-pub(crate) const LAG: &str = "select pg_wal_lsn_diff('5/0', replay_lsn)::bigint \
-     from pg_stat_replication where application_name = 'dm_repository' and state = 'streaming'";
+pub(crate) const LAG: &str = "select pg_wal_lsn_diff('5/0', r.replay_lsn)::bigint \
+     from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid \
+     where s.slot_name = 'dm_repository' and r.state = 'streaming'";
 
 /// The first column of the first row.
 pub(crate) async fn value(client: &tokio_postgres::Client, question: &str) -> Option<String> {
