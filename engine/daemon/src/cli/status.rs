@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use watchkeeper_core::model::Status;
+use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::snapshot::Place;
 
 use crate::api::{AlertReport, ClusterReport, StatusReport};
@@ -83,7 +83,12 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             why(server.status, &server.detail)
         );
         for service in cluster.services.iter().filter(|it| it.server == server.name) {
-            let (word, tell) = match (service.expected, service.status) {
+            // The failover stopped it with everything else, and the policies leave it so.
+            let left = service.service == Service::Agent
+                && server.place == Place::Standby
+                && cluster.active == Side::Secondary;
+            let (word, tell) = match (service.expected && !left, service.status) {
+                (false, Status::Up) if left => ("up", false),
                 (false, Status::Up) => ("RUNS, AND IS NOT MEANT TO", false),
                 (false, Status::Down) => ("stopped, as it is meant to be", false),
                 (_, Status::Up) => ("up", false),
