@@ -252,15 +252,25 @@ impl FactBook {
     /// What the probes of `service` on `server` together say; none if none has ended yet. The
     /// probe named [`REPLICATION`] has no say: a repository whose standby is gone serves.
     pub fn service(&self, server: &ServerName, service: Service) -> Option<Verdict> {
-        verdict(self.of(server).filter(|fact| {
+        verdict(self.of_service(server, service), trouble)
+    }
+
+    /// The same for a service that is not meant to run there: it is up if any probe finds anything
+    /// of it. A process that runs and does not work is in the way as well.
+    pub fn stray(&self, server: &ServerName, service: Service) -> Option<Verdict> {
+        verdict(self.of_service(server, service), |status| 2 - trouble(status))
+    }
+
+    fn of_service(&self, server: &ServerName, service: Service) -> impl Iterator<Item = &Fact> {
+        self.of(server).filter(move |fact| {
             let probe = &fact.latest.probe;
             probe.service == Some(service) && &*probe.name != REPLICATION
-        }))
+        })
     }
 
     /// What the probes of the server itself together say; none if none has ended yet.
     pub fn server(&self, server: &ServerName) -> Option<Verdict> {
-        verdict(self.of(server).filter(|fact| fact.latest.probe.service.is_none()))
+        verdict(self.of(server).filter(|fact| fact.latest.probe.service.is_none()), trouble)
     }
 
     fn of(&self, server: &ServerName) -> impl Iterator<Item = &Fact> {
@@ -272,16 +282,21 @@ impl FactBook {
     }
 }
 
-/// Down weighs more than unknown, and unknown more than up: one probe that proves a service dead
-/// is enough, and a service is up only when every probe of it says so.
-fn verdict<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<Verdict> {
-    const fn weight(status: Status) -> u8 {
-        match status {
-            Status::Up => 0,
-            Status::Unknown => 1,
-            Status::Down => 2,
-        }
+/// How much a status weighs for something that is meant to run.
+const fn trouble(status: Status) -> u8 {
+    match status {
+        Status::Up => 0,
+        Status::Unknown => 1,
+        Status::Down => 2,
     }
+}
+
+/// What weighs most decides. What is meant to run is up only when every probe of it says so, and
+/// one probe that proves it dead is enough.
+fn verdict<'a>(
+    facts: impl Iterator<Item = &'a Fact>,
+    weight: impl Fn(Status) -> u8,
+) -> Option<Verdict> {
     let mut result: Option<Verdict> = None;
     for fact in facts {
         let latest = &fact.latest;
@@ -299,8 +314,8 @@ fn verdict<'a>(facts: impl Iterator<Item = &'a Fact>) -> Option<Verdict> {
         let decides = match weight(latest.status).cmp(&weight(verdict.status)) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Less => false,
-            // Trouble is as sure as its surest witness, health as its least sure.
-            std::cmp::Ordering::Equal if latest.status == Status::Up => {
+            // What is found by one is as sure as its surest witness, what takes all as its least sure.
+            std::cmp::Ordering::Equal if weight(latest.status) == 0 => {
                 fact.streak < verdict.confirmations
             }
             std::cmp::Ordering::Equal => fact.streak > verdict.confirmations,
@@ -358,6 +373,8 @@ mod tests {
         assert_eq!(verdict.status, Status::Down);
         assert_eq!(&*verdict.reason.detail, "c says down");
         assert_eq!(verdict.seen, Timestamp(1));
+        // Where it is not meant to run, the one that finds it counts.
+        assert_eq!(book.stray(&dm1, Service::Daemon).unwrap().status, Status::Up);
         assert_eq!(book.service(&dm1, Service::Rest), None);
         assert_eq!(book.server(&dm1), None);
     }

@@ -308,11 +308,17 @@ impl Snapshot {
             });
             for service in Service::ALL {
                 if server.services.contains(&service) {
+                    let expected = expected(service, place, active);
+                    let verdict = if expected {
+                        book.service(&server.name, service)
+                    } else {
+                        book.stray(&server.name, service)
+                    };
                     services.push(ServiceFacts {
                         id: ServiceId { server: server.name.clone(), service },
                         place,
-                        expected: expected(service, place, active),
-                        state: state(book.service(&server.name, service), at),
+                        expected,
+                        state: state(verdict, at),
                     });
                 }
             }
