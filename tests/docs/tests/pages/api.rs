@@ -69,7 +69,8 @@ struct Mistake {
 /// Every key of the example is known: it is still there after having been read.
 fn survives<T: Serialize + DeserializeOwned>(kind: &str, example: &str) {
     let there: Value = serde_json::from_str(example).unwrap_or_else(|e| panic!("{kind}: {e}"));
-    let read: T = serde_json::from_str(example).unwrap_or_else(|e| panic!("{kind}: {e}\n{example}"));
+    let read: T =
+        serde_json::from_str(example).unwrap_or_else(|e| panic!("{kind}: {e}\n{example}"));
     contains(kind, &serde_json::to_value(&read).unwrap(), &there);
 }
 

@@ -11,7 +11,11 @@ use watchkeeper_guests::guest_bytes;
 use watchkeeper_wasm::notifier::{Alert, AlertStatus, HttpResponse, Next, Request, Response};
 use watchkeeper_wasm::{Host, HostConfig};
 
+use watchkeeper_sdk::policy::{Policy as _, Service};
+use watchkeeper_sdk::testkit;
+
 use crate::read;
+use crate::state::Worst;
 
 fn host() -> Host {
     Host::new(HostConfig::default()).unwrap()
@@ -44,6 +48,17 @@ fn quiet_hours_holds_while_it_is_quiet() {
     assert_eq!(holds("2h"), ["quiet hours"]);
     assert_eq!(holds("3h"), [""; 0]);
     assert!(check(&description.settings, &texts(&[("begin", "25h")])).is_err());
+}
+
+#[test]
+fn what_a_policy_remembers_is_handed_on_and_migrated() {
+    let kit = testkit::cluster().down("dm1", Service::Rest).down("dm1", Service::Daemon).snapshot();
+    let worst = |state: &[u8]| Worst::evaluate(&kit, &(), state).unwrap().state;
+    assert_eq!(worst(&[]), 2_u32.to_le_bytes());
+    assert_eq!(worst(&5_u32.to_le_bytes()), 5_u32.to_le_bytes());
+    assert!(Worst::evaluate(&kit, &(), b"?").is_err());
+    assert_eq!(Worst::migrate("1.0.0", vec![7]).unwrap(), 7_u32.to_le_bytes());
+    assert!(Worst::migrate("1.0.0", vec![]).is_err());
 }
 
 #[test]

@@ -14,6 +14,9 @@ mod contract;
 mod examples;
 mod names;
 mod shown;
+#[expect(unreachable_pub, reason = "as an author of policies writes it")]
+#[path = "../../../../docs/examples/state.rs"]
+mod state;
 
 use std::path::{Path, PathBuf};
 

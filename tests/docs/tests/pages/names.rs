@@ -70,11 +70,10 @@ fn command_lines_in_pages_are_accepted() {
         let text = read(&page);
         for block in text.split("```").skip(1).step_by(2) {
             let Some(lines) = block.strip_prefix("console\n") else { continue };
-            for line in lines.lines().filter_map(|line| line.strip_prefix("$ watchkeeper ")) {
+            for line in lines.lines().filter_map(|line| line.trim_start().strip_prefix("$ watchkeeper ")) {
                 let given = words(line);
                 let arguments = std::iter::once("watchkeeper".to_owned()).chain(given);
-                if let Err(error) =
-                    watchkeeper::cli::Cli::command().try_get_matches_from(arguments)
+                if let Err(error) = watchkeeper::cli::Cli::command().try_get_matches_from(arguments)
                 {
                     panic!("{page}: watchkeeper {line}\n{error}");
                 }
