@@ -10,7 +10,7 @@ impl Policy for Worst {
     const SUMMARY: &'static str = "Remembers the most services that were ever down at once.";
     const NEEDS: Grants = Grants::empty();
 
-    fn evaluate(snapshot: &Snapshot, _: &(), state: &[u8]) -> Result<Evaluation, String> {
+    fn evaluate(snapshot: &Snapshot, (): &(), state: &[u8]) -> Result<Evaluation, String> {
         let before = match state {
             [] => 0,
             state => u32::from_le_bytes(state.try_into().map_err(|_| "the state is not mine")?),

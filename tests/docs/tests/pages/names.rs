@@ -31,9 +31,9 @@ fn links_lead_somewhere() {
 /// In docs/architecture.md a path in backquotes is one of the repository, and `path: name` names a test.
 #[test]
 fn files_and_tests_that_the_architecture_names_exist() {
-    let text = read("docs/architecture.md");
+    let page = read("docs/architecture.md");
     let mut named = 0;
-    for piece in text.split('`').skip(1).step_by(2) {
+    for piece in page.split('`').skip(1).step_by(2) {
         let (file, test) = piece.split_once(": ").unwrap_or((piece, ""));
         let roots = ["engine/", "sdk/", "policies/", "plugins/", "tests/", "docs/"];
         if !roots.iter().any(|root| file.starts_with(root)) {
@@ -70,7 +70,9 @@ fn command_lines_in_pages_are_accepted() {
         let text = read(&page);
         for block in text.split("```").skip(1).step_by(2) {
             let Some(lines) = block.strip_prefix("console\n") else { continue };
-            for line in lines.lines().filter_map(|line| line.trim_start().strip_prefix("$ watchkeeper ")) {
+            for line in
+                lines.lines().filter_map(|line| line.trim_start().strip_prefix("$ watchkeeper "))
+            {
                 let given = words(line);
                 let arguments = std::iter::once("watchkeeper".to_owned()).chain(given);
                 if let Err(error) = watchkeeper::cli::Cli::command().try_get_matches_from(arguments)

@@ -1,5 +1,7 @@
 //! Files of the repository that pages show: a fenced block after a comment that names the file.
 
+use std::fmt::Write as _;
+
 use crate::{compare, pages, read};
 
 const MARK: &str = "<!-- file: ";
@@ -23,7 +25,7 @@ fn with_files(page: &str, shown: &mut usize) -> String {
         let (language, after) = after.split_once('\n').unwrap();
         let (_, after) = after.split_once("```\n").expect("the block ends");
         let file = read(name);
-        out.push_str(&format!("{before}{MARK}{name} -->\n```{language}\n{file}```\n"));
+        write!(out, "{before}{MARK}{name} -->\n```{language}\n{file}```\n").unwrap();
         rest = after;
         *shown += 1;
     }
