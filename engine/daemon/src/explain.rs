@@ -254,7 +254,7 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
             let rescues = &snapshot.facts().rescues;
             rescues
                 .iter()
-                .map(|it| format!("rescue of {} at {}: {:?}", it.id, it.begun, it.ending))
+                .map(|it| format!("rescue of {} at {}: {}", it.id, it.begun, it.ending))
                 .collect()
         }
         Read::Changes => {
@@ -262,7 +262,7 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
             changes
                 .iter()
                 .map(|it| {
-                    format!("change from {} to {} at {}: {:?}", it.from, it.to, it.begun, it.ending)
+                    format!("change from {} to {} at {}: {}", it.from, it.to, it.begun, it.ending)
                 })
                 .collect()
         }
