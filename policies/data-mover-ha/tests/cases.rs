@@ -16,7 +16,7 @@ fn every_case_comes_out_as_expected() {
     }
 }
 
-/// The engine evaluates again when an answer changes: time changes always, so a calm cluster must
+/// What was asked is recorded and explained: time changes always, so a calm cluster must
 /// not be asked for it, nor for its history, nor for a list of all servers.
 #[test]
 fn a_calm_cluster_is_not_asked_for_what_always_changes() {
