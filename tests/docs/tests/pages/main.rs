@@ -33,7 +33,10 @@ fn read(name: &str) -> String {
 /// Compares a page with what it should be, or rewrites it.
 fn compare(name: &str, wanted: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        std::fs::write(path(name), wanted).unwrap();
+        // In one move: other tests read the pages at the same time.
+        let made = path(&format!("{name}.new"));
+        std::fs::write(&made, wanted).unwrap();
+        std::fs::rename(&made, path(name)).unwrap();
         return;
     }
     let there = std::fs::read_to_string(path(name)).unwrap_or_default();
