@@ -181,8 +181,8 @@ async fn look(kind: ProbeKind) -> Observation {
     timeout(SOON, run_once(&spec)).await.unwrap()
 }
 
-async fn look_at(site: &Site, name: &str, side: ReplicationSide) -> Observation {
-    look(ProbeKind::Replication(Replication::new(pg(site, name), side))).await
+async fn look_at(site: &Site, name: &str, seen_from: ReplicationSide) -> Observation {
+    look(ProbeKind::Replication(Replication::new(pg(site, name), seen_from))).await
 }
 
 fn detach(name: &str) -> Act {

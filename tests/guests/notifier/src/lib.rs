@@ -1,5 +1,7 @@
 //! A small notifier: one request, then judged by its response.
 
+#![allow(clippy::too_many_arguments, reason = "generated")]
+
 wit_bindgen::generate!({ world: "notifier", path: "../../../sdk/wit/notifier" });
 
 use watchkeeper::notifier::log;
