@@ -116,6 +116,9 @@ fn find<Q: PartialEq, A>(known: &Known<Q, A>, asked: &Q) -> wasmtime::Result<(Ar
 type Context<'a> = wasmtime::StoreContextMut<'a, Arc<Answers>>;
 type Me = Resource<Snapshot>;
 
+/// Which measured value is asked for.
+type One = (Me, String, Option<Service>, String);
+
 fn define(facts: &mut LinkerInstance<'_, Arc<Answers>>) -> wasmtime::Result<()> {
     facts.resource("snapshot", ResourceType::host::<Snapshot>(), |_, _| Ok(()))?;
     facts
@@ -145,7 +148,6 @@ fn define(facts: &mut LinkerInstance<'_, Arc<Answers>>) -> wasmtime::Result<()> 
     facts.func_wrap("[method]snapshot.count", |cx: Context<'_>, (_, filter): (Me, Filter)| {
         find(&cx.data().count, &filter)
     })?;
-    type One = (Me, String, Option<Service>, String);
     facts.func_wrap(
         "[method]snapshot.measure",
         |cx: Context<'_>, (_, server, service, name): One| {
