@@ -46,7 +46,7 @@ test: guests ## every test; as root with the lab of real servers (LAB=no: withou
 lint: wasm ## format, clippy, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
 	@if command -v shellcheck >/dev/null; then shellcheck -x tests/run tests/summary .ci/run; \
 		else echo "not checked: shell scripts (apt-get install shellcheck)"; fi
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \

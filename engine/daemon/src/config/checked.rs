@@ -18,7 +18,7 @@ use super::problem::{Location, Problem};
 use crate::secret::Secret;
 use watchkeeper_core::settings::Given;
 
-/// A whole configuration. Only [`super::load`] makes one.
+/// A whole configuration. Only [`super::load()`] makes one.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// This monitor.

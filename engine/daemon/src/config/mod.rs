@@ -1,7 +1,7 @@
 //! The configuration: read as it is written, then checked into a type that cannot be wrong.
 //!
 //! A mistake costs an administrator one round at most: every mistake is reported at once, with
-//! its place, what was expected, and the nearest valid word. What goes through [`load`] needs no
+//! its place, what was expected, and the nearest valid word. What goes through [`load()`] needs no
 //! further check by the parts that use it.
 //!
 //! In reading order: [`problem`], what a mistake looks like; [`checked`], [`cluster`] and

@@ -28,7 +28,7 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Only records about this cluster.
     pub cluster: Option<ClusterName>,
-    /// Only records of these kinds; empty: of all. The words are those of [`super::kind`].
+    /// Only records of these kinds; empty: of all. The words are those of [`super::kind()`].
     pub kinds: Vec<String>,
     /// Take the newest records instead of the oldest. The answer is in the order of writing
     /// either way.
