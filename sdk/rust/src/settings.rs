@@ -1,6 +1,6 @@
 //! Settings: declared once, from which follow the schema, the defaults and the reading.
 //!
-//! [`settings!`](crate::settings) makes a struct whose fields are settings. Their doc comments are
+//! [`settings!`](macro@crate::settings) makes a struct whose fields are settings. Their doc comments are
 //! the schema's words for an administrator, so write them for one. The engine checks what the
 //! configuration gives against the schema and passes every value in the schema's order; a guest
 //! that finds anything else refuses to answer.
@@ -82,7 +82,7 @@ impl Kind {
     }
 }
 
-/// A set of settings. Made by [`settings!`](crate::settings).
+/// A set of settings. Made by [`settings!`](macro@crate::settings).
 pub trait Settings: Sized {
     /// What they are, in the order in which [`Settings::read`] expects them.
     fn specs() -> Vec<Spec>;
