@@ -20,11 +20,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
 pub use equipment::{Control, Equipment, Reachable, Repository};
 
+use crate::duty::Duties;
 use crate::ledger::{Ledger, LedgerError};
 
 /// How often a condition that is waited for is looked at. A status command over a kept
@@ -35,13 +37,22 @@ const POLL: Duration = Duration::from_millis(100);
 /// if there is none.
 ///
 /// An error means that the journal could not be written: nothing further is done, and the plan
-/// stays in flight until a journal can be written again.
+/// stays in flight until a journal can be written again. So it does when the duty is lost: no
+/// step is begun without it (invariant 2).
 pub async fn carry_out(
     ledger: &Ledger,
     cluster: &ClusterName,
     equipment: &Equipment,
+    duties: &Duties,
 ) -> Result<Option<PlanEnding>, LedgerError> {
     loop {
+        let term = match duties.of(cluster).duty {
+            Duty::Held(term) => term,
+            Duty::NotHeld(why) | Duty::Uncertain(why) => {
+                tracing::warn!(%cluster, why, "the plan waits for the duty");
+                return Ok(None);
+            }
+        };
         let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
         let plan = progress.plan();
         if let Next::Settle { index, attempt, why, .. } = progress.next() {
@@ -60,8 +71,17 @@ pub async fn carry_out(
         if delay_ms > 0 {
             sleep(Duration::from_millis(delay_ms)).await;
         }
-        let intent = Event::StepIntended { plan: plan.number, step: index, attempt };
+        // Asked before as well: an intent without a step counts as a step cut short.
+        if let Err(why) = duties.admit(cluster, term).await {
+            tracing::warn!(%cluster, why, "the plan waits for the duty");
+            return Ok(None);
+        }
+        let intent = Event::StepIntended { plan: plan.number, step: index, attempt, term };
         ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
+        if let Err(why) = duties.admit(cluster, term).await {
+            tracing::warn!(%cluster, why, "the plan waits for the duty, with a step intended");
+            return Ok(None);
+        }
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
         let outcome = attempt_step(equipment, plan, step, resumed).await;
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");

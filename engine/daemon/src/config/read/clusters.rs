@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use watchkeeper_core::arbitration::{ENGINE, OnPolicyFailure};
+use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{
     ClusterName, PolicyName, Role, Server, ServerName, Service, Topology,
@@ -309,8 +310,8 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
         let settings = inner.settings("settings");
         inner.finish();
         let Some(name) = name else { continue };
-        if name.value.as_str() == ENGINE {
-            let note = Note::error(format!("a policy cannot be named `{ENGINE}`"))
+        if [ENGINE, DUTY].contains(&name.value.as_str()) {
+            let note = Note::error(format!("a policy cannot be named `{}`", name.value))
                 .help("the engine's own alerts and holds go by that name");
             inner.sources.note(name.place, note);
             continue;
