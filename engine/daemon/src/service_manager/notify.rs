@@ -14,7 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::time::timeout;
 
 /// How long one message may wait for a service manager that does not read.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most characters of a status that are told. systemd ignores messages of more than 4,096
 /// bytes, and people see one line.
@@ -84,7 +84,7 @@ impl Notifier {
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
         let socket = name.to_string_lossy();
-        tracing::warn!(%error, %socket, ?message, "the service manager could not be told");
+        tracing::warn!(%error, %socket, told = ?message, "the service manager could not be told");
     }
 }
 

@@ -25,4 +25,5 @@ mod journal;
 mod orders;
 mod reach;
 mod repair;
+mod service_manager;
 mod steps;
