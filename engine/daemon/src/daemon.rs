@@ -22,6 +22,7 @@ use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
 use crate::config::{self, Config, Problems};
 use crate::deliver::{self, Deliverer};
+use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::service_manager::{MainLoop, ServiceManager};
@@ -59,6 +60,9 @@ pub enum DaemonError {
     /// The start could not be recorded.
     #[error("the start could not be recorded")]
     Record(#[from] LedgerError),
+    /// The duty cannot be kept as configured.
+    #[error("the duty cannot be kept as [duty] says")]
+    Duty(#[from] DutyError),
     /// Guests cannot be run.
     #[error("policies and plugins cannot be run")]
     Host(#[from] HostError),
@@ -102,8 +106,20 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
     let socket = config.monitor.socket.clone();
-    let mut reloader =
-        Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, receivers);
+    let names = watch::Sender::default();
+    let keeper =
+        Keeper::start(&config.duty, monitor.clone(), Arc::clone(&ledger), names.subscribe())
+            .await?;
+    let duties = keeper.duties();
+    let mut reloader = Reloader::new(
+        path.to_owned(),
+        config,
+        Arc::clone(&ledger),
+        shelf,
+        receivers,
+        names,
+        duties.clone(),
+    );
     // What cannot be used is alerted on; what can is in force.
     let _ = reloader.reload().await;
     // Not before the receivers are known: what waits for one that is not there is given up.
@@ -123,6 +139,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
         started: clock::now(),
         ledger: Arc::clone(&ledger),
         clusters: reloader.clusters(),
+        duties,
         reload,
     });
     let server = tokio::spawn(api::serve(listening, context, stop.subscribe()));
@@ -137,6 +154,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     manager.stopping().await;
     stop.send_replace(true);
     reloader.stop().await;
+    keeper.end().await;
     // Requests that are being answered get a moment.
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     let _ = std::fs::remove_file(&socket);

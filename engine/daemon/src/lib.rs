@@ -10,6 +10,7 @@
 //! - [`collect`]: probes, from servers to observations
 //! - [`journal`], [`ledger`]: what was seen, decided and done, and its fold
 //! - [`deliver`]: alerts to receivers
+//! - [`duty`]: which monitor may act
 //! - [`act`]: plans to servers
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
@@ -45,6 +46,8 @@ pub mod journal;
 pub mod ledger;
 
 pub mod deliver;
+
+pub mod duty;
 
 pub mod act;
 
