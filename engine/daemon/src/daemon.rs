@@ -106,6 +106,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
     let socket = config.monitor.socket.clone();
+    let group = config.monitor.socket_group.clone();
     let names = watch::Sender::default();
     let keeper =
         Keeper::start(&config.duty, monitor.clone(), Arc::clone(&ledger), names.subscribe())
@@ -129,7 +130,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
             .map_err(journal_error)?;
     drop(opened);
 
-    let listening = Listening::on(&socket)
+    let listening = Listening::on(&socket, group.as_deref())
         .await
         .map_err(|source| DaemonError::Socket { path: socket.clone(), source })?;
     let stop = watch::Sender::new(false);

@@ -17,13 +17,13 @@ pub struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     /// Boots vp1 with systemd and installs the unit there, with lines of its own for the section
-    /// `[Service]`. It is not started.
+    /// `[Service]`, and with dmuser as one who may give orders. It is not started.
     pub fn install(lab: &'a Lab, setup: &Setup, lines: &str) -> Self {
         lab.run(&["crash", "vp1"]);
         lab.run(&["boot", "vp1", "--systemd"]);
         let configuration = installed(&monitor::configuration(setup));
         let monitor = Monitor::prepare(lab, &configuration, PROGRAM.to_owned(), CONFIG.to_owned());
-        let drop_in = format!("[Service]\n{lines}\n");
+        let drop_in = format!("[Service]\nSupplementaryGroups=dmuser\n{lines}\n");
         monitor::write(&lab.file("watchkeeper/drop-in.conf"), drop_in.as_bytes());
         monitor::write(&lab.file("install-unit.sh"), include_bytes!("install-unit.sh"));
         let unit = Self { lab, monitor };
@@ -89,5 +89,8 @@ fn installed(configuration: &str) -> String {
         .replace(".password\"", "\"")
         .replace("\"../id_ed25519\"", "\"/run/credentials/watchkeeper.service/id_ed25519\"")
         .replace("\"../", "\"")
-        .replace("/run/watchkeeper.sock", "/run/watchkeeper/watchkeeper.sock")
+        .replace(
+            "\"/run/watchkeeper.sock\"",
+            "\"/run/watchkeeper/watchkeeper.sock\"\nsocket-group = \"dmuser\"",
+        )
 }

@@ -46,10 +46,11 @@ fn systemd_starts_reloads_and_rescues_the_daemon() {
     assert_eq!(unit.property("MainPID"), first);
     assert_eq!(unit.property("NRestarts"), "0", "{}", unit.log());
 
-    // Who gave an order is known by name, although the daemon sees little of the machine.
-    let order = ["maintenance", "on", "--reason", "looking at it", "--config", CONFIG];
-    let as_dmuser = ["setpriv", "--reuid", "dmuser", "--regid", "watchkeeper", "--clear-groups"];
-    unit.exec(&[&as_dmuser[..], &["/usr/local/bin/watchkeeper"], &order[..]].concat());
+    // The socket's group may give orders, and who did is known by name, although the daemon sees
+    // little of the machine.
+    let as_dmuser = ["setpriv", "--reuid", "dmuser", "--regid", "dmuser", "--clear-groups", "--"];
+    let order = ["watchkeeper", "maintenance", "on", "--reason", "looking at it"];
+    unit.exec(&[&as_dmuser[..], &order[..]].concat());
     let on = unit.journal("maintenance-on");
     assert!(is(&on[0], "/event/by", "dmuser"), "{on:?}");
 
@@ -67,9 +68,6 @@ fn systemd_starts_reloads_and_rescues_the_daemon() {
     let file = ["journal", "verify", "--file", "/var/lib/watchkeeper/journal.db"];
     unit.say(&file).unwrap_or_else(|error| panic!("{error}"));
 }
-
-/// The unit's configuration.
-const CONFIG: &str = "/etc/watchkeeper/watchkeeper.toml";
 
 /// A new version is never installed at a good moment: the plan in flight is taken over by the next
 /// daemon, which completes it once.
