@@ -206,13 +206,17 @@ mod tests {
         }
     }
 
-    fn hand(term: u64, way: Way, owner: &str) -> Hand {
+    fn made(term: u64, way: Way, owner: &str, ordered: bool) -> Hand {
         let cluster = ClusterName::new("prod").unwrap();
-        Hand::new(cluster, Term(term), way, owner.to_owned(), false)
+        Hand::new(cluster, Term(term), way, owner.to_owned(), ordered)
+    }
+
+    fn hand(term: u64, way: Way, owner: &str) -> Hand {
+        made(term, way, owner, false)
     }
 
     fn ordered(term: u64, way: Way, owner: &str) -> Hand {
-        Hand { ordered: true, ..hand(term, way, owner) }
+        made(term, way, owner, true)
     }
 
     const RUN: Option<i32> = Some(3);

@@ -26,4 +26,5 @@ mod journal;
 mod orders;
 mod reach;
 mod repair;
+mod service_manager;
 mod steps;

@@ -5,6 +5,7 @@
 
 mod config;
 mod daemon;
+mod manager;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use watchkeeper_site::{Net, Site, SiteConfig};
 
 pub use config::Config;
 pub use daemon::{Daemon, Said};
+pub use manager::Manager;
 
 /// How long anything may take before a test gives up on it: far longer than a busy machine needs.
 pub const LONG: Duration = Duration::from_mins(1);
@@ -283,6 +285,15 @@ impl World {
     /// Waits until no alert of this name fires.
     pub async fn wait_no_alert(&mut self, name: &str) {
         self.wait_for("its end", |status| summary(status, name).is_none()).await;
+    }
+
+    /// Waits until the daemon's log is as `wanted`.
+    pub async fn wait_log(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        while !wanted(&self.log()) {
+            assert!(begun.elapsed() < LONG, "{what}: it is not in the log");
+            sleep(LOOK).await;
+        }
     }
 
     // ---- the journal ----
