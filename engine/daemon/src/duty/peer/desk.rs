@@ -133,9 +133,7 @@ impl Desk {
         let skewed = apart(sent, sender.now, took);
         self.hear(&sender).await.map_err(|error| Trouble::Unable(chain(&error)))?;
         if let Some(cluster) = ask.cluster() {
-            let concluded = self.change(cluster, |_, tenure| {
-                conclude(tenure, ask, &answer, peer)
-            });
+            let concluded = self.change(cluster, |_, tenure| conclude(tenure, ask, &answer, peer));
             concluded.await.map_err(|error| Trouble::Unable(chain(&error)))?;
         }
         self.heard.send_modify(|heard| {
@@ -160,7 +158,10 @@ impl Desk {
         });
         let question = question.map_err(Complaint::lasting)?;
         let unrecorded = |error: LedgerError| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the other monitor is not answered");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the other monitor is not answered"
+            );
             Complaint::passing("its journal cannot be written")
         };
         self.hear(&question.sender).await.map_err(unrecorded)?;

@@ -47,8 +47,7 @@ pub enum KeysError {
 
 /// Makes a key and its certificate in `dir`: `NAME.key` and `NAME.pem`.
 pub fn make(dir: &Path, name: &MonitorName) -> Result<Keys, KeysError> {
-    let (certificate, key) =
-        (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+    let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     for path in [&certificate, &key] {
         if path.symlink_metadata().is_ok() {
             return Err(KeysError::There(path.clone()));

@@ -16,9 +16,9 @@ mod desk;
 pub mod keys;
 mod link;
 mod outlook;
+mod talk;
 #[cfg(test)]
 mod tests;
-mod talk;
 mod wire;
 mod wishes;
 
@@ -61,8 +61,7 @@ pub(super) async fn start(
     let identity = Identity::load(config)?;
     let dialer = identity.dialer(&config.address)?;
     let door = identity.listen(&config.listen).await?;
-    let fence =
-        Latch { views: office.views.subscribe(), ledger: Arc::clone(&office.ledger) };
+    let fence = Latch { views: office.views.subscribe(), ledger: Arc::clone(&office.ledger) };
     let desk = Arc::new(Desk {
         me: office.monitor.clone(),
         peer: config.name.clone(),

@@ -72,12 +72,7 @@ pub(super) enum Handover {
 }
 
 /// Whether the duty is to go to the other monitor, whose watch the active side is.
-pub(super) fn handover(
-    desk: &Desk,
-    cluster: &ClusterName,
-    here: &Here,
-    heard: &Heard,
-) -> Handover {
+pub(super) fn handover(desk: &Desk, cluster: &ClusterName, here: &Here, heard: &Heard) -> Handover {
     let Phase::Active(side) = here.phase else { return Handover::Stays };
     if !here.may_go() || here.kept || belongs_here(desk.first, side) {
         return Handover::Stays;
@@ -107,7 +102,13 @@ pub(super) struct Lasting(BTreeMap<(ClusterName, &'static str), Instant>);
 
 impl Lasting {
     /// Whether it has been so for this long.
-    fn lasts(&mut self, cluster: &ClusterName, what: &'static str, is: bool, long: Duration) -> bool {
+    fn lasts(
+        &mut self,
+        cluster: &ClusterName,
+        what: &'static str,
+        is: bool,
+        long: Duration,
+    ) -> bool {
         let key = (cluster.clone(), what);
         if !is {
             self.0.remove(&key);

@@ -76,10 +76,8 @@ async fn due(desk: &Desk, asked: &mut Asked) -> Vec<Ask> {
                     Standing::None | Standing::Elsewhere { .. } => continue,
                 };
                 let report = heard.report(name);
-                let theirs = matches!(
-                    report.standing,
-                    Standing::Held { .. } | Standing::Offered { .. }
-                );
+                let theirs =
+                    matches!(report.standing, Standing::Held { .. } | Standing::Offered { .. });
                 if !offered && (theirs || report.known >= Some(subject)) {
                     continue;
                 }

@@ -73,8 +73,7 @@ async fn take(
 /// Asks the other monitor for the duty.
 async fn request(desk: &Desk, cluster: ClusterName, by: String, reason: String) -> Said {
     let peer = &desk.peer;
-    let ask =
-        Ask::Request { cluster: cluster.clone(), by: by.clone(), reason: reason.clone() };
+    let ask = Ask::Request { cluster: cluster.clone(), by: by.clone(), reason: reason.clone() };
     match desk.exchange(ask).await {
         Ok(Answer::Giving) => match reached(desk, &cluster, |it| {
             if let Standing::Held { term } = it { Some(*term) } else { None }
