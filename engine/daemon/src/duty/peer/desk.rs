@@ -37,8 +37,8 @@ pub(super) struct Heard {
     pub(super) reached: Option<Instant>,
     /// Why it did not answer the last question.
     pub(super) trouble: Option<Trouble>,
-    /// What is wrong with what it asked last.
-    pub(super) complaint: Option<String>,
+    /// What is wrong with what it asked last, and when that was.
+    pub(super) complaint: Option<(String, Instant)>,
     /// What it watches.
     pub(super) watches: BTreeSet<ClusterName>,
     /// Where the duty is, by its word.
@@ -50,6 +50,12 @@ pub(super) struct Heard {
 }
 
 impl Heard {
+    /// What is wrong with what it asked last, if it asks at all within `patience`.
+    pub(super) fn complaint(&self, patience: Duration) -> Option<&str> {
+        let (why, at) = self.complaint.as_ref()?;
+        (at.elapsed() <= patience).then_some(why)
+    }
+
     /// Its report on a cluster; that of a monitor that has never heard of it if it made none.
     pub(super) fn report(&self, cluster: &ClusterName) -> Report {
         let unknown = || Report::of(cluster, &Tenure::default());
@@ -81,9 +87,12 @@ impl Desk {
     /// Whether the other monitor answered within the last `beats`.
     pub(super) fn well(&self, beats: u32) -> bool {
         let reached = self.heard.borrow().reached;
-        // An answer that is waited for is not late yet.
-        let patience = self.beat.saturating_mul(beats).max(Duration::from_secs(1));
-        reached.is_some_and(|reached| reached.elapsed() <= patience)
+        reached.is_some_and(|reached| reached.elapsed() <= self.patience(beats))
+    }
+
+    /// How long so many beats are to be waited for: however short they are, a network needs its time.
+    pub(super) fn patience(&self, beats: u32) -> Duration {
+        self.beat.saturating_mul(beats).max(Duration::from_secs(1))
     }
 
     /// Asks the other monitor, and takes in what comes back.
@@ -149,11 +158,11 @@ impl Desk {
         let question = question.and_then(|it| self.check(&it.sender).map(|()| it));
         let complaint = question.as_ref().err().cloned();
         self.heard.send_if_modified(|heard| {
-            let differs = heard.complaint != complaint;
+            let differs = heard.complaint.as_ref().map(|(why, _)| why) != complaint.as_ref();
             if let Some(why) = complaint.as_ref().filter(|_| differs) {
                 tracing::error!(peer = %self.peer, why, "the other monitor is not listened to");
             }
-            heard.complaint.clone_from(&complaint);
+            heard.complaint = complaint.map(|why| (why, Instant::now()));
             differs
         });
         let question = question.map_err(Complaint::lasting)?;

@@ -81,8 +81,8 @@ pub(super) fn handover(desk: &Desk, cluster: &ClusterName, here: &Here, heard: &
     if let Some(trouble) = &heard.trouble {
         return Handover::Cannot(trouble.to_string());
     }
-    if let Some(why) = &heard.complaint {
-        return Handover::Cannot(why.clone());
+    if let Some(why) = heard.complaint(desk.patience(SILENT)) {
+        return Handover::Cannot(why.to_owned());
     }
     if heard.stopping {
         return Handover::Cannot(format!("{peer} is being stopped"));
@@ -172,9 +172,9 @@ fn claims(
     let mut claims = Vec::new();
     let mut raise = |name, severity, summary| claims.push(claim(name, severity, summary));
 
-    let refused = match (&heard.trouble, &heard.complaint) {
-        (Some(Trouble::Refused(why)), _) | (_, Some(why)) => Some(why),
-        _ => None,
+    let refused = match &heard.trouble {
+        Some(Trouble::Refused(why)) => Some(why.as_str()),
+        _ => heard.complaint(desk.patience(SILENT)),
     };
     if let Some(why) = refused {
         let summary = format!("the duty is not shared with {peer}: {why}");
