@@ -24,6 +24,7 @@ mod failover;
 mod guests;
 mod journal;
 mod orders;
+mod peer;
 mod reach;
 mod repair;
 mod service_manager;
