@@ -12,6 +12,7 @@
 
 mod alone;
 mod hand;
+pub mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -279,6 +280,9 @@ pub struct Keeper {
 /// Why the duty cannot be kept as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DutyError {
+    /// The other monitor cannot be talked to as configured.
+    #[error("the duty cannot be shared with the other monitor")]
+    Peer(#[from] peer::LinkError),
     /// This way is not there yet.
     #[error("mode {0} is not there yet")]
     NotYet(&'static str),
@@ -316,7 +320,7 @@ impl Keeper {
         };
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
-            Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
+            Mode::Peer(config) => peer::start(config, office).await?,
             Mode::Etcd(_) => return Err(DutyError::NotYet("etcd")),
         };
         let duties = Duties {
