@@ -11,6 +11,7 @@
 //! - What is not known is not held: a task that ends leaves no view behind that lets anyone act.
 
 mod alone;
+mod etcd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, MonitorName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
+
+pub use etcd::SetupError as EtcdSetupError;
 
 use crate::config::duty::{DutyConfig, Mode};
 use crate::ledger::Ledger;
@@ -177,6 +180,9 @@ pub enum DutyError {
     /// This way is not there yet.
     #[error("mode {0} is not there yet")]
     NotYet(&'static str),
+    /// Etcd cannot be asked.
+    #[error("etcd cannot be asked")]
+    Etcd(#[from] EtcdSetupError),
 }
 
 impl Keeper {
@@ -195,7 +201,7 @@ impl Keeper {
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
             Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
-            Mode::Etcd(_) => return Err(DutyError::NotYet("etcd")),
+            Mode::Etcd(config) => etcd::start(config, office)?,
         };
         let duties = Duties { views: seen, orders: sender, fence, observe: config.observe };
         Ok(Self { duties, stop, task })
