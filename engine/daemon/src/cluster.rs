@@ -23,7 +23,7 @@ use watchkeeper_core::event::{Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, Status, Timestamp};
+use watchkeeper_core::model::{ClusterName, Side, Status, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
@@ -33,7 +33,7 @@ pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use setup::{Seat, Setup};
 pub use view::ClusterView;
 
-use crate::act;
+use crate::act::{self, Claim};
 use crate::clock;
 use crate::deliver::{self, Receivers};
 use crate::duty::{Duties, View};
@@ -47,6 +47,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long everything may take to be seen anew, at the start and after a plan, before the
 /// policies are asked regardless.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// How long servers are given to take the mark of a new term.
+const MARK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Waiting for everything to be seen anew.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +117,8 @@ pub struct Watch {
     settling: Option<Settling>,
     /// When a policy wants to look again.
     look_again: Option<Instant>,
+    /// Leaving the mark of a term on the servers: nothing is judged before they have answered.
+    marking: Option<JoinHandle<()>>,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -148,6 +153,7 @@ impl Watch {
             last: None,
             settling: Some(Settling::begin()),
             look_again: None,
+            marking: None,
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -156,6 +162,7 @@ impl Watch {
     async fn run(mut self) -> Ended {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.mark().await;
         self.resume().await;
         loop {
             let look_again = self.look_again;
@@ -245,6 +252,7 @@ impl Watch {
             tracing::info!(cluster = %self.name, duty = ?self.duty, "the duty has changed");
             self.last = None;
             if let Duty::Held(_) = self.duty {
+                self.mark().await;
                 if !matches!(before, Duty::Uncertain(_)) {
                     self.settling = Some(Settling::begin_for(self.duties.observe()));
                     self.setup.borrow().probe_all();
@@ -256,6 +264,31 @@ impl Watch {
             self.publish(None).await;
         }
         self.evaluate().await;
+    }
+
+    /// Leaves the mark of this term on both sides' servers, so that they refuse an older one.
+    async fn mark(&mut self) {
+        let Duty::Held(term) = self.duty else { return };
+        let (setup, duties) = (Arc::clone(&self.setup.borrow()), self.duties.clone());
+        if !setup.equipment.marks {
+            return;
+        }
+        let ordered = self.ledger.cluster(&self.name).await.tenure.ordered();
+        let hand = duties.hand(&self.name, term, ordered);
+        self.marking = Some(tokio::spawn(async move {
+            let deadline = Instant::now() + MARK_PATIENCE;
+            let sides = [Side::Primary, Side::Secondary].map(|side| &setup.topology.on(side).name);
+            let claims = sides.map(|server| act::claim(&setup.equipment, server, &hand, deadline));
+            for claim in futures_util::future::join_all(claims).await {
+                match claim {
+                    Claim::Left => {}
+                    // Its first command leaves it.
+                    Claim::Unreachable(why) => tracing::debug!(why, "no mark was left"),
+                    Claim::Refused(refusal) => duties.refuse(&hand.cluster, term, refusal),
+                    Claim::Unwritten(why) => duties.unmarked(&hand.cluster, term, why),
+                }
+            }
+        }));
     }
 
     /// Goes on with a plan that was in flight when the journal was last written.
@@ -300,6 +333,10 @@ impl Watch {
     }
 
     fn settled(&mut self, setup: &Setup) -> bool {
+        if self.marking.as_ref().is_some_and(|marking| !marking.is_finished()) {
+            return false;
+        }
+        self.marking = None;
         let Some(settling) = &self.settling else { return true };
         let seen = setup
             .probes

@@ -25,6 +25,7 @@ use crate::deliver::{self, Deliverer};
 use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
+use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
 use crate::wiring::Shelf;
 use crate::wiring::reload::Reloader;
@@ -81,6 +82,7 @@ pub enum DaemonError {
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), DaemonError> {
     tls::install_provider();
+    let manager = ServiceManager::of_environment();
     let config = config::load(path).map_err(DaemonError::Configuration)?;
     let (journal, state) = open_journal(&config)?;
     let journal_error = |source| DaemonError::Journal { source };
@@ -104,6 +106,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
     let socket = config.monitor.socket.clone();
+    let group = config.monitor.socket_group.clone();
     let names = watch::Sender::default();
     let keeper =
         Keeper::start(&config.duty, monitor.clone(), Arc::clone(&ledger), names.subscribe())
@@ -127,7 +130,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
             .map_err(journal_error)?;
     drop(opened);
 
-    let listening = Listening::on(&socket)
+    let listening = Listening::on(&socket, group.as_deref())
         .await
         .map_err(|source| DaemonError::Socket { path: socket.clone(), source })?;
     let stop = watch::Sender::new(false);
@@ -143,8 +146,13 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     let server = tokio::spawn(api::serve(listening, context, stop.subscribe()));
     tracing::info!(%monitor, socket = %socket.display(), "watching");
 
-    let result = attend(&mut reloader, requests).await;
+    manager.ready().await;
+    let (main_loop, telling) = manager.keep_told(&ledger, reloader.clusters());
 
+    let result = attend(&mut reloader, requests, main_loop, &manager).await;
+
+    drop(telling);
+    manager.stopping().await;
     stop.send_replace(true);
     reloader.stop().await;
     keeper.end().await;
@@ -196,6 +204,8 @@ fn host_config(config: &Config) -> HostConfig {
 async fn attend(
     reloader: &mut Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
+    mut main_loop: MainLoop,
+    manager: &ServiceManager,
 ) -> Result<(), DaemonError> {
     let signals = |kind| signal(kind).map_err(DaemonError::Signals);
     let mut terminate = signals(SignalKind::terminate())?;
@@ -207,11 +217,22 @@ async fn attend(
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {}
-            () = files.changed() => {}
-            () = sleep_until(next_poll) => {}
+            Some(answer) = main_loop.questions.recv() => {
+                // Who asked may have stopped waiting.
+                let _ = answer.send(());
+                continue;
+            }
+            _ = hangup.recv() => {
+                manager.reloading().await;
+                let _ = main_loop.reload(reloader.reload()).await;
+                manager.ready().await;
+            }
+            () = files.changed() => drop(main_loop.reload(reloader.reload()).await),
+            () = sleep_until(next_poll) => drop(main_loop.reload(reloader.reload()).await),
             request = requests.recv() => {
-                let result = reloader.reload().await;
+                manager.reloading().await;
+                let result = main_loop.reload(reloader.reload()).await;
+                manager.ready().await;
                 if let Some(request) = request {
                     // Nobody waits any more: it is in force all the same.
                     let _ = request.send(result);
@@ -220,7 +241,6 @@ async fn attend(
                 continue;
             }
         }
-        let _ = reloader.reload().await;
         files.follow(reloader.config());
         next_poll = Instant::now() + POLL;
     }

@@ -16,6 +16,7 @@
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
 //! - [`api`], [`cli`]: people's way in
+//! - [`service_manager`]: what systemd is told
 //! - [`daemon`]: the start, the end, and the files that are watched
 
 pub mod errors;
@@ -59,5 +60,7 @@ pub mod explain;
 pub mod api;
 
 pub mod cli;
+
+pub mod service_manager;
 
 pub mod daemon;

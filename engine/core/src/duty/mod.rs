@@ -162,6 +162,8 @@ pub struct Tenure {
     seen: Term,
     /// Term and version of the past that was shared last.
     known: Option<(Term, u64)>,
+    /// Whether the last grant to this monitor was an operator's.
+    ordered: bool,
 }
 
 impl Tenure {
@@ -178,6 +180,11 @@ impl Tenure {
     /// Term and version of the past that was shared last.
     pub const fn known(&self) -> Option<(Term, u64)> {
         self.known
+    }
+
+    /// Whether the last grant to this monitor was an operator's.
+    pub const fn ordered(&self) -> bool {
+        self.ordered
     }
 
     /// The term for a grant that nobody else makes at the same time.
@@ -204,10 +211,11 @@ impl Tenure {
     /// Takes a change in, or says why it cannot be.
     pub fn apply(&mut self, change: &Change) -> Result<(), OutOfTerm> {
         match change {
-            Change::Taken { term, .. } => {
+            Change::Taken { term, grantor, .. } => {
                 self.check(*term > self.seen, || format!("term {} is taken", term.0))?;
                 self.standing = Standing::Held { term: *term };
                 self.seen = *term;
+                self.ordered = matches!(grantor, Grantor::Operator { .. });
             }
             Change::Offered { term, next, to, .. } => {
                 let held = self.standing == Standing::Held { term: *term };

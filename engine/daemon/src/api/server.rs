@@ -60,8 +60,8 @@ pub struct Listening {
 
 impl Listening {
     /// Listens on `path`, which may be left over from a daemon that is gone. Only the owner and the
-    /// group may connect.
-    pub async fn on(path: &Path) -> std::io::Result<Self> {
+    /// group may connect: `group`, else the daemon's own.
+    pub async fn on(path: &Path, group: Option<&str>) -> std::io::Result<Self> {
         if tokio::net::UnixStream::connect(path).await.is_ok() {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::AddrInUse,
@@ -73,9 +73,28 @@ impl Listening {
             _ => {}
         }
         let listener = UnixListener::bind(path)?;
+        if let Some(group) = group {
+            give_to(path, group)?;
+        }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
         Ok(Self { listener })
     }
+}
+
+/// Gives a file to a group, which is one of the process's own unless it is root's.
+fn give_to(path: &Path, group: &str) -> std::io::Result<()> {
+    let known = nix::unistd::Group::from_name(group)?;
+    let gid = known.map(|known| known.gid.as_raw()).ok_or_else(|| {
+        let why = format!("`socket-group`: there is no group {group:?}");
+        std::io::Error::new(std::io::ErrorKind::NotFound, why)
+    })?;
+    std::os::unix::fs::chown(path, None, Some(gid)).map_err(|error| {
+        let why = format!(
+            "`socket-group`: it cannot be given to the group {group:?}, of which the daemon's user \
+             has to be a member: {error}"
+        );
+        std::io::Error::new(error.kind(), why)
+    })
 }
 
 /// Who is at the other end of a connection.

@@ -60,6 +60,8 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
+    /// Nothing but an answer, which shows that the task turns.
+    Ping(oneshot::Sender<()>),
 }
 
 /// What was done about an order.
@@ -112,6 +114,10 @@ impl Watch {
                     Err(refused) => Err(Refusal::Impossible(refused.to_string())),
                 };
                 (answer, reply)
+            }
+            Order::Ping(answer) => {
+                let _ = answer.send(());
+                return;
             }
         };
         // Whoever has the answer and looks finds it so.

@@ -14,7 +14,7 @@ use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::state::State;
 
-use super::{Fence, Office, Order, View, Views, Wish};
+use super::{Fence, Office, Order, Remark, View, Views, Wish};
 use crate::errors::chain;
 use crate::ledger::Ledger;
 
@@ -64,7 +64,10 @@ async fn run(mut office: Office) {
             _ = office.stop.changed() => return,
             changed = office.clusters.changed() => if changed.is_err() { return },
             changed = news.changed() => if changed.is_err() { return },
-            Some(order) = office.orders.recv() => obey(&office.ledger, order).await,
+            Some(order) = office.orders.recv() => {
+                let beyond = office.remarks.borrow().get(&order.cluster).and_then(Remark::refused);
+                obey(&office.ledger, order, beyond.unwrap_or_default()).await;
+            }
         }
     }
 }
@@ -83,10 +86,10 @@ fn view(state: &State, name: &ClusterName) -> View {
     }
 }
 
-async fn obey(ledger: &Ledger, order: Order) {
+async fn obey(ledger: &Ledger, order: Order, beyond: Term) {
     let Order { cluster, wish, by, reason, reply } = order;
     let answer = match wish {
-        Wish::Take { .. } => take(ledger, cluster, by, reason).await,
+        Wish::Take { .. } => take(ledger, cluster, by, reason, beyond).await,
         Wish::Give | Wish::Cancel => {
             Err("there is no monitor to share the duty with; [duty] names one".to_owned())
         }
@@ -100,11 +103,12 @@ async fn take(
     cluster: ClusterName,
     by: String,
     reason: String,
+    beyond: Term,
 ) -> Result<String, String> {
     let mut taken = None;
     let recorded = ledger.record_with(|state| {
         let seen = state.cluster(&cluster).tenure.next();
-        let term = seen.max(Term(state.term.0.saturating_add(1)));
+        let term = seen.max(Term(state.term.0.max(beyond.0).saturating_add(1)));
         taken = Some(term);
         let grantor = Grantor::Operator { by, reason };
         let change = Change::Taken { term, grantor, past: None };

@@ -12,6 +12,7 @@
 
 mod alone;
 mod etcd;
+mod hand;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,12 +28,46 @@ use watchkeeper_core::model::{ClusterName, MonitorName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
 pub use etcd::SetupError as EtcdSetupError;
+pub use hand::{Hand, Refusal};
 
 use crate::config::duty::{DutyConfig, Mode};
 use crate::ledger::Ledger;
 
 /// How long the end of the daemon waits for the duty to be given away.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How the duty is shared, as the mark on servers has it. A later one outranks an earlier one,
+/// whatever the terms are: they are counted in different ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// With nobody.
+    Alone,
+    /// With one other monitor.
+    Peer,
+    /// Through etcd.
+    Etcd,
+}
+
+/// What a cluster's servers said of a term.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Remark {
+    /// The term of this monitor that it is about.
+    of: Term,
+    /// The greatest term that is in force on one of them instead, and why it is.
+    refused: Option<(Term, String)>,
+    /// Servers that cannot keep a mark, and why.
+    unwritten: Vec<String>,
+}
+
+impl Remark {
+    /// The greatest term that is in force instead.
+    pub(crate) fn refused(&self) -> Option<Term> {
+        self.refused.as_ref().map(|(term, _)| *term)
+    }
+}
+
+/// What all clusters' servers said.
+pub(crate) type Remarks = BTreeMap<ClusterName, Remark>;
 
 /// What a cluster's task goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +143,8 @@ pub(crate) struct Office {
     pub(crate) clusters: watch::Receiver<BTreeSet<ClusterName>>,
     /// Where the views go.
     pub(crate) views: watch::Sender<Views>,
+    /// What the servers said of this monitor's terms.
+    pub(crate) remarks: watch::Receiver<Remarks>,
     /// What operators want.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Turns true when the daemon ends.
@@ -121,24 +158,91 @@ pub struct Duties {
     orders: mpsc::Sender<Order>,
     fence: Arc<dyn Fence>,
     observe: Duration,
+    way: Way,
+    owner: String,
+    remarks: Arc<watch::Sender<Remarks>>,
+    remarked: watch::Receiver<Remarks>,
 }
 
 impl Duties {
     /// Whether this monitor may act for a cluster.
     pub fn of(&self, cluster: &ClusterName) -> View {
-        self.views
-            .borrow()
-            .get(cluster)
-            .cloned()
-            .unwrap_or_else(|| View::not_held("it is not known yet which monitor has the duty"))
+        let mut view =
+            self.views.borrow().get(cluster).cloned().unwrap_or_else(|| {
+                View::not_held("it is not known yet which monitor has the duty")
+            });
+        let remarks = self.remarked.borrow();
+        let remark = match (&view.duty, remarks.get(cluster)) {
+            (Duty::Held(term), Some(remark)) if remark.of == *term => remark,
+            _ => return view,
+        };
+        if !remark.unwritten.is_empty() {
+            let summary = format!(
+                "servers that cannot keep the mark of the term in force cannot refuse a monitor \
+                 that has lost the duty: {}",
+                remark.unwritten.join("; ")
+            );
+            view.claims.push(claim("term-mark-unwritable", Severity::Warning, summary));
+        }
+        if let Some((_, why)) = &remark.refused {
+            view.claims.push(claim("duty-conflict", Severity::Critical, self.conflict(why)));
+            view.duty = Duty::NotHeld(why.clone());
+        }
+        view
+    }
+
+    fn conflict(&self, why: &str) -> String {
+        let what = match self.way {
+            Way::Alone => {
+                "another monitor acts on this cluster, and [duty] names none to share it with: stop \
+                 one of them, or let them share the duty"
+            }
+            Way::Peer | Way::Etcd => "this monitor has lost the duty without hearing of it",
+        };
+        format!("{why}; {what}. If the other one is gone for good: `watchkeeper duty take`")
     }
 
     /// Waits until a view may have changed since the last time.
     pub(crate) async fn changed(&mut self) {
-        if self.views.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = self.views.changed() => changed,
+            changed = self.remarked.changed() => changed,
+        };
+        if changed.is_err() {
             // The daemon ends.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// The hand that acts in a term.
+    pub(crate) fn hand(&self, cluster: &ClusterName, term: Term, ordered: bool) -> Hand {
+        Hand::new(cluster.clone(), term, self.way, self.owner.clone(), ordered)
+    }
+
+    /// Takes in that a server refuses this monitor in `term`: it does not act any more in it.
+    pub(crate) fn refuse(&self, cluster: &ClusterName, term: Term, refusal: Refusal) {
+        tracing::error!(%cluster, term = term.0, why = refusal.why, "a server refuses this monitor");
+        self.remark(cluster, term, |remark| {
+            let known = remark.refused.as_ref().map(|(term, _)| *term);
+            if known.is_none_or(|known| refusal.term > known) {
+                remark.refused = Some((refusal.term, refusal.why));
+            }
+        });
+    }
+
+    /// Takes in that a server cannot keep a mark.
+    pub(crate) fn unmarked(&self, cluster: &ClusterName, term: Term, why: String) {
+        self.remark(cluster, term, |remark| remark.unwritten.push(why));
+    }
+
+    fn remark(&self, cluster: &ClusterName, term: Term, change: impl FnOnce(&mut Remark)) {
+        self.remarks.send_modify(|remarks| {
+            let remark = remarks.entry(cluster.clone()).or_default();
+            if remark.of != term {
+                *remark = Remark { of: term, ..Remark::default() };
+            }
+            change(remark);
+        });
     }
 
     /// Whether a step may be carried out in this term; see [`Fence::admit`].
@@ -197,13 +301,39 @@ impl Keeper {
         let stop = watch::Sender::new(false);
         let (sender, orders) = mpsc::channel(8);
         let seen = views.subscribe();
-        let office = Office { monitor, ledger, clusters, views, orders, stop: stop.subscribe() };
+        let remarks = Arc::new(watch::Sender::default());
+        let remarked = remarks.subscribe();
+        let journal: String = ledger.journal().id().chars().take(8).collect();
+        let owner = format!("{monitor}-{journal}");
+        let office = Office {
+            monitor,
+            ledger,
+            clusters,
+            views,
+            remarks: remarks.subscribe(),
+            orders,
+            stop: stop.subscribe(),
+        };
+        let way = match &config.mode {
+            Mode::Alone => Way::Alone,
+            Mode::Peer(_) => Way::Peer,
+            Mode::Etcd(_) => Way::Etcd,
+        };
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
             Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
             Mode::Etcd(config) => etcd::start(config, office)?,
         };
-        let duties = Duties { views: seen, orders: sender, fence, observe: config.observe };
+        let duties = Duties {
+            views: seen,
+            orders: sender,
+            fence,
+            observe: config.observe,
+            way,
+            owner,
+            remarks,
+            remarked,
+        };
         Ok(Self { duties, stop, task })
     }
 

@@ -63,24 +63,27 @@ impl Clerk {
     ) -> Result<Taking, String> {
         let me = self.me.monitor.clone();
         self.want(cluster, &me, lease).await.map_err(|error| error.to_string())?;
-        if let Some(term) = self.held(cluster) {
+        // A server that refuses the term in force takes one that an operator ordered.
+        let refused = self.office.remarks.borrow().get(cluster).is_some_and(|it| it.refused().is_some());
+        if let Some(term) = self.held(cluster).filter(|_| !refused) {
             let text = format!("{me} has it already, in term {}, and keeps it", term.0);
             return Ok(Taking::Done(text));
         }
         let holder = self.board.holder(cluster);
         let name = holder.as_ref().and_then(|it| it.identity.as_ref());
+        let own = name == Some(&self.me);
         let name = name.map_or_else(|| "its holder".to_owned(), |it| it.monitor.to_string());
-        if holder.is_some() && !force {
+        if holder.is_some() && !force && !own {
             return Ok(Taking::Asked(name));
         }
         let since = holder.map_or(0, |it| it.revision);
-        if since > 0 {
+        if since > 0 && !own {
             tracing::warn!(%cluster, holder = name, "the duty is taken by force: what its holder has begun, it may still be doing");
         }
         self.take(cluster, lease, since, grantor).await;
         match self.held(cluster) {
-            Some(term) => Ok(Taking::Done(format!("taken, in term {}", term.0))),
-            None => Err("it could not be taken; `watchkeeper status` says why".to_owned()),
+            Some(term) if term.0 > since => Ok(Taking::Done(format!("taken, in term {}", term.0))),
+            _ => Err("it could not be taken; `watchkeeper status` says why".to_owned()),
         }
     }
 
