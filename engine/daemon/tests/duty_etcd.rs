@@ -412,7 +412,7 @@ fn operators_move_it_and_it_stays_there() {
     });
     let said = second.order(0, Wish::Take { force: false }).unwrap();
     assert!(said.contains("vp1 has given it away"), "{said}");
-    let moved = second.held(0).unwrap();
+    let moved = second.wait_held(0);
     assert!(moved > term && first.held(0).is_none());
     assert!(second.order(0, Wish::Cancel).is_err());
     let said = second.order(0, Wish::Give).unwrap();

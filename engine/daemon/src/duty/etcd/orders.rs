@@ -64,7 +64,8 @@ impl Clerk {
         let me = self.me.monitor.clone();
         self.want(cluster, &me, lease).await.map_err(|error| error.to_string())?;
         // A server that refuses the term in force takes one that an operator ordered.
-        let refused = self.office.remarks.borrow().get(cluster).is_some_and(|it| it.refused().is_some());
+        let refused =
+            self.office.remarks.borrow().get(cluster).is_some_and(|it| it.refused().is_some());
         if let Some(term) = self.held(cluster).filter(|_| !refused) {
             let text = format!("{me} has it already, in term {}, and keeps it", term.0);
             return Ok(Taking::Done(text));
