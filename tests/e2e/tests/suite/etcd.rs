@@ -46,7 +46,8 @@ impl Two {
         let two = Self { world, second, etcd };
         two.wait_second("VP2 watches", |status| {
             let cluster = cluster(status);
-            cluster.evaluations > 0 && cluster.duty.holder.as_ref().is_some_and(|it| it.as_str() == "vp1")
+            cluster.evaluations > 0
+                && cluster.duty.holder.as_ref().is_some_and(|it| it.as_str() == "vp1")
         })
         .await;
         Some(two)
@@ -147,7 +148,8 @@ async fn vp1_that_comes_back_after_it_was_replaced_does_nothing() {
     two.world
         .wait_for("VP1 knows that VP2 has it", |status| {
             let cluster = cluster(status);
-            !cluster.duty.held && cluster.duty.holder.as_ref().is_some_and(|it| it.as_str() == "vp2")
+            !cluster.duty.held
+                && cluster.duty.holder.as_ref().is_some_and(|it| it.as_str() == "vp2")
         })
         .await;
     two.world.let_pass(5).await;
