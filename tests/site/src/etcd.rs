@@ -3,6 +3,12 @@
 //! It needs Debian's etcd-server and etcd-client. Where they are not there, [`Etcd::start`] says so in
 //! one line and gives none, and the test ends.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "for tests: whatever goes wrong here ends the test"
+)]
+
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -17,6 +17,12 @@ use crate::model::{ClusterName, MonitorName};
 /// The monitors that are alive, each with the clusters that it watches.
 pub type Watched = BTreeMap<MonitorName, BTreeSet<ClusterName>>;
 
+/// How many clusters a monitor should have the duty for at the most.
+pub fn share(watched: &Watched) -> usize {
+    let clusters: BTreeSet<&ClusterName> = watched.values().flatten().collect();
+    clusters.len().div_ceil(watched.len().max(1))
+}
+
 /// Who should hold the duty for each cluster that anyone watches.
 ///
 /// `wanted` is what operators said: it goes before everything else, as long as that monitor is alive
@@ -26,7 +32,7 @@ pub fn assign(
     wanted: &BTreeMap<ClusterName, MonitorName>,
 ) -> BTreeMap<ClusterName, MonitorName> {
     let clusters: BTreeSet<&ClusterName> = watched.values().flatten().collect();
-    let share = clusters.len().div_ceil(watched.len().max(1));
+    let share = share(watched);
     let mut load: BTreeMap<&MonitorName, usize> = BTreeMap::new();
     let mut assigned = BTreeMap::new();
     for (cluster, monitor) in wanted {

@@ -1,7 +1,7 @@
 //! Two monitors that share the duty through a real etcd. Without etcd on this machine each test says
 //! so and ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -11,7 +11,7 @@ use watchkeeper::journal::{Query, Reader};
 use watchkeeper_core::duty::Change;
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::execution::PlanEnding;
-use watchkeeper_core::model::Service;
+use watchkeeper_core::model::{Service, Timestamp};
 use watchkeeper_core::plan::Act;
 use watchkeeper_site::etcd::Etcd;
 
@@ -29,6 +29,10 @@ struct Two {
 
 impl Two {
     async fn start() -> Option<Self> {
+        Self::start_with(LEASE).await
+    }
+
+    async fn start_with(lease: &str) -> Option<Self> {
         let mut world = World::prepare_with(|site| {
             site.start_delay = Duration::from_millis(300);
         })
@@ -39,7 +43,7 @@ impl Two {
         world.config.setting("rescue-attempts", 0);
         world.config.set("duty.observe", "0s");
         world.config.set("duty.etcd.endpoints", etcd.endpoints());
-        world.config.set("duty.etcd.lease", LEASE);
+        world.config.set("duty.etcd.lease", lease);
         world.run().await;
         world.wait_for("VP1 has the duty", |status| cluster(status).duty.held).await;
         let second = second(&world);
@@ -186,4 +190,58 @@ async fn without_etcd_nothing_is_done_and_people_are_told() {
     .await;
     two.world.assert_secondary_serves().await;
     two.world.assert_never_both();
+}
+
+/// How long the duty takes to pass from a monitor that is killed to the record of its being taken by
+/// the other: ten times. The figures are for docs/benchmarks.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, of about two minutes"]
+async fn how_long_a_takeover_takes() {
+    const RUNS: u64 = 10;
+    let Some(mut two) = Two::start_with("5s").await else { return };
+    let mut took = Vec::new();
+    for run in 0..RUNS {
+        // So that each run meets the lease at another age.
+        sleep(Duration::from_millis(1_000 + run * 170)).await;
+        let killed = watchkeeper::clock::now();
+        let journal = if run % 2 == 0 {
+            two.world.kill9().await;
+            two.world.path("second/journal.db")
+        } else {
+            two.second.kill9().await;
+            two.world.journal_path()
+        };
+        let taken = taken_since(&journal, killed).await;
+        took.push(taken.0 - killed.0);
+        if run % 2 == 0 {
+            two.world.run().await;
+            two.world.wait_for("VP1 is back", |status| is_at(status, "vp2")).await;
+        } else {
+            two.second = second(&two.world);
+            two.wait_second("VP2 is back", |status| is_at(status, "vp1")).await;
+        }
+    }
+    took.sort_unstable();
+    println!("kill -9 to the record that it is taken, lease 5 s, in milliseconds: {took:?}");
+}
+
+fn is_at(status: &StatusReport, monitor: &str) -> bool {
+    cluster(status).duty.holder.as_ref().is_some_and(|it| it.as_str() == monitor)
+}
+
+/// When a journal's monitor took the duty, after `since`.
+async fn taken_since(journal: &Path, since: Timestamp) -> Timestamp {
+    let begun = Instant::now();
+    let taken = |record: &Record| {
+        record.at >= since && matches!(record.event, Event::Duty(Change::Taken { .. }))
+    };
+    loop {
+        let reader = Reader::open(journal).unwrap();
+        let records = reader.read_now(&Query { limit: 10_000, ..Query::default() }).unwrap();
+        if let Some(record) = records.iter().find(|record| taken(record)) {
+            return record.at;
+        }
+        assert!(begun.elapsed() < LONG, "it is not taken");
+        sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -177,6 +177,11 @@ impl Board {
         self.assigned.get(cluster)
     }
 
+    /// How many clusters a monitor should have the duty for at the most.
+    pub(super) fn share(&self) -> usize {
+        share::share(&self.watched())
+    }
+
     /// Who should have it if `not` were not there.
     pub(super) fn assigned_without(
         &self,

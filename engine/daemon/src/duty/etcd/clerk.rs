@@ -232,6 +232,7 @@ impl Clerk {
             holder: holder.as_ref(),
             assigned,
             wanted: assigned.is_some_and(|it| self.board.is_wanted(cluster, it)),
+            surplus: self.all_held().len() > self.board.share(),
             calm: now - alive.max(since),
             free: if holder.is_some() { Duration::ZERO } else { free },
             in_flight,

@@ -29,6 +29,9 @@ pub(super) struct Case<'a> {
     pub(super) assigned: Option<&'a MonitorName>,
     /// Whether that is what an operator wants.
     pub(super) wanted: bool,
+    /// Whether this monitor has the duty for more clusters than its share. One that has not keeps what
+    /// it has: moving it would balance nothing.
+    pub(super) surplus: bool,
     /// How long that one has been alive, and how long this one has had it: the shorter of both.
     pub(super) calm: Duration,
     /// How long it has been free.
@@ -90,7 +93,7 @@ fn own(case: &Case<'_>, holder: &Holder) -> Move {
             Some(to)
                 if *to != case.me.monitor
                     && !case.in_flight
-                    && (case.wanted || case.calm >= CALM) =>
+                    && (case.wanted || (case.surplus && case.calm >= CALM)) =>
             {
                 Move::Give { to: to.clone() }
             }
@@ -120,6 +123,7 @@ mod tests {
             holder: None,
             assigned: None,
             wanted: false,
+            surplus: true,
             calm: Duration::ZERO,
             free: Duration::ZERO,
             in_flight: false,
@@ -185,5 +189,15 @@ mod tests {
         assert_eq!(given(Duration::ZERO, true, false), give, "an operator does not wait");
         assert_eq!(given(Duration::ZERO, false, false), hold);
         assert_eq!(given(CALM, true, true), hold);
+        let (me, balanced) = (&me, false);
+        let kept = Case {
+            held: Some(Term(7)),
+            holder: Some(&holder),
+            assigned: Some(&other),
+            calm: CALM,
+            surplus: balanced,
+            ..case(me)
+        };
+        assert_eq!(decide(&kept), hold, "it has no more than its share");
     }
 }

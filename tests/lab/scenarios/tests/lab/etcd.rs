@@ -57,7 +57,7 @@ fn break_the_daemon(lab: &Lab) {
 fn failed_over_once(lab: &Lab, witness: Witness, by: &Monitor<'_>) {
     wait_settled(by, "secondary");
     witness.never_saw_both();
-    dm2_serves(lab, 3);
+    dm2_serves(lab, 2);
     assert_eq!(plans(by, "failover"), 1, "{}", by.story());
 }
 
@@ -96,7 +96,7 @@ fn vp2_completes_the_failover_in_which_vp1_is_killed() {
     wait_settled(&second, "secondary");
     timeline.mark("active on secondary");
     timeline.tell(&second);
-    dm2_serves(&lab, 3);
+    dm2_serves(&lab, 2);
     assert_eq!(plans(&second, "failover"), 0, "it was VP1's plan: {}", second.story());
     let story = second.say(&["explain"]).unwrap();
     assert!(!story.is_empty());
@@ -128,7 +128,7 @@ fn a_leader_of_etcd_killed_in_a_failover_changes_nothing() {
         first.settled_on("secondary").or_else(|_| second.settled_on("secondary"))
     });
     witness.never_saw_both();
-    dm2_serves(&lab, 3);
+    dm2_serves(&lab, 2);
     assert_eq!(plans(&first, "failover") + plans(&second, "failover"), 1);
 }
 
@@ -170,5 +170,5 @@ fn a_clock_that_is_an_hour_ahead_changes_nothing() {
     first.kill();
     wait_settled(&second, "secondary");
     witness.never_saw_both();
-    dm2_serves(&lab, 3);
+    dm2_serves(&lab, 2);
 }
