@@ -11,6 +11,7 @@
 //! - What is not known is not held: a task that ends leaves no view behind that lets anyone act.
 
 mod alone;
+mod etcd;
 mod hand;
 pub mod peer;
 
@@ -27,6 +28,7 @@ use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, MonitorName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
+pub use etcd::SetupError as EtcdSetupError;
 pub use hand::{Hand, Refusal};
 
 use crate::config::duty::{DutyConfig, Mode};
@@ -283,9 +285,9 @@ pub enum DutyError {
     /// The other monitor cannot be talked to as configured.
     #[error("the duty cannot be shared with the other monitor")]
     Peer(#[from] peer::LinkError),
-    /// This way is not there yet.
-    #[error("mode {0} is not there yet")]
-    NotYet(&'static str),
+    /// Etcd cannot be asked.
+    #[error("etcd cannot be asked")]
+    Etcd(#[from] EtcdSetupError),
 }
 
 impl Keeper {
@@ -321,7 +323,7 @@ impl Keeper {
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
             Mode::Peer(config) => peer::start(config, office).await?,
-            Mode::Etcd(_) => return Err(DutyError::NotYet("etcd")),
+            Mode::Etcd(config) => etcd::start(config, office)?,
         };
         let duties = Duties {
             views: seen,
