@@ -87,3 +87,44 @@ impl Init {
         said.unwrap_or(Exit::Failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use watchkeeper_core::model::MonitorName;
+
+    use super::*;
+    use crate::config;
+    use crate::config::duty::Mode;
+
+    /// What is written for two monitors is right once its `#` are gone and the keys are made.
+    #[test]
+    fn the_part_for_two_monitors_is_accepted_as_it_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Init { dir: dir.path().to_owned(), force: false }.write().unwrap();
+        let (mut text, mut inside) = (String::new(), false);
+        for line in TEMPLATE.lines() {
+            inside = (inside && !line.is_empty()) || line == "# [duty.peer]";
+            let bare = if inside { line.trim_start_matches("# ") } else { line };
+            text.push_str(bare);
+            text.push('\n');
+        }
+        assert!(text.contains("\n[duty.peer]\nname = \"vp2\""), "{text}");
+        fs::write(&path, text).unwrap();
+        for name in ["vp1", "vp2"] {
+            crate::duty::peer::keys::make(dir.path(), &MonitorName::new(name).unwrap()).unwrap();
+        }
+        for file in [
+            "id_ed25519",
+            "known_hosts",
+            "slack-url",
+            "repository-password",
+            "policies/data-mover-ha.wasm",
+            "plugins/slack.wasm",
+        ] {
+            fs::write(dir.path().join(file), "something").unwrap();
+        }
+        let loaded = config::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        let Mode::Peer(peer) = loaded.duty.mode else { panic!("{:?}", loaded.duty) };
+        assert!(peer.first && crate::duty::peer::check(&peer).is_ok());
+    }
+}

@@ -96,6 +96,11 @@ pub(super) async fn start(
     Ok((tokio::spawn(keeper.run()), Arc::new(fence)))
 }
 
+/// Whether keys and certificates are there and fit, without talking to anybody.
+pub fn check(config: &PeerConfig) -> Result<(), LinkError> {
+    Identity::load(config)?.dialer(&config.address).map(|_| ())
+}
+
 async fn answer(Shared(desk): Shared<Arc<Desk>>, body: Bytes) -> Response {
     match desk.answer(&body).await {
         Ok(reply) => Json(reply).into_response(),
