@@ -10,14 +10,14 @@ use crate::alerting::{AlertBook, Notification, Outbox};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
-use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
+use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
 use crate::plan::PlanKind;
 use crate::snapshot::{Change, Ending, Rescue};
 
 /// How many rescues and changes of side a cluster remembers for its policies.
 pub const HISTORY: usize = 64;
 
-/// Maintenance mode, while it is on.
+/// Maintenance mode of a cluster or of one of its services, while it is on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maintenance {
     /// Who switched it on.
@@ -48,6 +48,8 @@ pub struct ClusterState {
     pub active_since: Timestamp,
     /// Maintenance mode, while it is on.
     pub maintenance: Option<Maintenance>,
+    /// The services that are in maintenance, each by itself.
+    pub services_in_maintenance: BTreeMap<ServiceId, Maintenance>,
     /// Recent rescues, oldest first.
     pub rescues: VecDeque<Rescue>,
     /// Recent changes of side, oldest first.
@@ -76,6 +78,7 @@ impl Default for ClusterState {
             phase: Phase::Active(Side::Primary),
             active_since: Timestamp(0),
             maintenance: None,
+            services_in_maintenance: BTreeMap::new(),
             rescues: VecDeque::new(),
             changes: VecDeque::new(),
             progress: None,
@@ -196,6 +199,25 @@ impl State {
 }
 
 impl ClusterState {
+    /// Maintenance mode of this service, or of the cluster, while it is on.
+    pub fn maintenance_of(&self, service: Option<&ServiceId>) -> Option<&Maintenance> {
+        match service {
+            Some(id) => self.services_in_maintenance.get(id),
+            None => self.maintenance.as_ref(),
+        }
+    }
+
+    /// What was to be in maintenance until now or earlier: the cluster (none) and services.
+    pub fn maintenance_over(&self, now: Timestamp) -> Vec<Option<ServiceId>> {
+        let of_cluster = self.maintenance.iter().map(|it| (None, it));
+        let of_services = self.services_in_maintenance.iter().map(|(id, it)| (Some(id), it));
+        of_cluster
+            .chain(of_services)
+            .filter(|(_, it)| it.until.is_some_and(|until| until <= now))
+            .map(|(id, _)| id.cloned())
+            .collect()
+    }
+
     fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         let seq = record.seq;
         match &record.event {
@@ -239,16 +261,21 @@ impl ClusterState {
                 }
                 self.cooling_since = None;
             }
-            Event::MaintenanceOn { by, reason, until } => {
-                let since = self.maintenance.as_ref().map_or(record.at, |earlier| earlier.since);
-                self.maintenance = Some(Maintenance {
-                    by: by.clone(),
-                    reason: reason.clone(),
-                    since,
-                    until: *until,
-                });
+            Event::MaintenanceOn { by, reason, until, service } => {
+                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
+                let maintenance =
+                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
+                match service {
+                    Some(id) => {
+                        self.services_in_maintenance.insert(id.clone(), maintenance);
+                    }
+                    None => self.maintenance = Some(maintenance),
+                }
             }
-            Event::MaintenanceOff { .. } => self.maintenance = None,
+            Event::MaintenanceOff { service: Some(id), .. } => {
+                self.services_in_maintenance.remove(id);
+            }
+            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
             _ => {}
         }
         Ok(())

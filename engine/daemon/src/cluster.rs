@@ -5,6 +5,7 @@
 //! of a plan, and in each case goes the same way: [`Watch::evaluate`].
 
 mod claims;
+mod maintenance;
 mod order;
 mod setup;
 mod view;
@@ -205,12 +206,12 @@ impl Watch {
 
     async fn tick(&mut self) {
         let state = self.ledger.cluster(&self.name).await;
-        let now = clock::now();
-        let ran_out =
-            state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
-        if ran_out {
-            let event = Event::MaintenanceOff { by: "watchkeeper".to_owned() };
-            self.record(vec![event], None).await;
+        let over = state.maintenance_over(clock::now()).into_iter();
+        let events: Vec<Event> = over
+            .map(|service| Event::MaintenanceOff { by: "watchkeeper".to_owned(), service })
+            .collect();
+        if !events.is_empty() {
+            self.record(events, None).await;
         }
         if self.executor.is_none() && state.progress.is_some() {
             self.resume().await;
@@ -350,6 +351,7 @@ impl Watch {
             state.rescues.iter().cloned().collect::<Vec<_>>(),
             state.changes.iter().cloned().collect::<Vec<_>>(),
         );
+        let in_maintenance: Vec<_> = state.services_in_maintenance.keys().cloned().collect();
         Arc::new(Snapshot::take(
             number,
             at,
@@ -359,6 +361,7 @@ impl Watch {
                 phase: state.phase,
                 active_since: state.active_since,
                 maintenance: state.maintenance.is_some(),
+                services_in_maintenance: &in_maintenance,
                 rescues: &rescues,
                 changes: &changes,
             },

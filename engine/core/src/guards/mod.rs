@@ -12,6 +12,8 @@ mod placement;
 mod standby;
 mod storm;
 
+pub(crate) use maintenance::of_service as service_in_maintenance;
+
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Phase;
@@ -29,7 +31,7 @@ pub enum Guard {
     Lifecycle,
     /// The service is started or stopped only where it belongs or does not belong.
     Placement,
-    /// Maintenance mode is off.
+    /// Maintenance mode is off, and the service in question is not in maintenance.
     Maintenance,
     /// The facts it is decided on are fresh.
     Freshness,

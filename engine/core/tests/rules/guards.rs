@@ -93,6 +93,36 @@ fn maintenance_mode_holds_everything() {
 }
 
 #[test]
+fn a_service_in_maintenance_is_left_alone_and_nothing_else_is_held() {
+    let mut world = World::new();
+    world.services_in_maintenance =
+        vec![id("dm1", Service::Daemon), id("dm2", Service::Rest), id("dm1", Service::Rest)];
+    held(&world, &rescue(), Guard::Maintenance, "off --service dm1/daemon");
+    let stray = PlanKind::Clear(id("dm2", Service::Rest));
+    held(&world, &stray, Guard::Maintenance, "dm2/rest is in maintenance");
+    free(&world, &clear());
+    for kind in [PlanKind::Rescue(id("dm1", Service::Activemq)), PlanKind::Switchover] {
+        free(&world, &kind);
+    }
+    // Its probes may be gone with it, or be from long ago: a change of side does not rest on them.
+    world.saw_at("dm1", Some(Service::Daemon), Status::Down, ReasonCode::NotRunning, 99_000);
+    world.never_probed("dm1", Some(Service::Rest));
+    free(&world, &PlanKind::Failover);
+    world.services_in_maintenance.clear();
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm1/daemon was last seen 99 s ago");
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm1/rest was never probed");
+}
+
+#[test]
+fn a_service_in_maintenance_still_must_not_run_twice() {
+    let mut world = World::new();
+    world.saw("dm1", Some(Service::Daemon), Status::Down);
+    world.saw("dm2", Some(Service::Daemon), Status::Up);
+    world.services_in_maintenance = vec![id("dm2", Service::Daemon)];
+    held(&world, &rescue(), Guard::Placement, "dm2/daemon runs");
+}
+
+#[test]
 fn a_service_is_rescued_only_where_it_belongs() {
     let world = World::new();
     held(

@@ -82,8 +82,9 @@ every_event! {
         by: "ada".to_owned(),
         reason: "patches".to_owned(),
         until: Some(NOW),
+        service: None,
     };
-    MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned() };
+    MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned(), service: None };
     AlertFired => Event::AlertFired(alert());
     AlertResolved => Event::AlertResolved { fingerprint: alert().fingerprint };
     NotificationQueued => Event::NotificationQueued {
@@ -98,6 +99,20 @@ every_event! {
     };
     NotificationDelivered => Event::NotificationDelivered { id: 4 };
     NotificationDead => Event::NotificationDead { id: 4, problem: "404".to_owned() };
+}
+
+/// Further forms, of events whose sample leaves something out.
+pub(crate) fn further_samples() -> Vec<Event> {
+    let service = Some(id("dm1", Service::Daemon));
+    vec![
+        Event::MaintenanceOn {
+            by: "ada".to_owned(),
+            reason: "a new version".to_owned(),
+            until: None,
+            service: service.clone(),
+        },
+        Event::MaintenanceOff { by: "watchkeeper".to_owned(), service },
+    ]
 }
 
 fn monitor() -> MonitorName {
@@ -197,7 +212,7 @@ fn every_event_survives_json() {
     let all = samples();
     let listed: Vec<&str> = all.iter().map(variant).collect();
     assert_eq!(listed, VARIANTS);
-    all.into_iter().for_each(survives);
+    all.into_iter().chain(further_samples()).for_each(survives);
 }
 
 #[test]
@@ -242,7 +257,8 @@ fn every_sort_of_plan_outcome_and_ending_survives_json() {
 
 #[test]
 fn the_format_is_as_it_was() {
-    let records: Vec<Record> = samples().into_iter().map(record).collect();
+    let all = samples().into_iter().chain(further_samples());
+    let records: Vec<Record> = all.map(record).collect();
     let mut text = serde_json::to_string_pretty(&records).unwrap();
     text.push('\n');
     golden("events.json", &text);

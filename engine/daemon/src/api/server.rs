@@ -17,10 +17,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
 use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::PlanKind;
+use watchkeeper_core::state::Maintenance;
 
 use super::types::{
-    AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,
-    ServerReport, ServiceReport, StatusReport,
+    AlertReport, ClusterReport, MaintenanceReport, Mistake, OrderReply, OrderRequest, PlanReport,
+    PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
 use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
 use crate::explain;
@@ -178,10 +179,12 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
         phase: state.phase.to_string(),
         active: state.phase.side(),
         active_since: state.active_since,
-        maintenance: state
-            .maintenance
-            .as_ref()
-            .map(|it| (it.by.clone(), it.reason.clone(), it.until)),
+        maintenance: state.maintenance.as_ref().map(maintenance),
+        services_in_maintenance: state
+            .services_in_maintenance
+            .iter()
+            .map(|(id, it)| (id.to_string(), maintenance(it)))
+            .collect(),
         plan: state.progress.as_ref().map(|progress| {
             let plan = progress.plan();
             PlanReport {
@@ -217,6 +220,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
                     server: it.id.server.clone(),
                     service: it.id.service,
                     expected: it.expected,
+                    maintenance: state.services_in_maintenance.contains_key(&it.id),
                     status: it.state.status,
                     detail: it.state.reason.detail.to_string(),
                     since: it.state.since,
@@ -234,6 +238,15 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
         evaluations: view.evaluations,
         last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
         trouble: view.trouble.clone(),
+    }
+}
+
+fn maintenance(it: &Maintenance) -> MaintenanceReport {
+    MaintenanceReport {
+        by: it.by.clone(),
+        reason: it.reason.clone(),
+        since: it.since,
+        until: it.until,
     }
 }
 
@@ -428,10 +441,10 @@ fn order(
         OrderRequest::Switchback { reason, overrides, dry_run } => {
             Order::Change(change(PlanKind::Switchback, reason, overrides, dry_run), reply)
         }
-        OrderRequest::MaintenanceOn { reason, until } => {
-            Order::MaintenanceOn { by, reason, until, reply }
+        OrderRequest::MaintenanceOn { reason, until, service } => {
+            Order::MaintenanceOn { by, reason, until, service, reply }
         }
-        OrderRequest::MaintenanceOff => Order::MaintenanceOff { by, reply },
+        OrderRequest::MaintenanceOff { service } => Order::MaintenanceOff { by, service, reply },
         OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
     }
 }

@@ -1,5 +1,7 @@
 //! What goes over the socket.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use watchkeeper_core::guards::{Guard, GuardHold};
 use watchkeeper_core::model::{Role, ServerName, Service, Side, Status, Timestamp};
@@ -39,8 +41,11 @@ pub struct ClusterReport {
     pub active: Side,
     /// Since when.
     pub active_since: Timestamp,
-    /// Who switched maintenance mode on, why, and until when.
-    pub maintenance: Option<(String, String, Option<Timestamp>)>,
+    /// Maintenance mode, while it is on.
+    pub maintenance: Option<MaintenanceReport>,
+    /// The services that are in maintenance, each by itself, by names such as `dm1/daemon`.
+    #[serde(default)]
+    pub services_in_maintenance: BTreeMap<String, MaintenanceReport>,
     /// The plan in flight.
     pub plan: Option<PlanReport>,
     /// Its servers.
@@ -61,6 +66,19 @@ pub struct ClusterReport {
     pub last_evaluation_us: u64,
     /// Why nothing can be recorded, and so nothing is done.
     pub trouble: Option<String>,
+}
+
+/// Maintenance mode of a cluster or of one of its services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceReport {
+    /// Who switched it on.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself, if it does.
+    pub until: Option<Timestamp>,
 }
 
 /// A plan in flight.
@@ -104,6 +122,9 @@ pub struct ServiceReport {
     pub service: Service,
     /// Whether it is meant to run there now.
     pub expected: bool,
+    /// Whether it is in maintenance by itself.
+    #[serde(default)]
+    pub maintenance: bool,
     /// Its status.
     pub status: Status,
     /// Why.
@@ -187,9 +208,16 @@ pub enum OrderRequest {
         reason: String,
         /// When it ends by itself.
         until: Option<Timestamp>,
+        /// The service that is to be left alone, such as `dm1/daemon`; none: the whole cluster.
+        #[serde(default)]
+        service: Option<String>,
     },
     /// Act again.
-    MaintenanceOff,
+    MaintenanceOff {
+        /// The service it was for; none: the whole cluster.
+        #[serde(default)]
+        service: Option<String>,
+    },
     /// Say which side is active.
     Declare {
         /// The side.

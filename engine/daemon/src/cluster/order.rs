@@ -33,6 +33,8 @@ pub enum Order {
     Change(ChangeOrder, oneshot::Sender<Result<Answer, Refusal>>),
     /// Maintenance mode on, with its reason and its end, if it has one.
     MaintenanceOn {
+        /// The service it is for, as the operator wrote it; none: the whole cluster.
+        service: Option<String>,
         /// Who.
         by: String,
         /// Why.
@@ -44,6 +46,8 @@ pub enum Order {
     },
     /// Maintenance mode off.
     MaintenanceOff {
+        /// The service it was for, as the operator wrote it; none: the whole cluster.
+        service: Option<String>,
         /// Who.
         by: String,
         /// Where the answer goes.
@@ -93,17 +97,11 @@ impl Watch {
     pub(super) async fn obey(&mut self, order: Order) {
         let (answer, reply) = match order {
             Order::Change(order, reply) => (self.change(order).await, reply),
-            Order::MaintenanceOn { by, reason, until, reply } => {
-                (self.note(Event::MaintenanceOn { by, reason, until }).await, reply)
+            Order::MaintenanceOn { by, reason, until, service, reply } => {
+                (self.maintenance_on(by, reason, until, service.as_deref()).await, reply)
             }
-            Order::MaintenanceOff { by, reply } => {
-                let on = self.ledger.cluster(&self.name).await.maintenance.is_some();
-                let answer = if on {
-                    self.note(Event::MaintenanceOff { by }).await
-                } else {
-                    Err(Refusal::Impossible("maintenance mode is not on".to_owned()))
-                };
-                (answer, reply)
+            Order::MaintenanceOff { by, service, reply } => {
+                (self.maintenance_off(by, service.as_deref()).await, reply)
             }
             Order::Declare { side, by, reason, reply } => {
                 let phase = self.ledger.cluster(&self.name).await.phase;
@@ -121,7 +119,7 @@ impl Watch {
         self.evaluate().await;
     }
 
-    async fn note(&self, event: Event) -> Result<Answer, Refusal> {
+    pub(super) async fn note(&self, event: Event) -> Result<Answer, Refusal> {
         if self.record(vec![event], None).await {
             Ok(Answer::Done)
         } else {

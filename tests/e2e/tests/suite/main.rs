@@ -22,6 +22,7 @@ mod delivery;
 mod failover;
 mod guests;
 mod journal;
+mod maintenance;
 mod orders;
 mod reach;
 mod repair;

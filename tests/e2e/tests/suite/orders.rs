@@ -32,7 +32,7 @@ async fn maintenance_holds_and_records_and_its_end_lets_act() {
     let cluster = &status.clusters[0];
     assert!(cluster.wants.is_some(), "{cluster:#?}");
     assert!(cluster.held_by.iter().any(|hold| hold.contains("maintenance")), "{cluster:#?}");
-    assert!(cluster.maintenance.as_ref().is_some_and(|(_, reason, _)| reason == "patching"));
+    assert!(cluster.maintenance.as_ref().is_some_and(|it| it.reason == "patching"));
     assert_eq!(world.site.starts("dm1", Service::Daemon), before);
     assert!(world.plans().is_empty());
 
