@@ -294,6 +294,7 @@ impl Watch {
             phase: state.phase,
             duty: &duty,
             limits: &setup.limits,
+            arrangements: &setup.arrangements,
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };

@@ -219,6 +219,7 @@ impl World {
             phase: self.phase,
             duty: &self.duty,
             limits: &self.limits,
+            arrangements: &self.arrangements,
             last_change: self.last_change,
             fleet_changes: &self.fleet_changes,
         }

@@ -15,13 +15,14 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
+use watchkeeper_core::guards::{Check, Guard};
 use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::state::Maintenance;
 
 use super::types::{
-    AlertReport, ClusterReport, MaintenanceReport, Mistake, OrderReply, OrderRequest, PlanReport,
-    PolicyReport, ServerReport, ServiceReport, StatusReport,
+    AlertReport, CheckReport, ClusterReport, MaintenanceReport, Mistake, OrderReply, OrderRequest,
+    PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
 use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
 use crate::explain;
@@ -400,14 +401,16 @@ async fn orders(
 ) -> Result<Json<OrderReply>, Wrong> {
     let sender = known(&context.clusters.borrow(), &cluster)?.orders.clone();
     let (reply, answer) = oneshot::channel();
+    let overrides = overrides(&request).to_vec();
     let order = order(request, peer.name(), reply);
     let gone = || Wrong(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
     sender.send(order).await.map_err(|_| gone())?;
     match answer.await.map_err(|_| gone())? {
         Ok(Answer::Done) => Ok(Json(OrderReply::Done)),
         Ok(Answer::Plan { plan, begun: true, .. }) => Ok(Json(OrderReply::Begun { plan })),
-        Ok(Answer::Plan { plan, begun: false, holds }) => {
-            Ok(Json(OrderReply::Shown { plan, holds }))
+        Ok(Answer::Plan { plan, begun: false, holds, checks }) => {
+            let checks = checks.into_iter().map(|it| checked(it, &overrides)).collect();
+            Ok(Json(OrderReply::Shown { plan, holds, checks }))
         }
         Err(Refusal::Held(holds)) => Ok(Json(OrderReply::Held { holds })),
         Err(Refusal::Impossible(why)) => Ok(Json(OrderReply::Impossible { why })),
@@ -416,6 +419,29 @@ async fn orders(
             "the journal cannot be written, so nothing is done; see `watchkeeper status`"
                 .to_owned(),
         )),
+    }
+}
+
+/// The guards that are not to hold it.
+fn overrides(request: &OrderRequest) -> &[Guard] {
+    match request {
+        OrderRequest::Failover { overrides, .. }
+        | OrderRequest::Switchover { overrides, .. }
+        | OrderRequest::Switchback { overrides, .. } => overrides,
+        OrderRequest::MaintenanceOn { .. }
+        | OrderRequest::MaintenanceOff { .. }
+        | OrderRequest::Declare { .. } => &[],
+    }
+}
+
+fn checked(check: Check, overrides: &[Guard]) -> CheckReport {
+    let guard = check.guard;
+    let can_be_overridden = guard.can_be_overridden();
+    CheckReport {
+        check,
+        assures: guard.assures().to_owned(),
+        can_be_overridden,
+        overridden: can_be_overridden && overrides.contains(&guard),
     }
 }
 

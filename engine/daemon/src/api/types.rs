@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use watchkeeper_core::guards::{Guard, GuardHold};
+use watchkeeper_core::guards::{Check, Guard, GuardHold};
 use watchkeeper_core::model::{Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Revision, Severity};
@@ -227,6 +227,20 @@ pub enum OrderRequest {
     },
 }
 
+/// What a guard says of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Which guard, and its verdict: `ok`, `not-asked`, or `holds` with its reason.
+    #[serde(flatten)]
+    pub check: Check,
+    /// What is so when it does not hold, for people.
+    pub assures: String,
+    /// Whether an operator may override it.
+    pub can_be_overridden: bool,
+    /// Whether the order overrides it.
+    pub overridden: bool,
+}
+
 /// What was done about an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "result")]
@@ -244,6 +258,9 @@ pub enum OrderReply {
         plan: Box<Plan>,
         /// What would hold it.
         holds: Vec<GuardHold>,
+        /// What each guard says, in the order in which they are asked.
+        #[serde(default)]
+        checks: Vec<CheckReport>,
     },
     /// Guards hold it: all reasons at once.
     Held {

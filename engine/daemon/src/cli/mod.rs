@@ -138,7 +138,7 @@ struct Change {
     /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
-    /// Only show the plan, and what would hold it
+    /// Only show the plan, and what every guard says of it
     #[arg(long)]
     dry_run: bool,
     /// Do not wait for its end

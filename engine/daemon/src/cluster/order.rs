@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::event::{Evaluated, Event};
-use watchkeeper_core::guards::{self, Duty, Guard, GuardHold, Situation};
+use watchkeeper_core::guards::{self, Check, Duty, Guard, GuardHold, Situation};
 use watchkeeper_core::lifecycle::{Trigger, step};
 use watchkeeper_core::model::{Side, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
@@ -79,6 +79,8 @@ pub enum Answer {
         begun: bool,
         /// What would hold it, in a dry run.
         holds: Vec<GuardHold>,
+        /// What each guard says of it, in a dry run, whether it is overridden or not.
+        checks: Vec<Check>,
     },
 }
 
@@ -141,11 +143,14 @@ impl Watch {
             phase: state.phase,
             duty: &duty,
             limits: &setup.limits,
+            arrangements: &setup.arrangements,
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
-        let holds: Vec<GuardHold> = guards::check(&situation, &order.kind)
-            .into_iter()
+        let checks = guards::checks(&situation, &order.kind);
+        let holds: Vec<GuardHold> = checks
+            .iter()
+            .filter_map(Check::hold)
             .filter(|hold| {
                 !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
             })
@@ -162,7 +167,7 @@ impl Watch {
             snapshot: &snapshot,
         });
         if order.dry_run {
-            return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds });
+            return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds, checks });
         }
         if !holds.is_empty() {
             return Err(Refusal::Held(holds));
@@ -179,7 +184,8 @@ impl Watch {
         }
         // Who ordered it looks at once how it goes.
         self.carry_out();
-        Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds: Vec::new() })
+        let (holds, checks) = (Vec::new(), Vec::new());
+        Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds, checks })
     }
 }
 
