@@ -24,6 +24,7 @@ mod guests;
 mod journal;
 mod maintenance;
 mod orders;
+mod planned;
 mod reach;
 mod repair;
 mod steps;

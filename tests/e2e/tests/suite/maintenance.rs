@@ -1,7 +1,10 @@
-//! One service in maintenance, beside everything else that goes on.
+//! Maintenance mode of one service, beside which everything else goes on; and what goes on in that of the
+//! whole cluster.
+
+use std::time::Duration;
 
 use watchkeeper::api::{ServiceReport, StatusReport};
-use watchkeeper_core::event::Event;
+use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::plan::PlanKind;
 
@@ -108,4 +111,50 @@ async fn a_service_that_is_not_there_is_told_with_the_nearest_name() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.out.contains("dm1/daemon is not in maintenance"), "{said:?}");
     assert!(world.cluster().await.services_in_maintenance.is_empty());
+}
+
+/// What docs/operations.md lists: the plan in flight, through a crash as well; alerts and their delivery; a
+/// reload; a declaration; and its own end, which lets act again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_in_maintenance_mode() {
+    let delay = Duration::from_millis(300);
+    let mut world = World::prepare_with(|site| site.start_delay = delay).await;
+    world.config.setting("rescue-attempts", 0);
+    world.run().await;
+    world.break_service("dm1", Service::Daemon).await;
+    world.wait_intended("a step of the failover", |_| true).await;
+    world.ok(&["maintenance", "on", "--reason", "too late for that one"]).await;
+    world.kill9().await;
+    world.run().await;
+    world.wait_active(Side::Secondary).await;
+    world.assert_secondary_serves().await;
+    world.wait_taken("failover", "resolved").await;
+
+    world.config.setting("rescue-attempts", 3);
+    world.write_config();
+    world.ok(&["reload"]).await;
+    world.site.kill("dm2", Service::Rest).await.unwrap();
+    world.wait_taken("service-down", "firing").await;
+    let told = |record: &Record| match &record.event {
+        Event::Evaluated(it) => it.opinions.iter().find_map(|opinion| {
+            let proposals = &opinion.outcome.as_ref().ok()?.proposals;
+            proposals.iter().find(|it| it.reason.ends_with("attempt 1 of 3")).map(drop)
+        }),
+        _ => None,
+    };
+    world.wait_record("what the new setting asks for", told).await;
+    world.let_pass(10).await;
+    let begun: Vec<String> = world.plans().iter().map(|plan| plan.kind.to_string()).collect();
+    assert_eq!(begun, ["failover"]);
+
+    world.ok(&["declare", "secondary", "--reason", "so it is"]).await;
+    world.ok(&["maintenance", "on", "--reason", "not much longer", "--for", "1s"]).await;
+    world.wait_site("REST is back", |site| site.is_ready("dm2", Service::Rest)).await;
+    let ended_by = world
+        .wait_record("the end of it", |record| match &record.event {
+            Event::MaintenanceOff { by, service: None } => Some(by.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(ended_by, "watchkeeper");
 }
