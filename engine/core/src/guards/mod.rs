@@ -70,8 +70,8 @@ impl Guard {
         }
     }
 
-    /// What is so when it does not hold, for people.
-    pub const fn assures(self) -> &'static str {
+    /// What is so when it does not hold a plan of this kind, for people.
+    pub const fn assures(self, kind: &PlanKind) -> &'static str {
         match self {
             Self::Duty => "this monitor has the duty to act",
             Self::Lifecycle => "it fits where the cluster stands, and no other plan is in flight",
@@ -79,7 +79,15 @@ impl Guard {
             Self::Maintenance => "maintenance mode is off",
             Self::Freshness => "the facts are fresh",
             Self::Cooldown => "the last change of side is long enough ago",
-            Self::Standby => "the side that is to be active can be",
+            Self::Standby => match kind {
+                PlanKind::Switchover => {
+                    "both sides answer; the standby's repository serves, follows and is near enough"
+                }
+                PlanKind::Switchback => {
+                    "both sides answer; there is a repository to copy from, and one to copy to"
+                }
+                _ => "the standby answers and is whole; its repository serves and is near enough",
+            },
             Self::Storm => "not too many clusters change sides at once",
         }
     }

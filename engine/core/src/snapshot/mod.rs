@@ -101,7 +101,7 @@ pub struct ServiceFacts {
     /// Whether it is meant to run there now.
     pub expected: bool,
     /// Whether an operator has put this service in maintenance: how it stands is then nobody's
-    /// business but theirs, and the engine neither starts nor stops it by itself.
+    /// business but theirs, and the engine touches it only with its whole side.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
     /// What its probes say.

@@ -409,7 +409,8 @@ async fn orders(
         Ok(Answer::Done) => Ok(Json(OrderReply::Done)),
         Ok(Answer::Plan { plan, begun: true, .. }) => Ok(Json(OrderReply::Begun { plan })),
         Ok(Answer::Plan { plan, begun: false, holds, checks }) => {
-            let checks = checks.into_iter().map(|it| checked(it, &overrides)).collect();
+            let report = |check| checked(check, &plan.kind, &overrides);
+            let checks = checks.into_iter().map(report).collect();
             Ok(Json(OrderReply::Shown { plan, holds, checks }))
         }
         Err(Refusal::Held(holds)) => Ok(Json(OrderReply::Held { holds })),
@@ -434,12 +435,12 @@ fn overrides(request: &OrderRequest) -> &[Guard] {
     }
 }
 
-fn checked(check: Check, overrides: &[Guard]) -> CheckReport {
+fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
     let guard = check.guard;
     let can_be_overridden = guard.can_be_overridden();
     CheckReport {
         check,
-        assures: guard.assures().to_owned(),
+        assures: guard.assures(kind).to_owned(),
         can_be_overridden,
         overridden: can_be_overridden && overrides.contains(&guard),
     }
