@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use watchkeeper_core::guards::{Check, Guard, GuardHold};
-use watchkeeper_core::model::{Role, ServerName, Service, Side, Status, Timestamp};
+use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Revision, Severity};
 use watchkeeper_core::snapshot::Place;
@@ -41,6 +41,8 @@ pub struct ClusterReport {
     pub active: Side,
     /// Since when.
     pub active_since: Timestamp,
+    /// Whether this monitor may act for it.
+    pub duty: DutyReport,
     /// Maintenance mode, while it is on.
     pub maintenance: Option<MaintenanceReport>,
     /// The services that are in maintenance, each by itself, by names such as `dm1/daemon`.
@@ -79,6 +81,19 @@ pub struct MaintenanceReport {
     pub since: Timestamp,
     /// When it ends by itself, if it does.
     pub until: Option<Timestamp>,
+}
+
+/// Whether a monitor may act for a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DutyReport {
+    /// Whether it may.
+    pub held: bool,
+    /// The last term that it knows of; its own, if it may.
+    pub term: u64,
+    /// Who has the duty, if it is another and known.
+    pub holder: Option<MonitorName>,
+    /// Why it may not.
+    pub why: Option<String>,
 }
 
 /// A plan in flight.
@@ -218,6 +233,24 @@ pub enum OrderRequest {
         #[serde(default)]
         service: Option<String>,
     },
+    /// Let this monitor have the duty.
+    TakeDuty {
+        /// Why.
+        reason: String,
+        /// Even if the other monitor cannot be asked.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Let the other monitor have the duty.
+    GiveDuty {
+        /// Why.
+        reason: String,
+    },
+    /// Take an offer of the duty back that is not accepted yet.
+    CancelDuty {
+        /// Why.
+        reason: String,
+    },
     /// Say which side is active.
     Declare {
         /// The side.
@@ -247,6 +280,11 @@ pub struct CheckReport {
 pub enum OrderReply {
     /// It is so now.
     Done,
+    /// What was done about the duty.
+    Duty {
+        /// In words.
+        said: String,
+    },
     /// The plan begins.
     Begun {
         /// The plan.

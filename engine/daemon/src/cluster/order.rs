@@ -64,6 +64,8 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
+    /// Nothing but an answer, which shows that the task turns.
+    Ping(oneshot::Sender<()>),
 }
 
 /// What was done about an order.
@@ -113,6 +115,10 @@ impl Watch {
                 };
                 (answer, reply)
             }
+            Order::Ping(answer) => {
+                let _ = answer.send(());
+                return;
+            }
         };
         // Whoever has the answer and looks finds it so.
         self.publish(None).await;
@@ -121,7 +127,13 @@ impl Watch {
         self.evaluate().await;
     }
 
+    /// Records what an operator says, where it counts: at the monitor that has the duty.
     pub(super) async fn note(&self, event: Event) -> Result<Answer, Refusal> {
+        if let Duty::NotHeld(why) | Duty::Uncertain(why) = self.duties.of(&self.name).duty {
+            let why =
+                format!("this monitor does not have the duty: {why}; say it to the one that has");
+            return Err(Refusal::Impossible(why));
+        }
         if self.record(vec![event], None).await {
             Ok(Answer::Done)
         } else {
@@ -137,7 +149,7 @@ impl Watch {
             return Err(Refusal::Impossible(why.to_owned()));
         }
         let snapshot = self.snapshot(&setup, &state, clock::now());
-        let (duty, fleet) = self.duty_and_fleet().await;
+        let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
         let situation = Situation {
             snapshot: &snapshot,
             phase: state.phase,
@@ -155,7 +167,12 @@ impl Watch {
                 !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
             })
             .collect();
-        let Duty::Held(term) = duty else { return Err(Refusal::Held(holds)) };
+        let term = match duty {
+            Duty::Held(term) => term,
+            // It is only to be looked at, and the guard says why it would not begin here.
+            Duty::NotHeld(_) | Duty::Uncertain(_) if order.dry_run => state.tenure.seen(),
+            Duty::NotHeld(_) | Duty::Uncertain(_) => return Err(Refusal::Held(holds)),
+        };
         let plan = Plan::make(Request {
             number: state.next_plan,
             kind: order.kind,
