@@ -382,7 +382,6 @@ impl Watch {
             fleet_changes: &fleet,
         };
         let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
-        decision.alerts.extend(claims::of_phase(&state));
         decision.alerts.extend(claims);
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
@@ -400,6 +399,7 @@ impl Watch {
             }))
         });
         let plan = plan.flatten();
+        decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
         let signature = claims::Signature::of(&decision);
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
         if self.last.as_ref() != Some(&signature) || plan.is_some() {
