@@ -13,6 +13,7 @@
 mod alone;
 mod etcd;
 mod hand;
+pub mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -281,9 +282,9 @@ pub struct Keeper {
 /// Why the duty cannot be kept as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DutyError {
-    /// This way is not there yet.
-    #[error("mode {0} is not there yet")]
-    NotYet(&'static str),
+    /// The other monitor cannot be talked to as configured.
+    #[error("the duty cannot be shared with the other monitor")]
+    Peer(#[from] peer::LinkError),
     /// Etcd cannot be asked.
     #[error("etcd cannot be asked")]
     Etcd(#[from] EtcdSetupError),
@@ -321,7 +322,7 @@ impl Keeper {
         };
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
-            Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
+            Mode::Peer(config) => peer::start(config, office).await?,
             Mode::Etcd(config) => etcd::start(config, office)?,
         };
         let duties = Duties {
