@@ -69,6 +69,10 @@ pub struct Past {
     /// The end of the last change of side that counts for the cooldown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_since: Option<Timestamp>,
+    /// The active side's `active_since` when an operator put the duty where it is; see
+    /// [`ClusterState::is_kept`](crate::state::ClusterState::is_kept).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Timestamp>,
     /// What is firing: the successor goes on with these alerts, and says when they are over.
     #[serde(default)]
     pub alerts: Vec<Alert>,

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::alerting::{AlertBook, Notification, Outbox};
-use crate::duty::{self, DUTY, OutOfTerm, Tenure};
+use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
@@ -51,6 +51,8 @@ pub struct ClusterState {
     pub last_evaluation: Option<u64>,
     /// Which monitor may act for it.
     pub tenure: Tenure,
+    /// The `active_since` of the moment when an operator put the duty where it is; none: nobody did.
+    pub kept: Option<Timestamp>,
     /// The journal's number of the last record that changed what a successor needs to know.
     pub version: u64,
 }
@@ -72,6 +74,7 @@ impl Default for ClusterState {
             cooling_since: None,
             last_evaluation: None,
             tenure: Tenure::default(),
+            kept: None,
             version: 0,
         }
     }
@@ -215,6 +218,7 @@ impl State {
             }
             _ => {}
         }
+        cluster.keep(change);
         Ok(())
     }
 
@@ -234,6 +238,7 @@ impl State {
             next_snapshot: cluster.next_snapshot,
             memories: cluster.memories,
             cooling_since: cluster.cooling_since,
+            kept: cluster.kept,
             told: alerts
                 .iter()
                 .map(|alert| &alert.fingerprint)
@@ -256,6 +261,26 @@ impl State {
 }
 
 impl ClusterState {
+    /// Whether an operator put the duty where it is, and the side has not changed since. It stays
+    /// there then, whichever monitor's watch it is otherwise.
+    pub fn is_kept(&self) -> bool {
+        self.kept == Some(self.active_since)
+    }
+
+    /// Remembers whether it was an operator who moved the duty: by taking it, by wanting it given
+    /// away, or by taking an offer back. A duty that was received comes with the giver's word for it.
+    fn keep(&mut self, change: &duty::Change) {
+        let ordered = match change {
+            duty::Change::Offered { ordered, .. } => *ordered,
+            duty::Change::Taken { grantor: Grantor::Peer { .. }, past: Some(_), .. } => return,
+            duty::Change::Taken { grantor, .. } => {
+                matches!(grantor, Grantor::Operator { .. } | Grantor::TakenBack)
+            }
+            _ => return,
+        };
+        self.kept = ordered.then_some(self.active_since);
+    }
+
     /// Puts what another monitor knew in the place of what was known here. Numbers never go back.
     fn take_over(&mut self, past: &Past) {
         self.phase = past.phase;
@@ -268,6 +293,7 @@ impl ClusterState {
         self.next_snapshot = self.next_snapshot.max(past.next_snapshot);
         self.memories.clone_from(&past.memories);
         self.cooling_since = past.cooling_since;
+        self.kept = past.kept;
     }
 
     fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {

@@ -147,6 +147,7 @@ pub(crate) fn past() -> Past {
         )]
         .into(),
         cooling_since: Some(NOW),
+        kept: None,
         ..state.past(&cluster())
     }
 }

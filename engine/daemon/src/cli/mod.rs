@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use watchkeeper_core::guards::Guard;
-use watchkeeper_core::model::{Side, Timestamp};
+use watchkeeper_core::model::{MonitorName, Side, Timestamp};
 
 use crate::api::{OrderRequest, StatusReport};
 use crate::explain::Story;
@@ -202,6 +202,18 @@ enum DutyCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Make a key and a certificate for two monitors that share the duty
+    #[command(
+        after_help = "No daemon is needed, and no other certificate.\n\nExample:\n  watchkeeper duty keys --dir /etc/watchkeeper --name vp1"
+    )]
+    Keys {
+        /// The folder to write NAME.key and NAME.pem to
+        #[arg(long, default_value = "/etc/watchkeeper")]
+        dir: PathBuf,
+        /// The monitor's name, as its [monitor] has it
+        #[arg(long, value_parser = monitor)]
+        name: MonitorName,
+    },
     /// Take an offer back that the other monitor has not accepted
     #[command(after_help = "Example:\n  watchkeeper duty cancel --reason 'VP2 does not come up'")]
     Cancel {
@@ -238,6 +250,10 @@ enum PolicyCommand {
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
     },
+}
+
+fn monitor(text: &str) -> Result<MonitorName, String> {
+    MonitorName::new(text).map_err(|error| error.to_string())
 }
 
 fn side(text: &str) -> Result<Side, String> {
@@ -286,6 +302,9 @@ pub async fn main(cli: Cli) -> Exit {
         }
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
+        }
+        Command::Duty(DutyCommand::Keys { ref dir, ref name }) => {
+            duty::make_keys(dir, name, cli.json)
         }
         Command::Journal(ref arguments) if arguments.file().is_some() => {
             records::offline(arguments, cli.json).await

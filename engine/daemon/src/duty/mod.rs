@@ -11,7 +11,9 @@
 //! - What is not known is not held: a task that ends leaves no view behind that lets anyone act.
 
 mod alone;
+mod etcd;
 mod hand;
+pub mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, MonitorName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
+pub use etcd::SetupError as EtcdSetupError;
 pub use hand::{Hand, Refusal};
 
 use crate::config::duty::{DutyConfig, Mode};
@@ -279,9 +282,12 @@ pub struct Keeper {
 /// Why the duty cannot be kept as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DutyError {
-    /// This way is not there yet.
-    #[error("mode {0} is not there yet")]
-    NotYet(&'static str),
+    /// The other monitor cannot be talked to as configured.
+    #[error("the duty cannot be shared with the other monitor")]
+    Peer(#[from] peer::LinkError),
+    /// Etcd cannot be asked.
+    #[error("etcd cannot be asked")]
+    Etcd(#[from] EtcdSetupError),
 }
 
 impl Keeper {
@@ -316,8 +322,8 @@ impl Keeper {
         };
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
-            Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
-            Mode::Etcd(_) => return Err(DutyError::NotYet("etcd")),
+            Mode::Peer(config) => peer::start(config, office).await?,
+            Mode::Etcd(config) => etcd::start(config, office)?,
         };
         let duties = Duties {
             views: seen,

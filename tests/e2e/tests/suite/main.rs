@@ -20,6 +20,7 @@ mod configuration;
 mod crash;
 mod delivery;
 mod duty;
+mod etcd;
 mod failover;
 mod guests;
 mod journal;

@@ -1,4 +1,4 @@
-//! The daemon on vp1, as an administrator would set it up, with a receiver for its alerts.
+//! The daemon on vp1 or vp2, as an administrator would set it up, with a receiver for its alerts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,13 @@ use serde_json::Value;
 use crate::lab::said;
 use crate::{Lab, machine, wait_for};
 
-/// The configuration's folder, as the hosts see it.
-const FOLDER: &str = "/lab/watchkeeper";
+/// The folder of a host's configuration, among the files that every host sees as `/lab`.
+fn folder(host: &str) -> String {
+    if host == FIRST { "watchkeeper".to_owned() } else { format!("watchkeeper-{host}") }
+}
+
+/// Where a monitor runs if nothing else is said.
+const FIRST: &str = "vp1";
 
 /// What differs between scenarios.
 #[derive(Debug, Clone, Copy)]
@@ -19,17 +24,24 @@ pub struct Setup {
     pub cooldown: &'static str,
     /// The policy's settings, as an inline table.
     pub settings: &'static str,
+    /// How the duty is shared, as the section `[duty]`; empty: with nobody.
+    pub duty: &'static str,
+    /// What the daemon is run by: a command and its arguments, put before it.
+    pub run_by: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cooldown: "10m", settings: "{}" }
+        Self { cooldown: "10m", settings: "{}", duty: "", run_by: "" }
     }
 }
 
 /// A daemon under test. It ends with the lab.
 pub struct Monitor<'a> {
     lab: &'a Lab,
+    host: &'static str,
+    /// What the daemon is run by.
+    run_by: &'static str,
     /// The program and the configuration's file, as the hosts see them.
     program: String,
     config: String,
@@ -39,15 +51,22 @@ pub struct Monitor<'a> {
 impl<'a> Monitor<'a> {
     /// Writes the configuration, starts the sink and the daemon, and waits until all is well.
     pub fn start(lab: &'a Lab, setup: &Setup) -> Self {
+        Self::start_on(lab, FIRST, setup)
+    }
+
+    /// The same on the host vp1 or vp2, whose name it has.
+    pub fn start_on(lab: &'a Lab, host: &'static str, setup: &Setup) -> Self {
         let program = machine::program().display().to_string();
-        let config = format!("{FOLDER}/watchkeeper.toml");
-        let mut monitor = Self::prepare(lab, &configuration(setup), program, config);
+        let config = format!("/lab/{}/watchkeeper.toml", folder(host));
+        let text = configuration(setup).replace(r#"name = "vp1""#, &format!("name = {host:?}"));
+        let mut monitor = Self::prepare_on(lab, host, &text, program, config);
+        monitor.run_by = setup.run_by;
         monitor.run();
         monitor.wait_calm();
         monitor
     }
 
-    /// Writes a configuration, and all else that the daemon needs, to [`FOLDER`], and starts the
+    /// Writes a configuration, and all else that the daemon needs, to its folder, and starts the
     /// sink. The daemon is then run as `program` on `config`, by whoever does that.
     pub(crate) fn prepare(
         lab: &'a Lab,
@@ -55,7 +74,17 @@ impl<'a> Monitor<'a> {
         program: String,
         config: String,
     ) -> Self {
-        let folder = lab.file("watchkeeper");
+        Self::prepare_on(lab, FIRST, configuration, program, config)
+    }
+
+    fn prepare_on(
+        lab: &'a Lab,
+        host: &'static str,
+        configuration: &str,
+        program: String,
+        config: String,
+    ) -> Self {
+        let folder = lab.file(&folder(host));
         for sub in ["policies", "plugins"] {
             make_folder(&folder.join(sub));
         }
@@ -65,11 +94,21 @@ impl<'a> Monitor<'a> {
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
         copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
         write(&lab.file("sink.py"), include_bytes!("sink.py"));
-        drop(lab.spawn("vp1", &["python3", "/lab/sink.py", "8088", "/lab/alerts.jsonl"]));
-        wait_for("the sink", || {
-            lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
-        });
-        Self { lab, program, config, daemon: None }
+        let monitor = Self { lab, host, run_by: "", program, config, daemon: None };
+        let taken = monitor.taken();
+        let path = format!("/lab/{taken}");
+        drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
+        wait_for("the sink", || lab.file(&taken).exists().then_some(()).ok_or_else(String::new));
+        monitor
+    }
+
+    /// The file of what the sink accepted.
+    fn taken(&self) -> String {
+        if self.host == FIRST {
+            "alerts.jsonl".to_owned()
+        } else {
+            format!("alerts-{}.jsonl", self.host)
+        }
     }
 
     fn words<'w>(&'w self, command: &[&'w str]) -> Vec<&'w str> {
@@ -82,15 +121,16 @@ impl<'a> Monitor<'a> {
     /// Starts the daemon, and waits until it answers.
     pub fn run(&mut self) {
         let words = self.words(&["run"]).join(" ");
+        let log = format!("/lab/{}/daemon.log", folder(self.host));
         let line =
-            format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
-        self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
+            format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
+        self.daemon = Some(self.lab.spawn(self.host, &["sh", "-c", &line]));
         wait_for("the daemon", || self.ask(&["status"]));
     }
 
     /// `kill -9` of the daemon.
     pub fn kill(&mut self) {
-        let output = self.lab.exec("vp1", &["pkill", "-9", "-x", "watchkeeper"]);
+        let output = self.lab.exec(self.host, &["pkill", "-9", "-x", "watchkeeper"]);
         assert!(output.status.success(), "no daemon to kill: {}", said(&output));
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.wait();
@@ -99,7 +139,7 @@ impl<'a> Monitor<'a> {
 
     /// What a command of `watchkeeper` prints for people.
     pub fn say(&self, command: &[&str]) -> Result<String, String> {
-        let output = self.lab.exec("vp1", &self.words(command));
+        let output = self.lab.exec(self.host, &self.words(command));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -191,7 +231,7 @@ impl<'a> Monitor<'a> {
 
     /// The notifications that the sink accepted: the body of each, in order.
     pub fn delivered(&self) -> Vec<Value> {
-        let text = self.lab.text("alerts.jsonl");
+        let text = self.lab.text(&self.taken());
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -221,8 +261,8 @@ impl<'a> Monitor<'a> {
 
     /// Replaces a text in the configuration, all at once, as an editor does.
     pub fn edit(&self, from: &str, to: &str) {
-        let file = self.lab.file("watchkeeper/watchkeeper.toml");
-        let text = self.lab.text("watchkeeper/watchkeeper.toml");
+        let file = self.lab.file(&format!("{}/watchkeeper.toml", folder(self.host)));
+        let text = self.lab.text(&format!("{}/watchkeeper.toml", folder(self.host)));
         assert!(text.contains(from), "{from:?} is not in the configuration");
         let fresh = file.with_extension("new");
         write(&fresh, text.replace(from, to).as_bytes());
@@ -232,7 +272,7 @@ impl<'a> Monitor<'a> {
 
     /// The file of the policy in force.
     pub fn policy_file(&self) -> PathBuf {
-        self.lab.file("watchkeeper/policies/data-mover-ha.wasm")
+        self.lab.file(&format!("{}/policies/data-mover-ha.wasm", folder(self.host)))
     }
 }
 
@@ -253,4 +293,5 @@ pub(crate) fn configuration(setup: &Setup) -> String {
     include_str!("watchkeeper.toml")
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)
+        .replace("@DUTY@", setup.duty)
 }

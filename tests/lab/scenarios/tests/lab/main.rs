@@ -12,6 +12,7 @@
 )]
 
 mod both;
+mod etcd;
 mod lost;
 mod planned;
 mod replication;
