@@ -125,7 +125,10 @@ impl<'a> Monitor<'a> {
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
         self.daemon = Some(self.lab.spawn(self.host, &["sh", "-c", &line]));
-        wait_for("the daemon", || self.ask(&["status"]));
+        wait_for("the daemon", || {
+            let log = || self.lab.text(&format!("{}/daemon.log", folder(self.host)));
+            self.ask(&["status"]).map_err(|error| format!("{error}\n{}", log()))
+        });
     }
 
     /// `kill -9` of the daemon.
