@@ -11,8 +11,8 @@ use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
-use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
-use crate::past::Past;
+use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
+use crate::past::{LeftAlone, Past};
 use crate::plan::PlanKind;
 use crate::snapshot::{Change, Ending, Rescue};
 
@@ -30,6 +30,8 @@ pub struct ClusterState {
     pub active_since: Timestamp,
     /// Maintenance mode, while it is on.
     pub maintenance: Option<Maintenance>,
+    /// The services that are in maintenance, each by itself.
+    pub services_in_maintenance: BTreeMap<ServiceId, Maintenance>,
     /// Recent rescues, oldest first.
     pub rescues: VecDeque<Rescue>,
     /// Recent changes of side, oldest first.
@@ -64,6 +66,7 @@ impl Default for ClusterState {
             phase: Phase::Active(Side::Primary),
             active_since: Timestamp(0),
             maintenance: None,
+            services_in_maintenance: BTreeMap::new(),
             rescues: VecDeque::new(),
             changes: VecDeque::new(),
             progress: None,
@@ -231,6 +234,11 @@ impl State {
             phase: cluster.phase,
             active_since: cluster.active_since,
             maintenance: cluster.maintenance,
+            services_in_maintenance: cluster
+                .services_in_maintenance
+                .into_iter()
+                .map(|(id, maintenance)| LeftAlone { id, maintenance })
+                .collect(),
             rescues: cluster.rescues.into(),
             changes: cluster.changes.into(),
             progress: cluster.progress.map(Box::new),
@@ -261,6 +269,25 @@ impl State {
 }
 
 impl ClusterState {
+    /// Maintenance mode of this service, or of the cluster, while it is on.
+    pub fn maintenance_of(&self, service: Option<&ServiceId>) -> Option<&Maintenance> {
+        match service {
+            Some(id) => self.services_in_maintenance.get(id),
+            None => self.maintenance.as_ref(),
+        }
+    }
+
+    /// What was to be in maintenance until now or earlier: the cluster (none) and services.
+    pub fn maintenance_over(&self, now: Timestamp) -> Vec<Option<ServiceId>> {
+        let of_cluster = self.maintenance.iter().map(|it| (None, it));
+        let of_services = self.services_in_maintenance.iter().map(|(id, it)| (Some(id), it));
+        of_cluster
+            .chain(of_services)
+            .filter(|(_, it)| it.until.is_some_and(|until| until <= now))
+            .map(|(id, _)| id.cloned())
+            .collect()
+    }
+
     /// Whether an operator put the duty where it is, and the side has not changed since. It stays
     /// there then, whichever monitor's watch it is otherwise.
     pub fn is_kept(&self) -> bool {
@@ -286,6 +313,9 @@ impl ClusterState {
         self.phase = past.phase;
         self.active_since = past.active_since;
         self.maintenance.clone_from(&past.maintenance);
+        let left_alone = past.services_in_maintenance.iter();
+        self.services_in_maintenance =
+            left_alone.map(|it| (it.id.clone(), it.maintenance.clone())).collect();
         self.rescues = past.rescues.iter().cloned().collect();
         self.changes = past.changes.iter().cloned().collect();
         self.progress = past.progress.as_deref().cloned();
@@ -342,16 +372,21 @@ impl ClusterState {
                 }
                 self.cooling_since = None;
             }
-            Event::MaintenanceOn { by, reason, until } => {
-                let since = self.maintenance.as_ref().map_or(record.at, |earlier| earlier.since);
-                self.maintenance = Some(Maintenance {
-                    by: by.clone(),
-                    reason: reason.clone(),
-                    since,
-                    until: *until,
-                });
+            Event::MaintenanceOn { by, reason, until, service } => {
+                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
+                let maintenance =
+                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
+                match service {
+                    Some(id) => {
+                        self.services_in_maintenance.insert(id.clone(), maintenance);
+                    }
+                    None => self.maintenance = Some(maintenance),
+                }
             }
-            Event::MaintenanceOff { .. } => self.maintenance = None,
+            Event::MaintenanceOff { service: Some(id), .. } => {
+                self.services_in_maintenance.remove(id);
+            }
+            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
             _ => {}
         }
         Ok(())

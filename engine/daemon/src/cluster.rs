@@ -5,6 +5,7 @@
 //! of a plan, and in each case goes the same way: [`Watch::evaluate`].
 
 mod claims;
+mod maintenance;
 mod order;
 mod setup;
 mod view;
@@ -229,13 +230,14 @@ impl Watch {
 
     async fn tick(&mut self) {
         let state = self.ledger.cluster(&self.name).await;
-        let now = clock::now();
-        let may = matches!(self.duty, Duty::Held(_));
-        let ran_out = may
-            && state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
-        if ran_out {
-            let event = Event::MaintenanceOff { by: "watchkeeper".to_owned() };
-            self.record(vec![event], None).await;
+        // Only where it counts: at the monitor that has the duty.
+        let over = match self.duty {
+            Duty::Held(_) => state.maintenance_over(clock::now()),
+            Duty::NotHeld(_) | Duty::Uncertain(_) => Vec::new(),
+        };
+        if !over.is_empty() {
+            let off = |service| Event::MaintenanceOff { by: "watchkeeper".to_owned(), service };
+            self.record(over.into_iter().map(off).collect(), None).await;
         }
         if self.executor.is_none() && state.progress.is_some() {
             self.resume().await;
@@ -375,11 +377,11 @@ impl Watch {
             phase: state.phase,
             duty: &duty,
             limits: &setup.limits,
+            arrangements: &setup.arrangements,
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
         let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
-        decision.alerts.extend(claims::of_phase(&state));
         decision.alerts.extend(claims);
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
@@ -397,6 +399,7 @@ impl Watch {
             }))
         });
         let plan = plan.flatten();
+        decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
         let signature = claims::Signature::of(&decision);
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
         if self.last.as_ref() != Some(&signature) || plan.is_some() {
@@ -463,6 +466,7 @@ impl Watch {
             state.rescues.iter().cloned().collect::<Vec<_>>(),
             state.changes.iter().cloned().collect::<Vec<_>>(),
         );
+        let in_maintenance: Vec<_> = state.services_in_maintenance.keys().cloned().collect();
         Arc::new(Snapshot::take(
             number,
             at,
@@ -472,6 +476,7 @@ impl Watch {
                 phase: state.phase,
                 active_since: state.active_since,
                 maintenance: state.maintenance.is_some(),
+                services_in_maintenance: &in_maintenance,
                 rescues: &rescues,
                 changes: &changes,
             },

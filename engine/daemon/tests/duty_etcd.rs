@@ -19,14 +19,14 @@ use watchkeeper::secret::Secret;
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
-use watchkeeper_core::model::{ClusterName, MonitorName, Term, Timestamp};
+use watchkeeper_core::model::{ClusterName, MonitorName, PolicyName, Term, Timestamp};
 use watchkeeper_site::etcd::{Certificates, Etcd};
 
 /// How long anything may take: far longer than a busy machine needs.
-const LONG: Duration = Duration::from_secs(40);
+const LONG: Duration = Duration::from_secs(90);
 
-/// The shortest lease that is allowed.
-const LEASE: Duration = Duration::from_secs(2);
+/// A lease that a busy machine renews in time.
+const LEASE: Duration = Duration::from_secs(6);
 
 struct Folder(PathBuf);
 
@@ -163,7 +163,11 @@ impl Monitor {
 
     /// Something that a successor has to know.
     fn note(&self, number: usize, by: &str) {
-        let event = Event::MaintenanceOn { by: by.to_owned(), reason: "x".to_owned(), until: None };
+        let (by, reason) = (by.to_owned(), "x".to_owned());
+        self.record(number, Event::MaintenanceOn { by, reason, until: None });
+    }
+
+    fn record(&self, number: usize, event: Event) {
         self.runtime.block_on(self.ledger.record(vec![(Some(cluster(number)), event)])).unwrap();
     }
 
@@ -317,7 +321,10 @@ fn who_has_lost_the_key_is_refused_by_etcd_whatever_it_believes() {
 fn without_etcd_nothing_is_held_and_with_it_it_goes_on() {
     let folder = Folder::new();
     let mut etcd = etcd!(folder, 1);
-    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    // Its tenth is how late this test may notice.
+    let lease = 3 * LEASE;
+    let config = EtcdConfig { lease, ..config(&etcd) };
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config, 1);
     let term = first.wait_held(0);
     let began = Instant::now();
     etcd.kill(0);
@@ -325,7 +332,7 @@ fn without_etcd_nothing_is_held_and_with_it_it_goes_on() {
         let duty = first.view(0).duty;
         is(matches!(duty, Duty::Uncertain(_)), || format!("{duty:?}"))
     });
-    assert!(began.elapsed() < LEASE, "before the lease is over: {:?}", began.elapsed());
+    assert!(began.elapsed() < lease, "before the lease is over: {:?}", began.elapsed());
     let said = first.wait_claim("duty-uncertain");
     assert!(said.contains(&etcd.endpoints()[0]) && said.contains("nothing is done"), "{said}");
     assert!(first.admit(0, term).is_err());
@@ -426,6 +433,43 @@ fn operators_move_it_and_it_stays_there() {
         _ => None,
     });
     assert!(matches!(by_force, Some(Grantor::Operator { by, .. }) if by == "alice"));
+}
+
+#[test]
+fn what_is_too_large_for_etcd_is_named_and_no_step_is_begun() {
+    let folder = Folder::new();
+    let etcd = etcd!(folder, 1);
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    let term = first.wait_held(0);
+    let remember = |bytes| Event::Remembered {
+        policy: PolicyName::new("hoarder").unwrap(),
+        version: "1".to_owned(),
+        state: vec![0; bytes],
+    };
+    first.record(0, remember(1 << 20));
+    let refused = first.admit(0, term).unwrap_err();
+    assert!(refused.contains("large"), "{refused}");
+    let said = first.wait_claim("duty-unshared");
+    assert!(said.contains("what hoarder remembers"), "{said}");
+    first.record(0, remember(10));
+    first.admit(0, term).unwrap();
+    wait("no claim", || is(first.view(0).claims.is_empty(), || format!("{:?}", first.view(0))));
+}
+
+#[test]
+fn an_etcd_whose_revisions_are_behind_the_journal_grants_nothing() {
+    let folder = Folder::new();
+    let etcd = etcd!(folder, 1);
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    let held = first.wait_held(0);
+    let later = Term(1_000_000);
+    let left = Change::Left { term: later, holder: None, why: "a later term was seen".to_owned() };
+    first.record(0, Event::Duty(left));
+    first.crash();
+    let again = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    let said = again.wait_claim("duty-out-of-term");
+    assert!(said.contains("1000000") && said.contains("set up anew"), "{said}");
+    assert!(again.admit(0, held).is_err());
 }
 
 #[test]

@@ -106,7 +106,7 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Observe and record, and take no action by itself
+    /// Observe and record, and take no action by itself: on a whole cluster, or on one service
     #[command(subcommand)]
     Maintenance(Maintenance),
     /// See which monitor may act, and say which one is to
@@ -142,7 +142,7 @@ struct Change {
     /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
-    /// Only show the plan, and what would hold it
+    /// Only show the plan, and what every guard says of it
     #[arg(long)]
     dry_run: bool,
     /// Do not wait for its end
@@ -153,10 +153,15 @@ struct Change {
 #[derive(Debug, Subcommand)]
 enum Maintenance {
     /// Switch it on
-    #[command(after_help = "Example:\n  watchkeeper maintenance on --reason 'patching' --for 2h")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper maintenance on --reason 'patching' --for 2h\n  watchkeeper maintenance on --service dm1/daemon --reason 'a new version' --for 30m"
+    )]
     On {
         #[command(flatten)]
         cluster: Which,
+        /// Only for this service, such as dm1/daemon: it is neither judged nor touched
+        #[arg(long, value_name = "SERVER/SERVICE")]
+        service: Option<String>,
         /// Why, for the journal
         #[arg(long)]
         reason: String,
@@ -165,10 +170,15 @@ enum Maintenance {
         duration: Option<std::time::Duration>,
     },
     /// Switch it off
-    #[command(after_help = "Example:\n  watchkeeper maintenance off")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper maintenance off\n  watchkeeper maintenance off --service dm1/daemon"
+    )]
     Off {
         #[command(flatten)]
         cluster: Which,
+        /// Only that of this service, such as dm1/daemon
+        #[arg(long, value_name = "SERVER/SERVICE")]
+        service: Option<String>,
     },
 }
 
@@ -399,11 +409,13 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
         }
         Command::Maintenance(maintenance) => {
             let (cluster, request) = match maintenance {
-                Maintenance::On { cluster, reason, duration } => {
+                Maintenance::On { cluster, service, reason, duration } => {
                     let until = duration.map(until);
-                    (cluster, OrderRequest::MaintenanceOn { reason, until })
+                    (cluster, OrderRequest::MaintenanceOn { reason, until, service })
                 }
-                Maintenance::Off { cluster } => (cluster, OrderRequest::MaintenanceOff),
+                Maintenance::Off { cluster, service } => {
+                    (cluster, OrderRequest::MaintenanceOff { service })
+                }
             };
             order(&client, &cluster, &request, false, json).await
         }

@@ -6,7 +6,7 @@ use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::snapshot::Place;
 
 use super::duty;
-use crate::api::{AlertReport, ClusterReport, StatusReport};
+use crate::api::{AlertReport, ClusterReport, MaintenanceReport, StatusReport};
 
 /// How everything stands, for people.
 pub(super) fn text(report: &StatusReport) -> String {
@@ -30,9 +30,11 @@ pub(super) fn text(report: &StatusReport) -> String {
 fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
     let _ = writeln!(out, "\ncluster {}: {}", cluster.name, cluster.phase);
     let _ = writeln!(out, "  {}", duty::line(monitor, cluster));
-    if let Some((by, reason, until)) = &cluster.maintenance {
-        let until = until.map_or_else(|| "switched off".to_owned(), |until| until.to_string());
-        let _ = writeln!(out, "  maintenance mode until {until}, by {by}: {reason}");
+    if let Some(it) = &cluster.maintenance {
+        maintenance(out, "maintenance mode", it);
+    }
+    for (service, it) in &cluster.services_in_maintenance {
+        maintenance(out, &format!("maintenance of {service}"), it);
     }
     if let Some(trouble) = &cluster.trouble {
         let _ = writeln!(out, "  NOTHING IS DONE: {trouble}");
@@ -69,6 +71,11 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
     );
 }
 
+fn maintenance(out: &mut String, what: &str, it: &MaintenanceReport) {
+    let until = it.until.map_or_else(|| "switched off".to_owned(), |until| until.to_string());
+    let _ = writeln!(out, "  {what} until {until}, by {}: {}", it.by, it.reason);
+}
+
 fn servers(out: &mut String, cluster: &ClusterReport) {
     for server in &cluster.servers {
         let place = match server.place {
@@ -90,6 +97,9 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
                 && server.place == Place::Standby
                 && cluster.active == Side::Secondary;
             let (word, tell) = match (service.expected && !left, service.status) {
+                (_, Status::Up) if service.maintenance => ("in maintenance, up", false),
+                (_, Status::Down) if service.maintenance => ("in maintenance, down", false),
+                (_, Status::Unknown) if service.maintenance => ("in maintenance, unknown", true),
                 (false, Status::Up) if left => ("up", false),
                 (false, Status::Up) => ("RUNS, AND IS NOT MEANT TO", false),
                 (false, Status::Down) => ("stopped, as it is meant to be", false),

@@ -208,7 +208,7 @@ async fn how_long_a_takeover_takes() {
             two.world.kill9().await;
             two.world.path("second/journal.db")
         } else {
-            two.second.kill9().await;
+            two.second.signal(Signal::SIGKILL);
             two.world.journal_path()
         };
         let taken = taken_since(&journal, killed).await;

@@ -276,6 +276,17 @@ impl<'a> Monitor<'a> {
     }
 }
 
+/// Makes a key and a certificate for each name, in the folder `keys` beside the configurations'.
+pub fn make_keys(lab: &Lab, names: &[&str]) {
+    let program = machine::program().display().to_string();
+    make_folder(&lab.file("keys"));
+    for name in names {
+        let words = [program.as_str(), "duty", "keys", "--dir", "/lab/keys", "--name", name];
+        let output = lab.exec(FIRST, &words);
+        assert!(output.status.success(), "keys of {name}: {}", said(&output));
+    }
+}
+
 pub(crate) fn make_folder(path: &Path) {
     std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }

@@ -103,10 +103,10 @@ impl Board {
         match place {
             Place::Monitor(name) => self.neighbour(name),
             Place::Wanted(name) => self.want(name),
-            Place::Duty(name) => self.duty_moved(name),
+            Place::Duty(name) => return self.duty_moved(name),
             Place::State(_) => return,
         }
-        self.assign();
+        self.assigned = share::assign(&self.watched(), &self.wanted);
     }
 
     fn neighbour(&mut self, name: MonitorName) {
@@ -135,10 +135,6 @@ impl Board {
         } else {
             self.free.entry(name).or_insert_with(Instant::now);
         }
-    }
-
-    fn assign(&mut self) {
-        self.assigned = share::assign(&self.watched(), &self.wanted);
     }
 
     fn watched(&self) -> Watched {

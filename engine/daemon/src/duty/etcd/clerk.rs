@@ -34,6 +34,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// slow to take it.
 const GIVEN: Duration = Duration::from_secs(2);
 
+/// How often another monitor's word on where a cluster stands is recorded at the most: it is for people
+/// only, who takes a duty reads it anew.
+const SHARED: Duration = Duration::from_secs(1);
+
 /// How long is waited from one duty given for balance to the next.
 const BETWEEN: Duration = Duration::from_secs(1);
 
@@ -46,6 +50,8 @@ pub(super) struct Tenancy {
     since: Option<Instant>,
     /// Nothing is tried before.
     not_before: Option<Instant>,
+    /// When another monitor's word on where the cluster stands was recorded last.
+    shared: Option<Instant>,
     /// What went wrong the last time.
     problem: Option<Problem>,
 }
@@ -421,12 +427,15 @@ impl Clerk {
             let left = |_: &State| Change::Left { term: Term(revision), holder, why };
             problem = self.record(cluster, left).await.err();
         }
+        let heard = self.tenures.get(cluster).and_then(|it| it.shared);
         if let Some(Shared { term, version, by, past }) = shared
             && by != self.me
+            && heard.is_none_or(|at| at.elapsed() >= SHARED)
             && self.known(cluster).await.is_none_or(|known| (term, version) > known)
         {
             let share = |_: &State| Change::Shared { term, version, past };
             problem = problem.or(self.record(cluster, share).await.err());
+            self.tenures.entry(cluster.clone()).or_default().shared = Some(Instant::now());
         }
         self.trouble(cluster, problem);
     }

@@ -155,49 +155,35 @@ mod tests {
         }
     }
 
+    /// Term 7 is held, by the journal's word.
+    fn held<'a>(me: &'a Identity, holder: Option<&'a Holder>) -> Case<'a> {
+        Case { held: Some(Term(7)), holder, ..case(me) }
+    }
+
     #[test]
     fn what_etcd_does_not_confirm_is_lost() {
         let me = identity("vp1", "a");
-        let held = |holder| Case { held: Some(Term(7)), holder, ..case(&me) };
-        assert_eq!(decide(&held(None)), Move::Lose);
-        assert_eq!(decide(&held(Some(&holder("vp1", "a", 7)))), Move::Hold(Term(7)));
-        for other in [holder("vp1", "a", 8), holder("vp2", "a", 8), holder("vp1", "b", 8)] {
-            assert_eq!(decide(&held(Some(&other))), Move::Lose, "{other:?}");
+        assert_eq!(decide(&held(&me, None)), Move::Lose);
+        let own = holder("vp1", "a", 7);
+        assert_eq!(decide(&held(&me, Some(&own))), Move::Hold(Term(7)));
+        let old_lease = Holder { lease: 2, ..own };
+        let others = [holder("vp1", "a", 8), holder("vp2", "a", 8), holder("vp1", "b", 8)];
+        for other in others.into_iter().chain([old_lease]) {
+            assert_eq!(decide(&held(&me, Some(&other))), Move::Lose, "{other:?}");
         }
-        let old_lease = Holder { lease: 2, ..holder("vp1", "a", 7) };
-        assert_eq!(decide(&held(Some(&old_lease))), Move::Lose);
     }
 
     #[test]
     fn it_is_given_away_only_in_calm_and_never_with_a_plan_in_flight() {
         let (me, other) = (identity("vp1", "a"), MonitorName::new("vp2").unwrap());
         let holder = holder("vp1", "a", 7);
-        let given = |calm, wanted, in_flight| {
-            let base = case(&me);
-            decide(&Case {
-                held: Some(Term(7)),
-                holder: Some(&holder),
-                assigned: Some(&other),
-                calm,
-                wanted,
-                in_flight,
-                ..base
-            })
-        };
+        let calm = Case { assigned: Some(&other), calm: CALM, ..held(&me, Some(&holder)) };
         let (give, hold) = (Move::Give { to: other.clone() }, Move::Hold(Term(7)));
-        assert_eq!(given(CALM, false, false), give);
-        assert_eq!(given(Duration::ZERO, true, false), give, "an operator does not wait");
-        assert_eq!(given(Duration::ZERO, false, false), hold);
-        assert_eq!(given(CALM, true, true), hold);
-        let (me, balanced) = (&me, false);
-        let kept = Case {
-            held: Some(Term(7)),
-            holder: Some(&holder),
-            assigned: Some(&other),
-            calm: CALM,
-            surplus: balanced,
-            ..case(me)
-        };
-        assert_eq!(decide(&kept), hold, "it has no more than its share");
+        assert_eq!(decide(&calm), give);
+        let soon = Case { calm: Duration::ZERO, ..calm.clone() };
+        assert_eq!(decide(&soon), hold);
+        assert_eq!(decide(&Case { wanted: true, ..soon }), give, "an operator does not wait");
+        assert_eq!(decide(&Case { surplus: false, ..calm.clone() }), hold, "nothing to balance");
+        assert_eq!(decide(&Case { in_flight: true, wanted: true, ..calm }), hold);
     }
 }

@@ -65,6 +65,14 @@ pub(super) fn margin(lease: Duration) -> Duration {
     (lease / 10).max(Duration::from_millis(200))
 }
 
+/// How long is waited after an error. A refused login costs etcd a tenth of a second's work each time.
+const fn again(error: &EtcdError) -> Duration {
+    match error {
+        EtcdError::Denied { .. } => Duration::from_secs(1),
+        _ => AGAIN,
+    }
+}
+
 /// The task that keeps the lease.
 pub(super) struct SessionTask {
     pub(super) client: Arc<Client>,
@@ -88,8 +96,9 @@ impl SessionTask {
                     self.session.send_modify(|session| session.lease = None);
                 }
                 Err(Trouble::Etcd(error)) => {
+                    let wait = again(&error);
                     self.note(Trouble::Etcd(error));
-                    sleep(AGAIN).await;
+                    sleep(wait).await;
                 }
                 Err(conflict) => {
                     self.note(conflict);
@@ -197,8 +206,8 @@ impl SessionTask {
                 Ok(Renewed::Unclear) => due = Instant::now(),
                 Ok(Renewed::Gone) => return,
                 Err(error) => {
+                    due = Instant::now() + again(&error);
                     self.note(Trouble::Etcd(error));
-                    due = Instant::now() + AGAIN;
                 }
             }
         }

@@ -14,6 +14,8 @@
 mod both;
 mod etcd;
 mod lost;
+mod page;
+mod peer;
 mod planned;
 mod replication;
 mod stopped;
