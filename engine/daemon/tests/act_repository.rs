@@ -6,16 +6,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 use watchkeeper::act::{Equipment, Repository, carry_out};
 use watchkeeper::collect::{
     Database, ProbeKind, ProbeSpec, Replication, ReplicationSide, run_once,
 };
+use watchkeeper::config::duty::{DutyConfig, Mode};
+use watchkeeper::duty::Keeper;
 use watchkeeper::journal::{Journal, Query};
 use watchkeeper::ledger::Ledger;
 use watchkeeper::postgres::{Pg, PgTarget, PgTls};
@@ -23,6 +27,7 @@ use watchkeeper::secret::Secret;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::{Observation, ProbeId, Value};
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{
     ClusterName, MonitorName, ServerName, Service, ServiceId, Side, Status, Term, Timestamp,
 };
@@ -74,7 +79,9 @@ fn pg(site: &Site, server: &str) -> Pg {
 /// A site, and a monitor of it that takes care of the repositories.
 struct Bench {
     site: Site,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    keeper: Keeper,
+    _clusters: watch::Sender<BTreeSet<ClusterName>>,
     equipment: Equipment,
     _folder: Folder,
 }
@@ -86,7 +93,7 @@ impl Bench {
         let monitor = MonitorName::new("vp1").unwrap();
         let (journal, state) =
             Journal::open(&folder.0.join("journal.db"), &monitor, Timestamp(1)).unwrap();
-        let ledger = Ledger::new(journal, state).await.unwrap();
+        let ledger = Arc::new(Ledger::new(journal, state).await.unwrap());
         let sides = ["dm1", "dm2"];
         let conninfo = |name: &str| {
             let host = site.address(name).unwrap();
@@ -98,6 +105,7 @@ impl Bench {
             servers: BTreeMap::new(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            marks: false,
             repository: Some(Repository {
                 connections: sides.map(|name| (server(name), pg(&site, name))).into(),
                 subscription: NAME.to_owned(),
@@ -105,7 +113,16 @@ impl Bench {
                 replication: sides.map(conninfo).into(),
             }),
         };
-        Self { site, ledger, equipment, _folder: folder }
+        let clusters = watch::Sender::new([cluster()].into());
+        let config = DutyConfig { mode: Mode::Alone, observe: Duration::ZERO };
+        let monitor = MonitorName::new("vp1").unwrap();
+        let keeper =
+            Keeper::start(&config, monitor, Arc::clone(&ledger), clusters.subscribe()).await;
+        let keeper = keeper.unwrap();
+        while keeper.duties().of(&cluster()).duty != Duty::Held(Term(0)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { site, ledger, equipment, keeper, _clusters: clusters, _folder: folder }
     }
 
     /// Carries out one act, as a plan of its own; gives its last outcome.
@@ -137,8 +154,8 @@ impl Bench {
         };
         let begun = vec![(Some(cluster()), Event::PlanBegun(Box::new(plan)))];
         self.ledger.record(begun).await.unwrap();
-        let cluster = cluster();
-        let carried = carry_out(&self.ledger, &cluster, &self.equipment);
+        let (cluster, duties) = (cluster(), self.keeper.duties());
+        let carried = carry_out(&self.ledger, &cluster, &self.equipment, &duties);
         let ending = timeout(SOON, carried).await.unwrap().unwrap().unwrap();
         let outcome = self.outcome(number).await;
         let completed = matches!(ending, PlanEnding::Completed);

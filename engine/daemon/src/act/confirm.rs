@@ -14,6 +14,7 @@ use watchkeeper_core::plan::Proof;
 
 use super::service::{Running, running};
 use super::{Equipment, done, failed};
+use crate::duty::Hand;
 use crate::errors::chain;
 use crate::ssh::Reach;
 
@@ -27,6 +28,7 @@ const WITNESS_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn inactive(
     equipment: &Equipment,
+    hand: Option<&Hand>,
     name: &ServerName,
     services: &[Service],
     proof: Proof,
@@ -39,7 +41,7 @@ pub(super) async fn inactive(
             Proof::Nothing | Proof::Operator => Vec::new(),
         }
     };
-    let (asked, heard) = tokio::join!(ask(equipment, name, services, deadline), hear);
+    let (asked, heard) = tokio::join!(ask(equipment, hand, name, services, deadline), hear);
     let unasked = match asked {
         Ok(outcome) => return outcome,
         Err(why) => why,
@@ -59,6 +61,7 @@ pub(super) async fn inactive(
 /// The server's own word; the error says why it cannot be had.
 async fn ask(
     equipment: &Equipment,
+    hand: Option<&Hand>,
     name: &ServerName,
     services: &[Service],
     deadline: Instant,
@@ -68,7 +71,7 @@ async fn ask(
     let mut unknown = Vec::new();
     for service in services {
         let id = ServiceId { server: name.clone(), service: *service };
-        match running(server, equipment.control(&id)?, patience).await {
+        match running(server, hand, equipment.control(&id)?, patience).await {
             Running::No => {}
             Running::Yes => return Ok(failed(format!("{id} still runs"))),
             Running::Unknown(why) => {

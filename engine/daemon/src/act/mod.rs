@@ -9,6 +9,7 @@
 
 mod confirm;
 mod equipment;
+mod mark;
 mod repository;
 mod sequences;
 mod service;
@@ -20,11 +21,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
 pub use equipment::{Control, Equipment, Reachable, Repository};
+pub use mark::{Claim, claim};
 
+use crate::duty::{Duties, Hand};
 use crate::ledger::{Ledger, LedgerError};
 
 /// How often a condition that is waited for is looked at. A status command over a kept
@@ -35,14 +39,24 @@ const POLL: Duration = Duration::from_millis(100);
 /// if there is none.
 ///
 /// An error means that the journal could not be written: nothing further is done, and the plan
-/// stays in flight until a journal can be written again.
+/// stays in flight until a journal can be written again. So it does when the duty is lost: no
+/// step is begun without it (invariant 2).
 pub async fn carry_out(
     ledger: &Ledger,
     cluster: &ClusterName,
     equipment: &Equipment,
+    duties: &Duties,
 ) -> Result<Option<PlanEnding>, LedgerError> {
     loop {
-        let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
+        let term = match duties.of(cluster).duty {
+            Duty::Held(term) => term,
+            Duty::NotHeld(why) | Duty::Uncertain(why) => {
+                tracing::warn!(%cluster, why, "the plan waits for the duty");
+                return Ok(None);
+            }
+        };
+        let state = ledger.cluster(cluster).await;
+        let Some(progress) = state.progress else { return Ok(None) };
         let plan = progress.plan();
         if let Next::Settle { index, attempt, why, .. } = progress.next() {
             let outcome = Outcome::Uncertain { detail: why.to_owned() };
@@ -60,25 +74,57 @@ pub async fn carry_out(
         if delay_ms > 0 {
             sleep(Duration::from_millis(delay_ms)).await;
         }
-        let intent = Event::StepIntended { plan: plan.number, step: index, attempt };
+        // Asked before as well: an intent without a step counts as a step cut short.
+        if let Err(why) = duties.admit(cluster, term).await {
+            tracing::warn!(%cluster, why, "the plan waits for the duty");
+            return Ok(None);
+        }
+        let intent = Event::StepIntended { plan: plan.number, step: index, attempt, term };
         ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
+        if let Err(why) = duties.admit(cluster, term).await {
+            tracing::warn!(%cluster, why, "the plan waits for the duty, with a step intended");
+            return Ok(None);
+        }
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
-        let outcome = attempt_step(equipment, plan, step, resumed).await;
+        let hand = equipment.marks.then(|| duties.hand(cluster, term, state.tenure.ordered()));
+        let outcome = attempt_step(equipment, hand.as_ref(), plan, step, resumed).await;
+        if let Some(refusal) = hand.and_then(|hand| hand.refused()) {
+            // Not this monitor's any more: how the step ended is for its successor to see.
+            duties.refuse(cluster, term, refusal);
+            return Ok(None);
+        }
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");
         let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
         ledger.record(vec![(Some(cluster.clone()), event)]).await?;
     }
 }
 
-async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: bool) -> Outcome {
+async fn attempt_step(
+    equipment: &Equipment,
+    hand: Option<&Hand>,
+    plan: &Plan,
+    step: &Step,
+    resumed: bool,
+) -> Outcome {
     let limit = Duration::from_millis(step.timeout_ms);
     let deadline = Instant::now() + limit;
     let act = async {
+        // What goes to a repository does not go through the server's shell.
+        let at = match &step.act {
+            Act::DetachRepository { server } => Some(server),
+            Act::CopyRepository { to, .. } | Act::CarrySequences { to, .. } => Some(to),
+            _ => None,
+        };
+        if let (Some(server), Some(hand)) = (at, hand)
+            && let Claim::Refused(refusal) = claim(equipment, server, hand, deadline).await
+        {
+            return failed(refusal.why);
+        }
         match &step.act {
-            Act::StartService(id) => service::start(equipment, id, deadline).await,
-            Act::StopService(id) => service::stop(equipment, id, deadline).await,
+            Act::StartService(id) => service::start(equipment, hand, id, deadline).await,
+            Act::StopService(id) => service::stop(equipment, hand, id, deadline).await,
             Act::ConfirmInactive { server, services, proof } => {
-                confirm::inactive(equipment, server, services, *proof, deadline).await
+                confirm::inactive(equipment, hand, server, services, *proof, deadline).await
             }
             Act::AwaitReplication { from, to } => {
                 repository::await_replication(equipment, from, to, deadline).await
@@ -92,7 +138,9 @@ async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: 
             Act::CarrySequences { from, to } => {
                 sequences::carry(equipment, from, to, deadline).await
             }
-            Act::Site(site_step) => site::run(equipment, plan, site_step, resumed, deadline).await,
+            Act::Site(site_step) => {
+                site::run(equipment, hand, plan, site_step, resumed, deadline).await
+            }
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
         }
     };

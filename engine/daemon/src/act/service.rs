@@ -5,9 +5,10 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::facts::ReasonCode;
 use watchkeeper_core::model::{ServiceId, Status};
 
+use super::mark::{self, Unrun};
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
 use crate::collect::run_once;
-use crate::errors::chain;
+use crate::duty::Hand;
 use crate::ssh::ExecOutput;
 
 /// Whether a service's process runs, by its status command.
@@ -18,8 +19,15 @@ pub(super) enum Running {
     Unknown(String),
 }
 
-pub(super) async fn running(server: &Reachable, control: &Control, deadline: Instant) -> Running {
-    match server.ssh.exec(&control.status, None, deadline).await {
+/// Whether a service runs. With a hand, the server refuses to say so to a monitor that has lost the
+/// duty: what it finds done already was done by another.
+pub(super) async fn running(
+    server: &Reachable,
+    hand: Option<&Hand>,
+    control: &Control,
+    deadline: Instant,
+) -> Running {
+    match mark::run(server, hand, &control.status, deadline).await {
         Ok(output) => match output.exit {
             Some(0) => Running::Yes,
             Some(126 | 127) | None => {
@@ -27,7 +35,7 @@ pub(super) async fn running(server: &Reachable, control: &Control, deadline: Ins
             }
             Some(_) => Running::No,
         },
-        Err(error) => Running::Unknown(chain(&error)),
+        Err(unrun) => Running::Unknown(unrun.why()),
     }
 }
 
@@ -45,12 +53,17 @@ pub(super) fn said(output: &ExecOutput) -> String {
     }
 }
 
-pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Instant) -> Outcome {
+pub(super) async fn start(
+    equipment: &Equipment,
+    hand: Option<&Hand>,
+    id: &ServiceId,
+    deadline: Instant,
+) -> Outcome {
     let (server, control) = match (equipment.server(&id.server), equipment.control(id)) {
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    let runs = match running(server, control, deadline).await {
+    let runs = match running(server, hand, control, deadline).await {
         Running::Yes => true,
         Running::No => false,
         Running::Unknown(why) => return failed(why),
@@ -59,12 +72,12 @@ pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Insta
         return done("it serves already", false);
     }
     if !runs {
-        match server.ssh.exec(&control.start, None, deadline).await {
+        match mark::run(server, hand, &control.start, deadline).await {
             Ok(output) if output.success() => {}
             Ok(output) => return failed(format!("`{}`: {}", control.start, said(&output))),
             // It may have been started all the same; the probes tell.
-            Err(error) if error.may_have_run() => {}
-            Err(error) => return failed(chain(&error)),
+            Err(Unrun::Ssh(error)) if error.may_have_run() => {}
+            Err(unrun) => return failed(unrun.why()),
         }
     }
     let begun = Instant::now();
@@ -85,7 +98,7 @@ async fn ready(
     id: &ServiceId,
     deadline: Instant,
 ) -> Result<(), String> {
-    match running(server, control, deadline).await {
+    match running(server, None, control, deadline).await {
         Running::Yes => serves(equipment, id).await,
         Running::No => Err("it has ended again".to_owned()),
         Running::Unknown(why) => Err(why),
@@ -106,25 +119,30 @@ pub(super) async fn serves(equipment: &Equipment, id: &ServiceId) -> Result<(), 
     Ok(())
 }
 
-pub(super) async fn stop(equipment: &Equipment, id: &ServiceId, deadline: Instant) -> Outcome {
+pub(super) async fn stop(
+    equipment: &Equipment,
+    hand: Option<&Hand>,
+    id: &ServiceId,
+    deadline: Instant,
+) -> Outcome {
     let (server, control) = match (equipment.server(&id.server), equipment.control(id)) {
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    match running(server, control, deadline).await {
+    match running(server, hand, control, deadline).await {
         Running::No => return done("it is stopped already", false),
         Running::Yes => {}
         Running::Unknown(why) => return failed(why),
     }
     let begun = Instant::now();
-    match server.ssh.exec(&control.stop, None, deadline).await {
+    match mark::run(server, hand, &control.stop, deadline).await {
         Ok(output) if output.success() => {}
         Ok(output) => return failed(format!("`{}`: {}", control.stop, said(&output))),
-        Err(error) if error.may_have_run() => {}
-        Err(error) => return failed(chain(&error)),
+        Err(Unrun::Ssh(error)) if error.may_have_run() => {}
+        Err(unrun) => return failed(unrun.why()),
     }
     let stopped = wait_for(deadline, || async {
-        match running(server, control, deadline).await {
+        match running(server, None, control, deadline).await {
             Running::No => Ok(()),
             Running::Yes => Err("it still runs".to_owned()),
             Running::Unknown(why) => Err(why),

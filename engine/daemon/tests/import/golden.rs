@@ -126,6 +126,28 @@ fn guesses_are_marked() {
     assert!(marked("name = \"vp1\"").unwrap().ends_with(&from(8).unwrap()), "{made}");
 }
 
+/// What stands there as remarks for two monitors is accepted too.
+#[test]
+fn the_remarks_on_the_duty_are_a_configuration() {
+    let mut tried = 0;
+    for case in cases() {
+        let folder = folder(&case);
+        let output = folder.import(&["--stdout", "failover.properties"]);
+        let made = text(output.stdout);
+        let Some((before, rest)) = made.split_once("# [duty.peer]\n") else { continue };
+        let (remarks, after) = rest.split_once("\n\n").unwrap();
+        let remarks = remarks.replace("\n# ", "\n");
+        let remarks = remarks.strip_prefix("# ").unwrap();
+        folder.write("watchkeeper.toml", &format!("{before}[duty.peer]\n{remarks}\n\n{after}"));
+        for file in remarks.split('"').filter(|it| it.ends_with(".crt") || it.ends_with(".key")) {
+            folder.private(file, "x");
+        }
+        assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true), "{made}");
+        tried += 1;
+    }
+    assert!(tried >= 5, "only {tried}");
+}
+
 #[test]
 fn a_configuration_that_is_there_stays() {
     let case = cases().into_iter().find(|case| case.ends_with("release-20")).unwrap();

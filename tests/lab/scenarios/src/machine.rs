@@ -28,6 +28,11 @@ pub(crate) fn target() -> PathBuf {
         .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
+/// The program `watchkeeper`.
+pub(crate) fn program() -> PathBuf {
+    target().join("debug/watchkeeper")
+}
+
 /// Why no lab can be brought up here, if none can.
 pub(crate) fn unfit() -> Option<String> {
     static ANSWER: OnceLock<Option<String>> = OnceLock::new();

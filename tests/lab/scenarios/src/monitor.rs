@@ -30,17 +30,36 @@ impl Default for Setup {
 /// A daemon under test. It ends with the lab.
 pub struct Monitor<'a> {
     lab: &'a Lab,
+    /// The program and the configuration's file, as the hosts see them.
+    program: String,
+    config: String,
     daemon: Option<Child>,
 }
 
 impl<'a> Monitor<'a> {
     /// Writes the configuration, starts the sink and the daemon, and waits until all is well.
     pub fn start(lab: &'a Lab, setup: &Setup) -> Self {
+        let program = machine::program().display().to_string();
+        let config = format!("{FOLDER}/watchkeeper.toml");
+        let mut monitor = Self::prepare(lab, &configuration(setup), program, config);
+        monitor.run();
+        monitor.wait_calm();
+        monitor
+    }
+
+    /// Writes a configuration, and all else that the daemon needs, to [`FOLDER`], and starts the
+    /// sink. The daemon is then run as `program` on `config`, by whoever does that.
+    pub(crate) fn prepare(
+        lab: &'a Lab,
+        configuration: &str,
+        program: String,
+        config: String,
+    ) -> Self {
         let folder = lab.file("watchkeeper");
         for sub in ["policies", "plugins"] {
             make_folder(&folder.join(sub));
         }
-        write(&folder.join("watchkeeper.toml"), configuration(setup).as_bytes());
+        write(&folder.join("watchkeeper.toml"), configuration.as_bytes());
         write(&folder.join("replicator.password"), b"lab-replicator\n");
         let guests = machine::target().join("wasm32-wasip2/guest");
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
@@ -50,24 +69,19 @@ impl<'a> Monitor<'a> {
         wait_for("the sink", || {
             lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
         });
-        let mut monitor = Self { lab, daemon: None };
-        monitor.run();
-        monitor.wait_calm();
-        monitor
+        Self { lab, program, config, daemon: None }
     }
 
-    fn program(command: &[&str]) -> Vec<String> {
-        let program = machine::target().join("debug/watchkeeper").display().to_string();
-        let config = format!("{FOLDER}/watchkeeper.toml");
-        let mut words = vec![program];
-        words.extend(command.iter().map(|word| (*word).to_owned()));
-        words.extend(["--config".to_owned(), config]);
+    fn words<'w>(&'w self, command: &[&'w str]) -> Vec<&'w str> {
+        let mut words = vec![self.program.as_str()];
+        words.extend(command);
+        words.extend(["--config", self.config.as_str()]);
         words
     }
 
     /// Starts the daemon, and waits until it answers.
     pub fn run(&mut self) {
-        let words = Self::program(&["run"]).join(" ");
+        let words = self.words(&["run"]).join(" ");
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
         self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
@@ -85,9 +99,7 @@ impl<'a> Monitor<'a> {
 
     /// What a command of `watchkeeper` prints for people.
     pub fn say(&self, command: &[&str]) -> Result<String, String> {
-        let words = Self::program(command);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let output = self.lab.exec("vp1", &words);
+        let output = self.lab.exec("vp1", &self.words(command));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -203,11 +215,11 @@ impl<'a> Monitor<'a> {
     }
 }
 
-fn make_folder(path: &Path) {
+pub(crate) fn make_folder(path: &Path) {
     std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
@@ -216,7 +228,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.is_ok(), "{} to {}: {copied:?}", from.display(), to.display());
 }
 
-fn configuration(setup: &Setup) -> String {
+pub(crate) fn configuration(setup: &Setup) -> String {
     include_str!("watchkeeper.toml")
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)

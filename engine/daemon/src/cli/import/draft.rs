@@ -20,6 +20,12 @@ const REMARK: usize = 35;
 /// The name of the cluster in it.
 const CLUSTER: &str = "clusters.prod";
 
+/// The longest name of a monitor that is taken from its host.
+const LONGEST_NAME: usize = 60;
+
+/// Where monitors listen for each other.
+const DUTY_PORT: u16 = 7_077;
+
 /// The template has changed, and this module has not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the template of `watchkeeper init` has no {0}: this is a mistake in Watchkeeper")]
@@ -56,6 +62,32 @@ pub(super) fn configuration(given: &Given<'_>) -> Result<String, Missing> {
         text = text.replace("# \"prod\" is", &format!("# \"{}\" is", given.cluster));
     }
     Ok(text)
+}
+
+/// What two monitors need to share the duty, as remarks: which way a site takes is its own choice.
+fn duty(names: [&str; 2], hosts: [&Host; 2]) -> Vec<String> {
+    let at = |host: &Host| match host.as_str() {
+        address if address.contains(':') => format!("[{address}]:{DUTY_PORT}"),
+        name => format!("{name}:{DUTY_PORT}"),
+    };
+    let [one, two] = names;
+    let [first, second] = hosts.map(at);
+    let both = |key: &str, here: &str, there: &str| {
+        line(&format!("# {key}"), &Value::from(here), &format!("CHANGE on VP2: \"{there}\""))
+    };
+    let file = |name: &str, kind: &str| format!("{name}.{kind}");
+    vec![
+        "# How both monitors would share the duty to act, VP1 first (docs/operations.md)."
+            .to_owned(),
+        "# [duty.peer]".to_owned(),
+        both("name", two, one),
+        both("address", &second, &first),
+        line("# first", &Value::from(one), ""),
+        both("certificate", &file(one, "crt"), &file(two, "crt")),
+        both("key", &file(one, "key"), &file(two, "key")),
+        both("peer-certificate", &file(two, "crt"), &file(one, "crt")),
+        String::new(),
+    ]
 }
 
 struct Draft<'a> {
@@ -107,11 +139,11 @@ impl Draft<'_> {
     fn monitor(&mut self, site: &Site) -> Result<(), Missing> {
         let name = |known: &Option<Known<Host>>, otherwise: &str| {
             let label = known.as_ref().and_then(|known| known.value.label());
-            let fits = label.filter(|label| label.len() <= 64);
+            let fits = label.filter(|label| label.len() <= LONGEST_NAME);
             fits.unwrap_or(otherwise).to_owned()
         };
-        let (one, mut two) =
-            (name(&site.primary_monitor, "vp1"), name(&site.secondary_monitor, "vp2"));
+        let one = name(&site.primary_monitor, "vp1");
+        let mut two = name(&site.secondary_monitor, "vp2");
         if one == two {
             two = format!("{one}-2");
         }
@@ -119,7 +151,17 @@ impl Draft<'_> {
         if let Some(guess) = self.guess(site.primary_monitor.as_ref()) {
             let _ = write!(remark, "; {guess}");
         }
-        self.set("[monitor]", "name", one, &remark)
+        self.set("[monitor]", "name", one.as_str(), &remark)?;
+        let (Some(first), Some(second)) = (&site.primary_monitor, &site.secondary_monitor) else {
+            return Ok(());
+        };
+        let mut lines = duty([&one, &two], [&first.value, &second.value]);
+        if let Some(guess) = self.guess(Some(second)) {
+            lines.insert(1, format!("# {guess}."));
+        }
+        let next = self.find("[guests]")?;
+        self.lines.splice(next..next, lines);
+        Ok(())
     }
 
     fn login(&mut self, site: &Site) -> Result<(), Missing> {

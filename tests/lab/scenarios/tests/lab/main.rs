@@ -16,3 +16,4 @@ mod planned;
 mod replication;
 mod stopped;
 mod support;
+mod unit;
