@@ -67,7 +67,20 @@ fn cargo(arguments: &[&str]) {
 pub(crate) fn build() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
-        cargo(&["build", "--quiet", "-p", "watchkeeper", "-p", "watchkeeper-standin"]);
+        // As tests of theirs are built, which is how `make test` has built them already: any other
+        // selection has other features, and would build the large dependencies once more.
+        cargo(&[
+            "test",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "watchkeeper-bench",
+            "--no-run",
+            "--test",
+            "config_golden",
+            "--test",
+            "rest",
+        ]);
         for package in ["data-mover-ha", "webhook"] {
             // Alone and as a component only: features of several would be united.
             cargo(&[

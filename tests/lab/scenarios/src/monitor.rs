@@ -134,12 +134,22 @@ impl<'a> Monitor<'a> {
 
     /// Waits until every service that is meant to run is up, and nothing is in flight.
     pub fn wait_calm(&self) {
+        self.wait_calm_on(&["dm1", "dm2", "dm3"]);
+    }
+
+    /// The same, for some of the servers.
+    pub fn wait_calm_on(&self, servers: &[&str]) {
         wait_for("every service to be as it is meant to be", || {
             let cluster = self.cluster()?;
             let services = cluster.pointer("/services").and_then(Value::as_array);
+            let here = |it: &&Value| {
+                let server = it.pointer("/server").and_then(Value::as_str);
+                server.is_some_and(|server| servers.contains(&server))
+            };
             let odd: Vec<_> = services
                 .into_iter()
                 .flatten()
+                .filter(here)
                 .filter(|it| it.pointer("/expected") == Some(&Value::Bool(true)))
                 .filter(|it| it.pointer("/status") != Some(&Value::from("up")))
                 .collect();
@@ -149,6 +159,17 @@ impl<'a> Monitor<'a> {
             } else {
                 Err(format!("{odd:?}\n{}", self.story()))
             }
+        });
+    }
+
+    /// Waits until the sink has heard that an alert with that name is over.
+    pub fn wait_resolved(&self, name: &str) {
+        wait_for(&format!("the end of {name} at the sink"), || {
+            let over = self.delivered().into_iter().any(|it| {
+                it.pointer("/name") == Some(&Value::from(name))
+                    && it.pointer("/status") == Some(&Value::from("resolved"))
+            });
+            if over { Ok(()) } else { Err(self.story()) }
         });
     }
 

@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod both;
 mod lost;
 mod planned;
 mod replication;
