@@ -82,7 +82,12 @@ fn copy(from: &Path, to: &Path) {
             fs::create_dir_all(&target).unwrap();
             copy(&entry.path(), &target);
         } else if entry.file_name() != "expected.txt" {
-            fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), &target).unwrap();
+            // A repository's checkout does not keep that nobody else may read it.
+            if target.extension().is_some_and(|extension| extension == "key") {
+                use std::os::unix::fs::PermissionsExt;
+                fs::set_permissions(target, fs::Permissions::from_mode(0o600)).unwrap();
+            }
         }
     }
 }

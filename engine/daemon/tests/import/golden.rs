@@ -27,9 +27,9 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// A folder with a case's file in it.
-fn folder(case: &Path) -> Folder {
-    let folder = Folder::new(&format!("import-{}", case.file_name().unwrap().display()));
+/// A folder of a test's own, with a case's file in it.
+fn folder(test: &str, case: &Path) -> Folder {
+    let folder = Folder::new(&format!("import-{test}-{}", case.file_name().unwrap().display()));
     fs::copy(case.join("failover.properties"), folder.0.join("failover.properties")).unwrap();
     folder
 }
@@ -55,7 +55,7 @@ fn files_become_these_configurations() {
     let mut wrong = Vec::new();
     for case in cases() {
         let name = case.file_name().unwrap().to_str().unwrap();
-        let folder = folder(&case);
+        let folder = folder("become", &case);
         let output = folder.import(&["--dir", ".", "failover.properties"]);
         assert!(output.stderr.is_empty(), "{name}: {output:?}");
         let (said, made) = (text(output.stdout), fs::read_to_string(folder.file()).ok());
@@ -83,7 +83,7 @@ fn what_is_printed_is_what_is_written() {
         let wanted = fs::read_to_string(case.join("expected.txt")).unwrap();
         let made = fs::read_to_string(case.join("expected.toml")).ok();
         let code = Some(i32::from(made.is_none()));
-        let folder = folder(&case);
+        let folder = folder("printed", &case);
 
         let printed = folder.import(&["--stdout", "failover.properties"]);
         assert_eq!(printed.status.code(), code, "{name}");
@@ -113,7 +113,7 @@ fn what_is_printed_is_what_is_written() {
 #[test]
 fn guesses_are_marked() {
     let case = cases().into_iter().find(|case| case.ends_with("release-16.20")).unwrap();
-    let output = folder(&case).import(&["--stdout", "failover.properties"]);
+    let output = folder("guesses", &case).import(&["--stdout", "failover.properties"]);
     let made = text(output.stdout);
     let marked = |start: &str| {
         let line = made.lines().find(|line| line.starts_with(start)).unwrap();
@@ -131,9 +131,9 @@ fn guesses_are_marked() {
 fn the_remarks_on_the_duty_are_a_configuration() {
     let mut tried = 0;
     for case in cases() {
-        let folder = folder(&case);
-        let output = folder.import(&["--stdout", "failover.properties"]);
-        let made = text(output.stdout);
+        let folder = folder("duty", &case);
+        folder.import(&["--dir", ".", "failover.properties"]);
+        let made = fs::read_to_string(folder.file()).unwrap_or_default();
         let Some((before, rest)) = made.split_once("# [duty.peer]\n") else { continue };
         let (remarks, after) = rest.split_once("\n\n").unwrap();
         let remarks = remarks.replace("\n# ", "\n");
@@ -151,7 +151,7 @@ fn the_remarks_on_the_duty_are_a_configuration() {
 #[test]
 fn a_configuration_that_is_there_stays() {
     let case = cases().into_iter().find(|case| case.ends_with("release-20")).unwrap();
-    let folder = folder(&case);
+    let folder = folder("there", &case);
     folder.write("watchkeeper.toml", "mine");
     let refused = folder.import(&["--dir", ".", "failover.properties"]);
     assert_eq!(refused.status.code(), Some(1));

@@ -155,6 +155,9 @@ impl Draft<'_> {
         let (Some(first), Some(second)) = (&site.primary_monitor, &site.secondary_monitor) else {
             return Ok(());
         };
+        if first.value == second.value {
+            return Ok(());
+        }
         let mut lines = duty([&one, &two], [&first.value, &second.value]);
         if let Some(guess) = self.guess(Some(second)) {
             lines.insert(1, format!("# {guess}."));
