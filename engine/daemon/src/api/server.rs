@@ -233,6 +233,11 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                 .iter()
                 .map(|it| ServerReport {
                     name: it.name.clone(),
+                    address: setup
+                        .equipment
+                        .servers
+                        .get(&it.name)
+                        .map_or_else(String::new, |server| server.address.clone()),
                     role: it.role,
                     place: it.place,
                     status: it.state.status,

@@ -118,6 +118,8 @@ pub struct PlanReport {
 pub struct ServerReport {
     /// Its name.
     pub name: ServerName,
+    /// Its address in the configuration; empty while a change that removes the server is taken over.
+    pub address: String,
     /// Its designated role.
     pub role: Role,
     /// Where it stands now.

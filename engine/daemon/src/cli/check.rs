@@ -137,19 +137,18 @@ fn text(found: &Found, connected: bool) -> String {
 }
 
 fn to_json(found: &Found) -> Value {
-    let problems: Vec<Value> = found
-        .problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "level": problem.level.to_string(),
-                "file": problem.at.file.to_string_lossy(),
-                "line": (problem.at.line > 0).then_some(problem.at.line),
-                "column": (problem.at.line > 0).then_some(problem.at.column),
-                "message": problem.message,
-                "help": problem.help,
-            })
-        })
-        .collect();
+    let problems: Vec<Value> = found.problems.iter().map(problem_json).collect();
     json!({ "problems": problems, "guests": found.guests, "duty": found.duty, "probes": found.probes })
+}
+
+/// A mistake in a file.
+pub(super) fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "level": problem.level.to_string(),
+        "file": problem.at.file.to_string_lossy(),
+        "line": (problem.at.line > 0).then_some(problem.at.line),
+        "column": (problem.at.line > 0).then_some(problem.at.column),
+        "message": problem.message,
+        "help": problem.help,
+    })
 }

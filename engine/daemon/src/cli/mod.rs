@@ -5,8 +5,10 @@
 
 mod check;
 mod client;
+mod dmcluster;
 mod duty;
 pub mod exit;
+mod import;
 mod init;
 mod operate;
 mod policy;
@@ -64,12 +66,15 @@ enum Command {
     /// Write a commented configuration for five servers to start from
     #[command(after_help = "Example:\n  watchkeeper init --dir /etc/watchkeeper")]
     Init(init::Init),
+    /// Make a configuration of the failover.properties of Data Mover's own monitor
+    #[command(after_help = import::HELP)]
+    Import(import::Import),
     /// Find every mistake in the configuration; with --connect, try every probe once
     #[command(after_help = "Example:\n  watchkeeper check --connect --config watchkeeper.toml")]
     Check(check::Check),
     /// Show how every cluster stands
-    #[command(after_help = "Example:\n  watchkeeper status --json")]
-    Status,
+    #[command(after_help = status::HELP)]
+    Status(status::Arguments),
     /// Tell why it acted, or why not, from the journal
     #[command(
         after_help = "Examples:\n  watchkeeper explain\n  watchkeeper explain --cluster prod --record 142"
@@ -294,6 +299,11 @@ pub(crate) fn print_json(value: &impl Serialize) {
     print(&text);
 }
 
+/// Prints to standard error what belongs to the answer, but not to what is piped on.
+pub(crate) fn print_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Says what went wrong, with all that caused it.
 fn complain(error: &dyn std::error::Error) {
     let _ = writeln!(std::io::stderr().lock(), "watchkeeper: {}", crate::errors::chain(error));
@@ -306,6 +316,7 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Init(ref arguments) => {
             arguments.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())
         }
+        Command::Import(ref arguments) => arguments.run(cli.json),
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
         Command::Policy(PolicyCommand::Inspect { ref file }) => {
             offline(policy::inspect(file, cli.json))
@@ -370,15 +381,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
     let client = Client::new(&socket(&cli))?;
     let json = cli.json;
     match cli.command {
-        Command::Status => {
-            let report: StatusReport = client.get("/v1/status").await?;
-            if json {
-                print_json(&report);
-            } else {
-                print(&status::text(&report));
-            }
-            Ok(Exit::Ok)
-        }
+        Command::Status(arguments) => status::ask(&client, &arguments, json).await,
         Command::Explain { cluster, record } => {
             let cluster = operate::which(&client, cluster.name.as_deref()).await?;
             let query = record.map_or_else(String::new, |record| format!("?record={record}"));

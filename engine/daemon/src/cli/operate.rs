@@ -18,17 +18,23 @@ pub(super) async fn which(client: &Client, named: Option<&str>) -> Result<String
     if let Some(name) = named {
         return Ok(name.to_owned());
     }
-    let report: StatusReport = client.get("/v1/status").await?;
-    let mut all = report.clusters.into_iter().map(|cluster| cluster.name);
-    match (all.next(), all.next()) {
-        (Some(only), None) => Ok(only),
-        (first, second) => {
-            let known: Vec<String> = first.into_iter().chain(second).chain(all).collect();
-            Err(ClientError::Refused(format!(
-                "say which cluster is meant with --cluster: {}",
-                known.join(", ")
-            )))
-        }
+    chosen(&client.get("/v1/status").await?, None)
+}
+
+/// The cluster of the report that is meant: the one named, or the only one there is.
+pub(super) fn chosen(report: &StatusReport, named: Option<&str>) -> Result<String, ClientError> {
+    let known: Vec<&str> = report.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    match (named, known.as_slice()) {
+        (Some(name), _) if known.contains(&name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(ClientError::Refused(format!(
+            "there is no cluster {name:?}; there is {}",
+            known.join(", ")
+        ))),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, _) => Err(ClientError::Refused(format!(
+            "say which cluster is meant with --cluster: {}",
+            known.join(", ")
+        ))),
     }
 }
 

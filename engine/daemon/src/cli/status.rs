@@ -2,11 +2,77 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
 use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::snapshot::Place;
 
-use super::duty;
-use crate::api::{AlertReport, ClusterReport, MaintenanceReport, StatusReport};
+use super::client::{Client, ClientError};
+use super::exit::Exit;
+use super::{dmcluster, duty, operate, print, print_error, print_json};
+use crate::api::{AlertReport, ClusterReport, MaintenanceReport, ServerReport, StatusReport};
+
+/// What `--help` says behind the options.
+pub(super) const HELP: &str = "\
+With --dmcluster there is a line for each service on each server, servers in the order of the
+configuration, each service after those that it needs:
+
+  Data Mover daemon is RUNNING on dm1.example.com
+  Data Mover daemon is NOT RUNNING on dm2.example.com
+  Data Mover agent is NOT RUNNING on dm3.example.com (unknown: the login timed out)
+
+The exit code is then 0 if everything that is meant to run is known to run, and nothing that is
+meant to be stopped runs; 1 otherwise.
+
+Examples:
+  watchkeeper status --json
+  watchkeeper status --dmcluster --cluster prod";
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Show services as `dmcluster status` of Data Mover's own monitor does
+    #[arg(long)]
+    dmcluster: bool,
+    /// Only this cluster; with --dmcluster it may be left out if there is only one
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+}
+
+/// Asks, and shows what was asked for.
+pub(super) async fn ask(
+    client: &Client,
+    arguments: &Arguments,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let mut report: StatusReport = client.get("/v1/status").await?;
+    let named = arguments.cluster.as_deref();
+    if arguments.dmcluster || named.is_some() {
+        let name = operate::chosen(&report, named)?;
+        report.clusters.retain(|cluster| cluster.name == name);
+    }
+    if arguments.dmcluster {
+        return Ok(as_dmcluster(&report, json));
+    }
+    if json {
+        print_json(&report);
+    } else {
+        print(&text(&report));
+    }
+    Ok(Exit::Ok)
+}
+
+fn as_dmcluster(report: &StatusReport, json: bool) -> Exit {
+    let lines: Vec<_> = report.clusters.iter().flat_map(dmcluster::lines).collect();
+    if json {
+        print_json(&lines);
+    } else {
+        print(&dmcluster::text(&lines));
+    }
+    if lines.is_empty() {
+        print_error("watchkeeper: nothing has been looked at yet: the daemon has just started\n");
+    }
+    dmcluster::exit(&lines)
+}
 
 /// How everything stands, for people.
 pub(super) fn text(report: &StatusReport) -> String {
@@ -92,10 +158,7 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             why(server.status, &server.detail)
         );
         for service in cluster.services.iter().filter(|it| it.server == server.name) {
-            // The failover stopped it with everything else, and the policies leave it so.
-            let left = service.service == Service::Agent
-                && server.place == Place::Standby
-                && cluster.active == Side::Secondary;
+            let left = left_stopped(cluster, server, service.service);
             let (word, tell) = match (service.expected && !left, service.status) {
                 (_, Status::Up) if service.maintenance => ("in maintenance, up", false),
                 (_, Status::Down) if service.maintenance => ("in maintenance, down", false),
@@ -111,6 +174,15 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             let _ = writeln!(out, "    {:<11}{word}{detail}", service.service.as_str());
         }
     }
+}
+
+/// Whether the failover stopped it with everything else, and the policies leave it so.
+pub(super) fn left_stopped(
+    cluster: &ClusterReport,
+    server: &ServerReport,
+    service: Service,
+) -> bool {
+    service == Service::Agent && server.place == Place::Standby && cluster.active == Side::Secondary
 }
 
 fn why(status: Status, detail: &str) -> String {

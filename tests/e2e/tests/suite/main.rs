@@ -19,6 +19,7 @@ mod harness;
 mod configuration;
 mod crash;
 mod delivery;
+mod dmcluster;
 mod duty;
 mod etcd;
 mod failover;
