@@ -7,6 +7,7 @@
 mod claims;
 mod order;
 mod setup;
+mod suspects;
 mod view;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ use watchkeeper_core::state::ClusterState;
 pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use setup::{Seat, Setup};
 pub use view::ClusterView;
+
+use suspects::Suspects;
 
 use crate::act;
 use crate::clock;
@@ -92,6 +95,8 @@ pub struct Watch {
     view: watch::Sender<Arc<ClusterView>>,
     stop: watch::Receiver<bool>,
     book: FactBook,
+    /// What is found meanwhile of a server that seems to be gone.
+    suspects: Suspects,
     /// Changed observations that are not recorded yet.
     unrecorded: Vec<Observation>,
     /// The number of the next snapshot.
@@ -127,6 +132,7 @@ impl Watch {
             view,
             stop,
             book: FactBook::default(),
+            suspects: Suspects::default(),
             unrecorded: Vec::new(),
             next_snapshot: 0,
             last: None,
@@ -178,8 +184,12 @@ impl Watch {
     /// Takes one observation and all that wait behind it in; true if an evaluation is due now.
     fn take_in(&mut self, first: Observation) -> bool {
         let mut due = self.settling.is_some();
+        let setup = Arc::clone(&self.setup.borrow());
+        let active = setup.topology.on(self.view.borrow().state.phase.side()).name.clone();
         let mut next = Some(first);
         while let Some(observation) = next {
+            let pace = || setup.confirm_interval(&observation.probe);
+            self.suspects.take_in(&observation, &active, &setup.equipment, pace);
             let trouble = self.is_trouble(&observation);
             if self.book.observe(observation.clone()) {
                 self.unrecorded.push(observation);
@@ -230,11 +240,10 @@ impl Watch {
 
     fn carry_out(&mut self) {
         let (ledger, name) = (Arc::clone(&self.ledger), self.name.clone());
-        let setup = Arc::clone(&self.setup.borrow());
-        self.executor =
-            Some(tokio::spawn(
-                async move { act::carry_out(&ledger, &name, &setup.equipment).await },
-            ));
+        let (setup, known) = (Arc::clone(&self.setup.borrow()), self.suspects.known());
+        self.executor = Some(tokio::spawn(async move {
+            act::carry_out(&ledger, &name, &setup.equipment, &known).await
+        }));
     }
 
     async fn plan_ended(&mut self, result: Result<Option<PlanEnding>, LedgerError>) {
@@ -255,6 +264,7 @@ impl Watch {
     async fn adopt(&mut self) {
         let setup = Arc::clone(&self.setup.borrow_and_update());
         self.book.retain(|probe| setup.probes.contains(probe));
+        self.suspects.forget();
         self.last = None;
         self.evaluate().await;
     }

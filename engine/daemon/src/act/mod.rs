@@ -5,7 +5,8 @@
 //! with the same question.
 //!
 //! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
-//! [`sequences`], [`site`]), so that beginning again is harmless.
+//! [`sequences`], [`site`]), so that beginning again is harmless. What is known already of a server
+//! that does not answer is in [`suspicion`]: it shortens a step and changes no outcome.
 
 mod confirm;
 mod equipment;
@@ -13,6 +14,8 @@ mod repository;
 mod sequences;
 mod service;
 mod site;
+mod suspicion;
+mod testimony;
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,12 +27,18 @@ use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
 pub use equipment::{Control, Equipment, Reachable, Repository};
+pub use suspicion::Suspicions;
+pub use testimony::{Testimony, testify};
 
 use crate::ledger::{Ledger, LedgerError};
 
-/// How often a condition that is waited for is looked at. A status command over a kept
-/// connection takes some 20 ms.
-const POLL: Duration = Duration::from_millis(100);
+/// How soon a condition that is waited for is looked at again, at first. A status command over a
+/// kept connection takes some 20 ms.
+const FIRST_POLL: Duration = Duration::from_millis(10);
+
+/// The longest pause between two looks at it. It grows to this with the time that has passed, so
+/// that what comes soon is seen soon, and what takes long is not slowed down by being looked at.
+const LONGEST_POLL: Duration = Duration::from_millis(50);
 
 /// Carries out the plan in flight of `cluster` to its end, from wherever it stands. Does nothing
 /// if there is none.
@@ -40,6 +49,7 @@ pub async fn carry_out(
     ledger: &Ledger,
     cluster: &ClusterName,
     equipment: &Equipment,
+    suspicions: &Suspicions,
 ) -> Result<Option<PlanEnding>, LedgerError> {
     loop {
         let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
@@ -63,14 +73,20 @@ pub async fn carry_out(
         let intent = Event::StepIntended { plan: plan.number, step: index, attempt };
         ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
-        let outcome = attempt_step(equipment, plan, step, resumed).await;
+        let outcome = attempt_step(equipment, suspicions, plan, step, resumed).await;
         tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");
         let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
         ledger.record(vec![(Some(cluster.clone()), event)]).await?;
     }
 }
 
-async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: bool) -> Outcome {
+async fn attempt_step(
+    equipment: &Equipment,
+    suspicions: &Suspicions,
+    plan: &Plan,
+    step: &Step,
+    resumed: bool,
+) -> Outcome {
     let limit = Duration::from_millis(step.timeout_ms);
     let deadline = Instant::now() + limit;
     let act = async {
@@ -78,7 +94,7 @@ async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: 
             Act::StartService(id) => service::start(equipment, id, deadline).await,
             Act::StopService(id) => service::stop(equipment, id, deadline).await,
             Act::ConfirmInactive { server, services, proof } => {
-                confirm::inactive(equipment, server, services, *proof, deadline).await
+                confirm::inactive(equipment, suspicions, server, services, *proof, deadline).await
             }
             Act::AwaitReplication { from, to } => {
                 repository::await_replication(equipment, from, to, deadline).await
@@ -90,7 +106,7 @@ async fn attempt_step(equipment: &Equipment, plan: &Plan, step: &Step, resumed: 
                 repository::copy(equipment, from, to, deadline).await
             }
             Act::CarrySequences { from, to } => {
-                sequences::carry(equipment, from, to, deadline).await
+                sequences::carry(equipment, suspicions, from, to, deadline).await
             }
             Act::Site(site_step) => site::run(equipment, plan, site_step, resumed, deadline).await,
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
@@ -119,11 +135,14 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    let begun = Instant::now();
     loop {
-        match look().await {
+        let found = look().await;
+        let pause = (begun.elapsed() / 16).clamp(FIRST_POLL, LONGEST_POLL);
+        match found {
             Ok(found) => return Ok(found),
-            Err(instead) if Instant::now() + POLL >= deadline => return Err(instead),
-            Err(_) => sleep(POLL).await,
+            Err(instead) if Instant::now() + pause >= deadline => return Err(instead),
+            Err(_) => sleep(pause).await,
         }
     }
 }

@@ -89,6 +89,11 @@ impl ProbeKind {
         }
     }
 
+    /// Whether it is no more than that status command.
+    pub(crate) fn runs(&self, command: &str) -> bool {
+        matches!(self, Self::ServiceState(probe) if probe.command == command)
+    }
+
     /// Counts the losses of the kept connection it looks through, if it has one.
     fn losses(&self) -> Option<watch::Receiver<u64>> {
         let ssh = |ssh: &Ssh| Some(ssh.losses());
