@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::{ServerName, Service, ServiceId};
@@ -16,6 +17,7 @@ use super::service::{Running, running};
 use super::suspicion::Suspicions;
 use super::testimony::{Testimony, testify};
 use super::{Equipment, done, failed};
+use crate::share;
 
 /// How long the server itself is given to answer. A status command over a kept connection takes
 /// some 20 ms, a new connection 300 ms; a kept connection to a server that was unplugged hangs.
@@ -67,21 +69,27 @@ async fn ask(
     deadline: Instant,
 ) -> Result<Outcome, String> {
     let server = equipment.server(name)?;
-    let patience = deadline.min(Instant::now() + SERVER_PATIENCE);
-    let mut unknown = Vec::new();
+    let begun = Instant::now();
+    let patience = deadline.min(begun + SERVER_PATIENCE);
+    let mut questions = Vec::new();
     for service in services {
         let id = ServiceId { server: name.clone(), service: *service };
-        match running(server, equipment.control(&id)?, patience).await {
+        questions.push((equipment.control(&id)?, id));
+    }
+    let asked = questions.iter().map(async |(control, _)| running(server, control, patience).await);
+    let answers = join_all(asked).await;
+    share::looked(begun.elapsed());
+    let mut unknown = None;
+    for ((_, id), answer) in questions.iter().zip(answers) {
+        match answer {
             Running::No => {}
             Running::Yes => return Ok(failed(format!("{id} still runs"))),
             Running::Unknown(why) => {
-                unknown.push(format!("{id} cannot be asked: {why}"));
-                // The same connection would fail for the others as well.
-                break;
+                unknown.get_or_insert_with(|| format!("{id} cannot be asked: {why}"));
             }
         }
     }
-    match unknown.pop() {
+    match unknown {
         None => {
             let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
             Ok(done(format!("{name} says that {} are stopped", names.join(", ")), false))
@@ -99,7 +107,7 @@ async fn hear_witnesses(
     let heard = equipment
         .witnesses(name)
         .map(async |witness| (witness.clone(), testify(equipment, witness, name, deadline).await));
-    futures_util::future::join_all(heard).await
+    join_all(heard).await
 }
 
 /// What follows if the server itself cannot be asked.
@@ -150,8 +158,11 @@ mod tests {
 
     use super::*;
 
-    /// What is known leads to.
-    fn known(proof: Proof, silent: bool, heard: &[(&str, Testimony)]) -> Option<Outcome> {
+    /// What witnesses found, by name.
+    type Heard<'a> = &'a [(&'a str, Testimony)];
+
+    /// What follows from what is known alone.
+    fn known(proof: Proof, silent: bool, heard: Heard<'_>) -> Option<Outcome> {
         let name = |name: &str| ServerName::new(name).unwrap();
         let (suspicions, now) = (Suspicions::default(), Instant::now());
         if silent {
@@ -170,7 +181,7 @@ mod tests {
         let unable = Testimony::Unable("busy".to_owned());
         let both = Proof::Witnesses(2);
         let one = Proof::Witnesses(1);
-        let cases: [(Proof, &[(&str, Testimony)], bool); 7] = [
+        let cases: [(Proof, Heard<'_>, bool); 7] = [
             (both, &[("dm2", gone.clone()), ("dm3", gone.clone())], true),
             (both, &[("dm2", gone.clone())], false),
             (both, &[("dm2", gone.clone()), ("dm3", unable.clone())], false),

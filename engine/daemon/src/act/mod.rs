@@ -1,7 +1,7 @@
 //! Carrying plans out.
 //!
 //! A plan leaves no choice: this module asks the progress what is next, records the intent, does
-//! it, and records the outcome. Whoever starts again after a crash folds the journal and goes on
+//! it, and records the outcome, together with the intent of what follows at once. Whoever starts again after a crash folds the journal and goes on
 //! with the same question.
 //!
 //! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
@@ -31,14 +31,14 @@ pub use suspicion::Suspicions;
 pub use testimony::{Testimony, testify};
 
 use crate::ledger::{Ledger, LedgerError};
+use crate::share;
 
-/// How soon a condition that is waited for is looked at again, at first. A status command over a
-/// kept connection takes some 20 ms.
-const FIRST_POLL: Duration = Duration::from_millis(10);
+/// The shortest pause between two looks at a condition that is waited for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
-/// The longest pause between two looks at it. It grows to this with the time that has passed, so
-/// that what comes soon is seen soon, and what takes long is not slowed down by being looked at.
-const LONGEST_POLL: Duration = Duration::from_millis(50);
+/// The longest. A pause is as long as the look before it took, within these bounds, so that a
+/// service that is coming up is not slowed down much by being looked at.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Carries out the plan in flight of `cluster` to its end, from wherever it stands. Does nothing
 /// if there is none.
@@ -54,30 +54,108 @@ pub async fn carry_out(
     loop {
         let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
         let plan = progress.plan();
-        if let Next::Settle { index, attempt, why, .. } = progress.next() {
-            let outcome = Outcome::Uncertain { detail: why.to_owned() };
-            let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
-            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
-            continue;
+        match progress.next() {
+            Next::Settle { index, attempt, why, .. } => {
+                let outcome = Outcome::Uncertain { detail: why.to_owned() };
+                let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
+                ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+            }
+            Next::Attempt { index, attempt: number, delay_ms, resumed, .. } => {
+                if delay_ms > 0 {
+                    sleep(Duration::from_millis(delay_ms)).await;
+                }
+                let first = Attempt { index, number, resumed, begun: Instant::now() };
+                ledger.record(vec![(Some(cluster.clone()), first.intent(plan))]).await?;
+                let mut due = Some(first);
+                while let Some(attempt) = due {
+                    due = carry_out_step(ledger, equipment, suspicions, plan, attempt).await?;
+                }
+            }
+            Next::End => {
+                let ending = progress.ending();
+                let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
+                ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+                tracing::info!(%cluster, plan = plan.number, ?ending, "plan ended");
+                return Ok(Some(ending));
+            }
         }
-        let Next::Attempt { index, attempt, step, delay_ms, resumed } = progress.next() else {
-            let ending = progress.ending();
-            let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
-            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
-            tracing::info!(%cluster, plan = plan.number, ?ending, "plan ended");
-            return Ok(Some(ending));
-        };
-        if delay_ms > 0 {
-            sleep(Duration::from_millis(delay_ms)).await;
-        }
-        let intent = Event::StepIntended { plan: plan.number, step: index, attempt };
-        ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
-        tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
-        let outcome = attempt_step(equipment, suspicions, plan, step, resumed).await;
-        tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");
-        let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
-        ledger.record(vec![(Some(cluster.clone()), event)]).await?;
     }
+}
+
+/// An attempt at a step that is recorded as intended.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// The step, counted from 0.
+    index: usize,
+    /// Counted from 1.
+    number: u32,
+    resumed: bool,
+    begun: Instant,
+}
+
+impl Attempt {
+    fn intent(&self, plan: &Plan) -> Event {
+        Event::StepIntended { plan: plan.number, step: self.index, attempt: self.number }
+    }
+}
+
+/// Makes the attempt and records its outcome; gives the one that follows at once, if one does.
+async fn carry_out_step(
+    ledger: &Ledger,
+    equipment: &Equipment,
+    suspicions: &Suspicions,
+    plan: &Plan,
+    attempt: Attempt,
+) -> Result<Option<Attempt>, LedgerError> {
+    let Attempt { index, number, resumed, begun } = attempt;
+    let Some(step) = plan.steps.get(index) else { return Ok(None) };
+    let (cluster, plan_number) = (&plan.cluster, plan.number);
+    tracing::info!(%cluster, plan = plan_number, step = index, attempt = number, resumed, act = %step.act, "step begins");
+    let acting = attempt_step(equipment, suspicions, plan, step, resumed);
+    let (outcome, took) = share::measured(acting).await;
+    let next = record_end(ledger, plan, &attempt, &outcome).await?;
+    let all = begun.elapsed();
+    tracing::info!(
+        %cluster, plan = plan_number, step = index, attempt = number, ?outcome,
+        took_us = micros(all), own_us = micros(all.saturating_sub(took.others)),
+        looks_us = micros(took.looks), "step ended"
+    );
+    Ok(next)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Records how an attempt ended and, in the same write, the intent of the one that follows at once.
+async fn record_end(
+    ledger: &Ledger,
+    plan: &Plan,
+    attempt: &Attempt,
+    outcome: &Outcome,
+) -> Result<Option<Attempt>, LedgerError> {
+    let Attempt { index, number, .. } = *attempt;
+    let mut next = None;
+    let writing = ledger.record_with(|state| {
+        let mut progress = state.cluster(&plan.cluster).progress;
+        let taken = progress.as_mut().map(|progress| progress.end_step(index, number, outcome));
+        // What does not fit is for the journal to refuse.
+        if let (Some(progress), Some(Ok(()))) = (&progress, taken)
+            && let Next::Attempt { index, attempt, delay_ms: 0, resumed, .. } = progress.next()
+        {
+            next = Some(Attempt { index, number: attempt, resumed, begun: Instant::now() });
+        }
+        let (plan_number, outcome) = (plan.number, outcome.clone());
+        let ended = Event::StepEnded { plan: plan_number, step: index, attempt: number, outcome };
+        let intent = next.as_ref().map(|next| next.intent(plan));
+        [Some(ended), intent]
+            .into_iter()
+            .flatten()
+            .map(|event| (Some(plan.cluster.clone()), event))
+            .collect()
+    });
+    writing.await?;
+    Ok(next.map(|next| Attempt { begun: Instant::now(), ..next }))
 }
 
 async fn attempt_step(
@@ -135,14 +213,23 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
-    let begun = Instant::now();
+    let mut paused = Duration::ZERO;
     loop {
-        let found = look().await;
-        let pause = (begun.elapsed() / 16).clamp(FIRST_POLL, LONGEST_POLL);
-        match found {
-            Ok(found) => return Ok(found),
-            Err(instead) if Instant::now() + pause >= deadline => return Err(instead),
-            Err(_) => sleep(pause).await,
+        let looking = Instant::now();
+        match look().await {
+            Ok(found) => {
+                share::looked(looking.elapsed());
+                return Ok(found);
+            }
+            Err(instead) => {
+                // It was not so yet, so the pause was none of the engine's.
+                share::waited(paused);
+                paused = looking.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                if Instant::now() + paused >= deadline {
+                    return Err(instead);
+                }
+                sleep(paused).await;
+            }
         }
     }
 }

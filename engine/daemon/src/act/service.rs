@@ -12,6 +12,7 @@ use watchkeeper_core::model::{ServiceId, Status};
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
 use crate::collect::{ProbeSpec, run_once};
 use crate::errors::chain;
+use crate::share;
 use crate::ssh::ExecOutput;
 
 /// How long the last look at a service that did not come up may take, beyond its deadline.
@@ -23,6 +24,14 @@ pub(super) enum Running {
     No,
     /// It cannot be told, for this reason.
     Unknown(String),
+}
+
+/// Asks before something is done.
+async fn asked(server: &Reachable, control: &Control, deadline: Instant) -> Running {
+    let begun = Instant::now();
+    let running = running(server, control, deadline).await;
+    share::looked(begun.elapsed());
+    running
 }
 
 pub(super) async fn running(server: &Reachable, control: &Control, deadline: Instant) -> Running {
@@ -57,7 +66,7 @@ pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Insta
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    let runs = match running(server, control, deadline).await {
+    let runs = match asked(server, control, deadline).await {
         Running::Yes => true,
         Running::No => false,
         Running::Unknown(why) => return failed(why),
@@ -75,12 +84,12 @@ pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Insta
         }
     }
     let begun = Instant::now();
-    let serves = || async {
+    let up = || async {
         // The cheap question first: a command costs the server a process each time.
         answers(equipment, control, id).await?;
         still_runs(server, control, deadline).await
     };
-    match wait_for(deadline, serves).await {
+    match wait_for(deadline, up).await {
         Ok(()) if runs => done("it ran already, and serves now", false),
         Ok(()) => done(
             format!("`{}`; it serves after {} ms", control.start, begun.elapsed().as_millis()),
@@ -138,7 +147,7 @@ pub(super) async fn stop(equipment: &Equipment, id: &ServiceId, deadline: Instan
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    match running(server, control, deadline).await {
+    match asked(server, control, deadline).await {
         Running::No => return done("it is stopped already", false),
         Running::Yes => {}
         Running::Unknown(why) => return failed(why),

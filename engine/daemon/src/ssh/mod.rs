@@ -26,7 +26,7 @@ pub use self::view::Reach;
 
 use self::connect::{Connection, Dialer};
 use crate::kept::{Kept, Live};
-use crate::net;
+use crate::{net, share};
 
 /// Of each of a command's outputs, this many bytes are kept: 64 KiB.
 pub const MAX_OUTPUT: usize = 64 * 1024;
@@ -167,6 +167,7 @@ impl Ssh {
         stdin: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<ExecOutput, SshError> {
+        let _others = share::others();
         let address = || self.kept.connector().address();
         let connection = &live.connection;
         let open = async {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::connect::Connection;
 use super::{Ssh, SshError};
 use crate::kept::Live;
-use crate::net;
+use crate::{net, share};
 
 /// An explanation follows its failure in the same breath: long enough for a busy machine.
 const BREATH: Duration = Duration::from_millis(200);
@@ -113,6 +113,7 @@ impl Ssh {
         deadline: Instant,
     ) -> Result<Vec<Reach>, SshError> {
         let (live, _) = self.kept.get(deadline).await?;
+        let _others = share::others();
         let view = &live.connection.view;
         let Ok(mut explanations) = timeout_at(deadline, view.turn.lock()).await else {
             // Nothing was tried, which must not be taken for silence.
