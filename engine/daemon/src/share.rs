@@ -29,7 +29,7 @@ struct Share {
 pub(crate) struct Took {
     /// All of it.
     pub(crate) others: Duration,
-    /// What of it was only to make sure.
+    /// What of it was only to make sure; looks at the same time count more than once.
     pub(crate) looks: Duration,
 }
 

@@ -118,7 +118,7 @@ async fn carry_out_step(
     tracing::info!(
         %cluster, plan = plan_number, step = index, attempt = number, ?outcome,
         took_us = micros(all), own_us = micros(all.saturating_sub(took.others)),
-        looks_us = micros(took.looks), "step ended"
+        looks_us = micros(took.looks.min(took.others)), "step ended"
     );
     Ok(next)
 }
@@ -224,11 +224,13 @@ where
             Err(instead) => {
                 // It was not so yet, so the pause was none of the engine's.
                 share::waited(paused);
-                paused = looking.elapsed().clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-                if Instant::now() + paused >= deadline {
+                let pausing = Instant::now();
+                let pause = (pausing - looking).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                if pausing + pause >= deadline {
                     return Err(instead);
                 }
-                sleep(paused).await;
+                sleep(pause).await;
+                paused = pausing.elapsed();
             }
         }
     }

@@ -23,8 +23,9 @@ mod timeline;
 mod witness;
 
 pub use lab::Lab;
+pub use machine::{optimise, unfit};
 pub use monitor::{Monitor, Setup};
-pub use timeline::Timeline;
+pub use timeline::{Timeline, now};
 pub use witness::Witness;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// Labs that are up at once: each keeps a core busy while it starts.
@@ -28,8 +29,23 @@ pub(crate) fn target() -> PathBuf {
         .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
+/// Whether the programs in the lab are the optimised ones.
+static OPTIMISED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the programs in the lab are built as they are for use, and not as for tests: for
+/// measurements.
+pub fn optimise() {
+    OPTIMISED.store(true, Ordering::Relaxed);
+}
+
+/// A program of this repository, as [`build`] makes it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let profile = if OPTIMISED.load(Ordering::Relaxed) { "release" } else { "debug" };
+    target().join(profile).join(name)
+}
+
 /// Why no lab can be brought up here, if none can.
-pub(crate) fn unfit() -> Option<String> {
+pub fn unfit() -> Option<String> {
     static ANSWER: OnceLock<Option<String>> = OnceLock::new();
     ANSWER
         .get_or_init(|| {
@@ -62,7 +78,10 @@ fn cargo(arguments: &[&str]) {
 pub(crate) fn build() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
-        cargo(&["build", "--quiet", "-p", "watchkeeper", "-p", "watchkeeper-standin"]);
+        let mut programs =
+            vec!["build", "--quiet", "-p", "watchkeeper", "-p", "watchkeeper-standin"];
+        programs.extend(OPTIMISED.load(Ordering::Relaxed).then_some("--release"));
+        cargo(&programs);
         for package in ["data-mover-ha", "webhook"] {
             // Alone and as a component only: features of several would be united.
             cargo(&[

@@ -19,11 +19,13 @@ pub struct Setup {
     pub cooldown: &'static str,
     /// The policy's settings, as an inline table.
     pub settings: &'static str,
+    /// Whether the daemon's log is for programs.
+    pub log_json: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cooldown: "10m", settings: "{}" }
+        Self { cooldown: "10m", settings: "{}", log_json: false }
     }
 }
 
@@ -31,6 +33,7 @@ impl Default for Setup {
 pub struct Monitor<'a> {
     lab: &'a Lab,
     daemon: Option<Child>,
+    log_json: bool,
 }
 
 impl<'a> Monitor<'a> {
@@ -50,14 +53,14 @@ impl<'a> Monitor<'a> {
         wait_for("the sink", || {
             lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
         });
-        let mut monitor = Self { lab, daemon: None };
+        let mut monitor = Self { lab, daemon: None, log_json: setup.log_json };
         monitor.run();
         monitor.wait_calm();
         monitor
     }
 
     fn program(command: &[&str]) -> Vec<String> {
-        let program = machine::target().join("debug/watchkeeper").display().to_string();
+        let program = machine::program("watchkeeper").display().to_string();
         let config = format!("{FOLDER}/watchkeeper.toml");
         let mut words = vec![program];
         words.extend(command.iter().map(|word| (*word).to_owned()));
@@ -67,7 +70,9 @@ impl<'a> Monitor<'a> {
 
     /// Starts the daemon, and waits until it answers.
     pub fn run(&mut self) {
-        let words = Self::program(&["run"]).join(" ");
+        let mut command = vec!["run"];
+        command.extend(self.log_json.then_some("--log-json"));
+        let words = Self::program(&command).join(" ");
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
         self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
@@ -154,6 +159,11 @@ impl<'a> Monitor<'a> {
             Ok(other) => panic!("the journal is no list: {other}"),
             Err(error) => panic!("the journal cannot be read: {error}"),
         }
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> String {
+        self.lab.text("watchkeeper/daemon.log")
     }
 
     /// The notifications that the sink accepted: the body of each, in order.
