@@ -54,14 +54,18 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// FNV-1a with its published 64-bit constants.
-struct Fnv(u64);
+pub(crate) struct Fnv(u64);
 
 impl Fnv {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    fn field(&mut self, text: &str) {
+    pub(crate) const fn finish(&self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn field(&mut self, text: &str) {
         // A byte that no text holds ends each field, so that two fields never run together.
         for byte in text.bytes().chain([0xff]) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -170,6 +174,14 @@ impl AlertBook {
     pub fn resolve(&mut self, fingerprint: &Fingerprint) {
         self.firing.remove(fingerprint);
     }
+
+    /// Takes out the alerts that `goes` picks: another monitor goes on with them.
+    pub fn hand_over(&mut self, goes: impl Fn(&Alert) -> bool) -> Vec<Alert> {
+        let (gone, kept) =
+            std::mem::take(&mut self.firing).into_iter().partition(|(_, alert)| goes(alert));
+        self.firing = kept;
+        BTreeMap::into_values(gone).collect()
+    }
 }
 
 /// A notification that is still to be delivered.
@@ -218,6 +230,18 @@ impl Outbox {
     /// Who has to be told when this alert is over: those who were told that it fires.
     pub fn told(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = &ReceiverName> {
         self.told.get(fingerprint).into_iter().flatten()
+    }
+
+    /// Takes in who was told of an alert that another monitor raised, and is to be told of its end.
+    pub fn adopt(&mut self, fingerprint: &Fingerprint, receivers: &BTreeSet<ReceiverName>) {
+        if !receivers.is_empty() {
+            self.told.entry(fingerprint.clone()).or_default().extend(receivers.iter().cloned());
+        }
+    }
+
+    /// Another monitor says when this alert is over.
+    pub fn disown(&mut self, fingerprint: &Fingerprint) {
+        self.told.remove(fingerprint);
     }
 
     /// What may be tried now: per receiver and alert only the oldest that is not dead, so that a

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::alerting::{Alert, Fingerprint};
 use crate::arbitration::Decision;
+use crate::duty;
 use crate::execution::{Outcome, PlanEnding};
 use crate::facts::Observation;
-use crate::model::{ClusterName, MonitorName, PolicyName, ReceiverName, Side, Timestamp};
+use crate::model::{ClusterName, MonitorName, PolicyName, ReceiverName, Side, Term, Timestamp};
 use crate::plan::Plan;
 use crate::proposal::{Opinion, Revision};
 use crate::snapshot::Snapshot;
@@ -61,7 +62,7 @@ pub struct Evaluated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
-    /// A monitor began to run, and with it a term in which it has the duty.
+    /// A monitor began to run. If it shares the duty with no other, a term begins with it.
     MonitorStarted {
         /// Its name.
         monitor: MonitorName,
@@ -126,6 +127,9 @@ pub enum Event {
         step: usize,
         /// Which attempt, counted from 1.
         attempt: u32,
+        /// The term in which it is made; 0 in records from before steps had one.
+        #[serde(default)]
+        term: Term,
     },
     /// The attempt ended.
     StepEnded {
@@ -147,6 +151,8 @@ pub enum Event {
         #[serde(flatten)]
         ending: PlanEnding,
     },
+    /// The duty to act for the cluster came, went, or is known to be elsewhere.
+    Duty(duty::Change),
     /// An operator said which side is active.
     Declared {
         /// The side.

@@ -111,7 +111,7 @@ const NOT_REPEATABLE: &str = "the monitor stopped while it was under way, and it
 const INTERRUPTED: &str = "the monitor stopped each time while it was under way; find out why";
 
 /// How far a plan has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     plan: Plan,
     /// The step that is next or under way.

@@ -15,8 +15,10 @@
 //! 9. [`alerting`]: what is wrong at this moment, and what is still to be told
 //! 10. [`arbitration`]: from proposals to one decision
 //! 11. [`execution`]: how far a plan has come, and what is next after any crash
-//! 12. [`event`]: what the journal holds
-//! 13. [`state`]: the fold of the events
+//! 12. [`past`]: what decisions rest on beside the facts, as a successor gets it
+//! 13. [`duty`]: which monitor may act, and how that passes from one to the other
+//! 14. [`event`]: what the journal holds
+//! 15. [`state`]: the fold of the events
 
 pub mod model;
 
@@ -39,6 +41,10 @@ pub mod alerting;
 pub mod arbitration;
 
 pub mod execution;
+
+pub mod past;
+
+pub mod duty;
 
 pub mod event;
 

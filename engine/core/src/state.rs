@@ -7,37 +7,19 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::alerting::{AlertBook, Notification, Outbox};
+use crate::duty::{self, DUTY, OutOfTerm, Tenure};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
 use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
+use crate::past::Past;
 use crate::plan::PlanKind;
 use crate::snapshot::{Change, Ending, Rescue};
 
+pub use crate::past::{Maintenance, Memory};
+
 /// How many rescues and changes of side a cluster remembers for its policies.
 pub const HISTORY: usize = 64;
-
-/// Maintenance mode, while it is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Maintenance {
-    /// Who switched it on.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// When it ends by itself, if it does.
-    pub until: Option<Timestamp>,
-}
-
-/// What a policy wanted remembered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
-    /// The version that wrote it.
-    pub version: String,
-    /// What it wrote.
-    pub state: Vec<u8>,
-}
 
 /// Where a cluster stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +49,10 @@ pub struct ClusterState {
     pub cooling_since: Option<Timestamp>,
     /// The journal's number of the last recorded evaluation.
     pub last_evaluation: Option<u64>,
+    /// Which monitor may act for it.
+    pub tenure: Tenure,
+    /// The journal's number of the last record that changed what a successor needs to know.
+    pub version: u64,
 }
 
 impl Default for ClusterState {
@@ -85,6 +71,8 @@ impl Default for ClusterState {
             alerts: AlertBook::default(),
             cooling_since: None,
             last_evaluation: None,
+            tenure: Tenure::default(),
+            version: 0,
         }
     }
 }
@@ -98,7 +86,7 @@ pub struct State {
     pub alerts: AlertBook,
     /// What is still to be delivered.
     pub outbox: Outbox,
-    /// The term of this monitor's duty: how many times it has been granted.
+    /// How many times this monitor was started: the terms of one that shares the duty with nobody.
     pub term: Term,
     /// The last record that was applied.
     pub seq: u64,
@@ -137,6 +125,17 @@ pub enum ApplyError {
     /// An event about a plan that is not in flight.
     #[error("record {0} is about a plan that is not in flight")]
     NoPlan(u64),
+    /// A change of the duty that does not fit, or a step in a term that is over (invariant 2).
+    #[error("record {seq} does not fit the duty")]
+    Duty {
+        /// The record.
+        seq: u64,
+        /// What does not fit.
+        source: OutOfTerm,
+    },
+    /// The duty was to be given away while a plan is in flight.
+    #[error("record {0} offers the duty while a plan is in flight")]
+    PlanInFlight(u64),
 }
 
 impl State {
@@ -179,6 +178,7 @@ impl State {
             }
             Event::NotificationDelivered { id } => self.outbox.delivered(*id),
             Event::NotificationDead { id, problem } => self.outbox.died(*id, problem.clone()),
+            Event::Duty(change) => self.duty(record, change)?,
             _ => {
                 let name = record.cluster.clone().ok_or(ApplyError::NoCluster(record.seq))?;
                 self.clusters.entry(name).or_default().apply(record)?;
@@ -187,17 +187,92 @@ impl State {
         Ok(())
     }
 
+    fn duty(&mut self, record: &Record, change: &duty::Change) -> Result<(), ApplyError> {
+        let seq = record.seq;
+        let name = record.cluster.clone().ok_or(ApplyError::NoCluster(seq))?;
+        let cluster = self.clusters.entry(name).or_default();
+        if matches!(change, duty::Change::Offered { .. }) && cluster.progress.is_some() {
+            return Err(ApplyError::PlanInFlight(seq));
+        }
+        cluster.tenure.apply(change).map_err(|source| ApplyError::Duty { seq, source })?;
+        cluster.version = seq;
+        match change {
+            duty::Change::Taken { past: Some(past), .. } => {
+                cluster.take_over(past);
+                for (fingerprint, receivers) in &past.told {
+                    self.outbox.adopt(fingerprint, receivers);
+                }
+                for alert in &past.alerts {
+                    cluster.alerts.fire(alert.clone());
+                }
+            }
+            duty::Change::Shared { past, .. } => cluster.take_over(past),
+            // Whoever has it now goes on with the alerts, and says when they are over.
+            duty::Change::Left { holder: Some(_), .. } => {
+                for alert in cluster.alerts.hand_over(|alert| alert.source != DUTY) {
+                    self.outbox.disown(&alert.fingerprint);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a successor of this monitor needs to know of the cluster.
+    pub fn past(&self, name: &ClusterName) -> Past {
+        let cluster = self.cluster(name);
+        let alerts: Vec<_> =
+            cluster.alerts.firing().filter(|alert| alert.source != DUTY).cloned().collect();
+        Past {
+            phase: cluster.phase,
+            active_since: cluster.active_since,
+            maintenance: cluster.maintenance,
+            rescues: cluster.rescues.into(),
+            changes: cluster.changes.into(),
+            progress: cluster.progress.map(Box::new),
+            next_plan: cluster.next_plan,
+            next_snapshot: cluster.next_snapshot,
+            memories: cluster.memories,
+            cooling_since: cluster.cooling_since,
+            told: alerts
+                .iter()
+                .map(|alert| &alert.fingerprint)
+                .map(|it| (it.clone(), self.outbox.told(it).cloned().collect()))
+                .collect(),
+            alerts,
+        }
+    }
+
     fn alerts_of(&mut self, record: &Record) -> &mut AlertBook {
         match &record.cluster {
-            Some(name) => &mut self.clusters.entry(name.clone()).or_default().alerts,
+            Some(name) => {
+                let cluster = self.clusters.entry(name.clone()).or_default();
+                cluster.version = record.seq;
+                &mut cluster.alerts
+            }
             None => &mut self.alerts,
         }
     }
 }
 
 impl ClusterState {
+    /// Puts what another monitor knew in the place of what was known here. Numbers never go back.
+    fn take_over(&mut self, past: &Past) {
+        self.phase = past.phase;
+        self.active_since = past.active_since;
+        self.maintenance.clone_from(&past.maintenance);
+        self.rescues = past.rescues.iter().cloned().collect();
+        self.changes = past.changes.iter().cloned().collect();
+        self.progress = past.progress.as_deref().cloned();
+        self.next_plan = self.next_plan.max(past.next_plan);
+        self.next_snapshot = self.next_snapshot.max(past.next_snapshot);
+        self.memories.clone_from(&past.memories);
+        self.cooling_since = past.cooling_since;
+    }
+
     fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         let seq = record.seq;
+        self.version = seq;
         match &record.event {
             Event::Evaluated(evaluated) => {
                 self.last_evaluation = Some(seq);
@@ -209,12 +284,14 @@ impl ClusterState {
                 self.memories.insert(policy.clone(), memory);
             }
             Event::PlanBegun(plan) => {
+                self.admit(seq, plan.term)?;
                 self.transition(seq, plan.kind.trigger())?;
                 self.next_plan = plan.number.saturating_add(1);
                 self.begin(plan, record.at);
                 self.progress = Some(Progress::new(plan.as_ref().clone()));
             }
-            Event::StepIntended { plan, step, attempt } => {
+            Event::StepIntended { plan, step, attempt, term } => {
+                self.admit(seq, *term)?;
                 self.in_flight(seq, *plan)?
                     .intend(*step, *attempt)
                     .map_err(|source| ApplyError::Plan { seq, source })?;
@@ -252,6 +329,11 @@ impl ClusterState {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A plan or step in a term that is over is refused (invariant 2).
+    fn admit(&self, seq: u64, term: Term) -> Result<(), ApplyError> {
+        self.tenure.admits(term).map_err(|source| ApplyError::Duty { seq, source })
     }
 
     fn transition(&mut self, seq: u64, trigger: Trigger) -> Result<(), ApplyError> {

@@ -17,17 +17,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use watchkeeper_core::alerting::AlertBook;
+use watchkeeper_core::alerting::{AlertBook, Claimed};
 use watchkeeper_core::arbitration::{self, Decision, plan_kind};
+use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::event::{Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, Status, Timestamp};
+use watchkeeper_core::model::{ClusterName, Side, Status, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
-use watchkeeper_core::state::ClusterState;
+use watchkeeper_core::state::{ClusterState, State};
 
 pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use setup::{Seat, Setup};
@@ -35,9 +36,10 @@ pub use view::ClusterView;
 
 use suspects::Suspects;
 
-use crate::act;
+use crate::act::{self, Claim};
 use crate::clock;
 use crate::deliver::{self, Receivers};
+use crate::duty::{Duties, View};
 use crate::journal::Events;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -49,6 +51,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// policies are asked regardless.
 const SETTLE: Duration = Duration::from_secs(10);
 
+/// How long servers are given to take the mark of a new term.
+const MARK_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Waiting for everything to be seen anew.
 #[derive(Debug, Clone, Copy)]
 struct Settling {
@@ -56,11 +61,18 @@ struct Settling {
     since: Timestamp,
     /// Not longer than this.
     until: Instant,
+    /// Not shorter than this: a monitor that has just received the duty looks before it judges.
+    from: Instant,
 }
 
 impl Settling {
     fn begin() -> Self {
-        Self { since: clock::now(), until: Instant::now() + SETTLE }
+        Self::begin_for(Duration::ZERO)
+    }
+
+    fn begin_for(least: Duration) -> Self {
+        let now = Instant::now();
+        Self { since: clock::now(), until: now + SETTLE.max(least), from: now + least }
     }
 }
 
@@ -94,6 +106,9 @@ pub struct Watch {
     orders: mpsc::Receiver<Order>,
     view: watch::Sender<Arc<ClusterView>>,
     stop: watch::Receiver<bool>,
+    duties: Duties,
+    /// The duty as it was when it was last looked at.
+    duty: Duty,
     book: FactBook,
     /// What is found meanwhile of a server that seems to be gone.
     suspects: Suspects,
@@ -107,6 +122,8 @@ pub struct Watch {
     settling: Option<Settling>,
     /// When a policy wants to look again.
     look_again: Option<Instant>,
+    /// Leaving the mark of a term on the servers: nothing is judged before they have answered.
+    marking: Option<JoinHandle<()>>,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -118,14 +135,18 @@ impl Watch {
         ledger: Arc<Ledger>,
         setup: watch::Receiver<Arc<Setup>>,
         observations: mpsc::Receiver<Observation>,
+        duties: Duties,
         stop: watch::Receiver<bool>,
     ) -> (Handle, JoinHandle<Ended>) {
         let (order_sender, orders) = mpsc::channel(8);
         let view = watch::Sender::new(Arc::new(ClusterView::default()));
         let handle = Handle { name: name.clone(), orders: order_sender, view: view.subscribe() };
+        let duty = duties.of(&name).duty;
         let watch = Self {
             name,
             ledger,
+            duties,
+            duty,
             setup,
             observations,
             orders,
@@ -138,6 +159,7 @@ impl Watch {
             last: None,
             settling: Some(Settling::begin()),
             look_again: None,
+            marking: None,
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -146,6 +168,7 @@ impl Watch {
     async fn run(mut self) -> Ended {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.mark().await;
         self.resume().await;
         loop {
             let look_again = self.look_again;
@@ -166,6 +189,7 @@ impl Watch {
                     }
                     self.adopt().await;
                 }
+                () = self.duties.changed() => self.look_at_duty().await,
                 ending = finished(&mut self.executor) => self.plan_ended(ending).await,
                 () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
                     self.look_again = None;
@@ -216,8 +240,9 @@ impl Watch {
     async fn tick(&mut self) {
         let state = self.ledger.cluster(&self.name).await;
         let now = clock::now();
-        let ran_out =
-            state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
+        let may = matches!(self.duty, Duty::Held(_));
+        let ran_out = may
+            && state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
         if ran_out {
             let event = Event::MaintenanceOff { by: "watchkeeper".to_owned() };
             self.record(vec![event], None).await;
@@ -228,9 +253,58 @@ impl Watch {
         self.evaluate().await;
     }
 
+    /// Takes in that the duty came or went. What was seen before it came is looked at anew; a step
+    /// that was begun when it went is left as intended, for whoever has the duty next.
+    async fn look_at_duty(&mut self) {
+        let View { duty, .. } = self.duties.of(&self.name);
+        let before = std::mem::replace(&mut self.duty, duty);
+        if self.duty != before {
+            tracing::info!(cluster = %self.name, duty = ?self.duty, "the duty has changed");
+            self.last = None;
+            if let Duty::Held(_) = self.duty {
+                self.mark().await;
+                if !matches!(before, Duty::Uncertain(_)) {
+                    self.settling = Some(Settling::begin_for(self.duties.observe()));
+                    self.setup.borrow().probe_all();
+                }
+                self.resume().await;
+            } else if let Some(executor) = self.executor.take() {
+                executor.abort();
+            }
+            self.publish(None).await;
+        }
+        self.evaluate().await;
+    }
+
+    /// Leaves the mark of this term on both sides' servers, so that they refuse an older one.
+    async fn mark(&mut self) {
+        let Duty::Held(term) = self.duty else { return };
+        let (setup, duties) = (Arc::clone(&self.setup.borrow()), self.duties.clone());
+        if !setup.equipment.marks {
+            return;
+        }
+        let ordered = self.ledger.cluster(&self.name).await.tenure.ordered();
+        let hand = duties.hand(&self.name, term, ordered);
+        self.marking = Some(tokio::spawn(async move {
+            let deadline = Instant::now() + MARK_PATIENCE;
+            let sides = [Side::Primary, Side::Secondary].map(|side| &setup.topology.on(side).name);
+            let claims = sides.map(|server| act::claim(&setup.equipment, server, &hand, deadline));
+            for claim in futures_util::future::join_all(claims).await {
+                match claim {
+                    Claim::Left => {}
+                    // Its first command leaves it.
+                    Claim::Unreachable(why) => tracing::debug!(why, "no mark was left"),
+                    Claim::Refused(refusal) => duties.refuse(&hand.cluster, term, refusal),
+                    Claim::Unwritten(why) => duties.unmarked(&hand.cluster, term, why),
+                }
+            }
+        }));
+    }
+
     /// Goes on with a plan that was in flight when the journal was last written.
     async fn resume(&mut self) {
         if self.executor.is_none()
+            && matches!(self.duty, Duty::Held(_))
             && let Some(progress) = self.ledger.cluster(&self.name).await.progress
         {
             tracing::warn!(cluster = %self.name, plan = progress.plan().number, "going on with the plan in flight");
@@ -241,8 +315,9 @@ impl Watch {
     fn carry_out(&mut self) {
         let (ledger, name) = (Arc::clone(&self.ledger), self.name.clone());
         let (setup, known) = (Arc::clone(&self.setup.borrow()), self.suspects.known());
+        let duties = self.duties.clone();
         self.executor = Some(tokio::spawn(async move {
-            act::carry_out(&ledger, &name, &setup.equipment, &known).await
+            act::carry_out(&ledger, &name, &setup.equipment, &known, &duties).await
         }));
     }
 
@@ -270,12 +345,17 @@ impl Watch {
     }
 
     fn settled(&mut self, setup: &Setup) -> bool {
+        if self.marking.as_ref().is_some_and(|marking| !marking.is_finished()) {
+            return false;
+        }
+        self.marking = None;
         let Some(settling) = &self.settling else { return true };
         let seen = setup
             .probes
             .iter()
             .all(|probe| self.book.get(probe).is_some_and(|fact| fact.latest.at >= settling.since));
-        if seen || Instant::now() >= settling.until {
+        let now = Instant::now();
+        if (seen && now >= settling.from) || now >= settling.until {
             self.settling = None;
         }
         self.settling.is_none()
@@ -296,8 +376,12 @@ impl Watch {
         }
         let now = clock::now();
         let snapshot = self.snapshot(&setup, &state, now);
+        let View { duty, claims } = self.duties.of(&self.name);
+        if let Duty::NotHeld(_) = duty {
+            return self.only_look(&setup, snapshot, &state, claims, begun).await;
+        }
         let heard = hear(&setup, &snapshot, &state).await;
-        let (duty, fleet) = self.duty_and_fleet().await;
+        let fleet = self.fleet().await;
         let situation = Situation {
             snapshot: &snapshot,
             phase: state.phase,
@@ -308,6 +392,7 @@ impl Watch {
         };
         let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
         decision.alerts.extend(claims::of_phase(&state));
+        decision.alerts.extend(claims);
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
         let plan = decision.to_carry_out().map(|chosen| {
@@ -353,6 +438,36 @@ impl Watch {
         self.publish(Some((snapshot, heard.opinions, decision, took))).await;
     }
 
+    /// What a monitor without the duty does: it looks, so that it knows the facts when its turn
+    /// comes, and leaves deciding and telling to the one who has it.
+    async fn only_look(
+        &mut self,
+        setup: &Setup,
+        snapshot: Arc<Snapshot>,
+        state: &ClusterState,
+        claims: Vec<Claimed>,
+        begun: Instant,
+    ) {
+        let others = state.alerts.firing().map(|alert| alert.source.clone());
+        let decision = Decision {
+            alerts: claims,
+            silent: others.filter(|source| source != DUTY).collect(),
+            ..Decision::none()
+        };
+        let telling = Telling {
+            receivers: &setup.receivers,
+            decision: &decision,
+            doing: "This monitor does not act.".to_owned(),
+            now: snapshot.facts().at,
+        };
+        let events = self.unrecorded.iter().cloned().map(Event::Observed).collect();
+        if self.record(events, Some(telling)).await {
+            self.unrecorded.clear();
+            self.look_again = None;
+            self.publish(Some((snapshot, Vec::new(), decision, begun.elapsed()))).await;
+        }
+    }
+
     fn snapshot(&mut self, setup: &Setup, state: &ClusterState, at: Timestamp) -> Arc<Snapshot> {
         let number = self.next_snapshot.max(state.next_snapshot);
         self.next_snapshot = number + 1;
@@ -375,7 +490,8 @@ impl Watch {
         ))
     }
 
-    async fn duty_and_fleet(&self) -> (Duty, Vec<Timestamp>) {
+    /// When other clusters' unplanned changes of side began.
+    async fn fleet(&self) -> Vec<Timestamp> {
         self.ledger
             .with(|state| {
                 let mut fleet: Vec<Timestamp> = state
@@ -387,7 +503,7 @@ impl Watch {
                     .map(|change| change.begun)
                     .collect();
                 fleet.sort_unstable();
-                (Duty::Held(state.term), fleet)
+                fleet
             })
             .await
     }
@@ -396,7 +512,12 @@ impl Watch {
     /// the journal could not take them. Nothing may be done then.
     async fn record(&self, events: Vec<Event>, telling: Option<Telling<'_>>) -> bool {
         let name = &self.name;
+        let mut overtaken = false;
         let written = self.ledger.record_with(|state| {
+            overtaken = !admits(state, name, &events);
+            if overtaken {
+                return Events::new();
+            }
             let mut events: Events =
                 events.into_iter().map(|event| (Some(name.clone()), event)).collect();
             if let Some(Telling { receivers, decision, doing, now }) = telling {
@@ -418,7 +539,8 @@ impl Watch {
             events
         });
         match written.await {
-            Ok(_) => true,
+            // The duty has just gone: the next look at it says so.
+            Ok(_) => !overtaken,
             Err(error) => {
                 tracing::error!(cluster = %name, error = &error as &dyn std::error::Error, "nothing is done while the journal cannot be written");
                 self.view.send_modify(|view| {
@@ -444,6 +566,15 @@ impl Watch {
             }
         });
     }
+}
+
+/// Whether a plan among these events may still be begun in its term.
+fn admits(state: &State, name: &ClusterName, events: &[Event]) -> bool {
+    let tenure = state.clusters.get(name).map(|cluster| &cluster.tenure);
+    events.iter().all(|event| match (event, tenure) {
+        (Event::PlanBegun(plan), Some(tenure)) => tenure.admits(plan.term).is_ok(),
+        _ => true,
+    })
 }
 
 /// What people are to be told of a decision.

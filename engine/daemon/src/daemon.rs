@@ -22,8 +22,10 @@ use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
 use crate::config::{self, Config, Problems};
 use crate::deliver::{self, Deliverer};
+use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
+use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
 use crate::wiring::Shelf;
 use crate::wiring::reload::Reloader;
@@ -58,6 +60,9 @@ pub enum DaemonError {
     /// The start could not be recorded.
     #[error("the start could not be recorded")]
     Record(#[from] LedgerError),
+    /// The duty cannot be kept as configured.
+    #[error("the duty cannot be kept as [duty] says")]
+    Duty(#[from] DutyError),
     /// Guests cannot be run.
     #[error("policies and plugins cannot be run")]
     Host(#[from] HostError),
@@ -77,6 +82,7 @@ pub enum DaemonError {
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(path: &Path) -> Result<(), DaemonError> {
     tls::install_provider();
+    let manager = ServiceManager::of_environment();
     let config = config::load(path).map_err(DaemonError::Configuration)?;
     let (journal, state) = open_journal(&config)?;
     let journal_error = |source| DaemonError::Journal { source };
@@ -100,8 +106,21 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
 
     let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
     let socket = config.monitor.socket.clone();
-    let mut reloader =
-        Reloader::new(path.to_owned(), config, Arc::clone(&ledger), shelf, receivers);
+    let group = config.monitor.socket_group.clone();
+    let names = watch::Sender::default();
+    let keeper =
+        Keeper::start(&config.duty, monitor.clone(), Arc::clone(&ledger), names.subscribe())
+            .await?;
+    let duties = keeper.duties();
+    let mut reloader = Reloader::new(
+        path.to_owned(),
+        config,
+        Arc::clone(&ledger),
+        shelf,
+        receivers,
+        names,
+        duties.clone(),
+    );
     // What cannot be used is alerted on; what can is in force.
     let _ = reloader.reload().await;
     // Not before the receivers are known: what waits for one that is not there is given up.
@@ -111,7 +130,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
             .map_err(journal_error)?;
     drop(opened);
 
-    let listening = Listening::on(&socket)
+    let listening = Listening::on(&socket, group.as_deref())
         .await
         .map_err(|source| DaemonError::Socket { path: socket.clone(), source })?;
     let stop = watch::Sender::new(false);
@@ -121,15 +140,22 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
         started: clock::now(),
         ledger: Arc::clone(&ledger),
         clusters: reloader.clusters(),
+        duties,
         reload,
     });
     let server = tokio::spawn(api::serve(listening, context, stop.subscribe()));
     tracing::info!(%monitor, socket = %socket.display(), "watching");
 
-    let result = attend(&mut reloader, requests).await;
+    manager.ready().await;
+    let (main_loop, telling) = manager.keep_told(&ledger, reloader.clusters());
 
+    let result = attend(&mut reloader, requests, main_loop, &manager).await;
+
+    drop(telling);
+    manager.stopping().await;
     stop.send_replace(true);
     reloader.stop().await;
+    keeper.end().await;
     // Requests that are being answered get a moment.
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     let _ = std::fs::remove_file(&socket);
@@ -178,6 +204,8 @@ fn host_config(config: &Config) -> HostConfig {
 async fn attend(
     reloader: &mut Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
+    mut main_loop: MainLoop,
+    manager: &ServiceManager,
 ) -> Result<(), DaemonError> {
     let signals = |kind| signal(kind).map_err(DaemonError::Signals);
     let mut terminate = signals(SignalKind::terminate())?;
@@ -189,11 +217,22 @@ async fn attend(
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {}
-            () = files.changed() => {}
-            () = sleep_until(next_poll) => {}
+            Some(answer) = main_loop.questions.recv() => {
+                // Who asked may have stopped waiting.
+                let _ = answer.send(());
+                continue;
+            }
+            _ = hangup.recv() => {
+                manager.reloading().await;
+                let _ = main_loop.reload(reloader.reload()).await;
+                manager.ready().await;
+            }
+            () = files.changed() => drop(main_loop.reload(reloader.reload()).await),
+            () = sleep_until(next_poll) => drop(main_loop.reload(reloader.reload()).await),
             request = requests.recv() => {
-                let result = reloader.reload().await;
+                manager.reloading().await;
+                let result = main_loop.reload(reloader.reload()).await;
+                manager.ready().await;
                 if let Some(request) = request {
                     // Nobody waits any more: it is in force all the same.
                     let _ = request.send(result);
@@ -202,7 +241,6 @@ async fn attend(
                 continue;
             }
         }
-        let _ = reloader.reload().await;
         files.follow(reloader.config());
         next_poll = Instant::now() + POLL;
     }

@@ -151,7 +151,7 @@ fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
         Carried { plan: plan.as_ref().clone(), attempts: Vec::new(), ending: None, ended: None };
     for record in after {
         match &record.event {
-            Event::StepIntended { plan, step, attempt } if *plan == carried.plan.number => {
+            Event::StepIntended { plan, step, attempt, .. } if *plan == carried.plan.number => {
                 carried.attempts.push(Attempt {
                     step: *step,
                     attempt: *attempt,

@@ -11,11 +11,13 @@
 //! - [`collect`]: probes, from servers to observations
 //! - [`journal`], [`ledger`]: what was seen, decided and done, and its fold
 //! - [`deliver`]: alerts to receivers
+//! - [`duty`]: which monitor may act
 //! - [`act`]: plans to servers
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
 //! - [`api`], [`cli`]: people's way in
+//! - [`service_manager`]: what systemd is told
 //! - [`daemon`]: the start, the end, and the files that are watched
 
 pub mod errors;
@@ -48,6 +50,8 @@ pub mod ledger;
 
 pub mod deliver;
 
+pub mod duty;
+
 pub mod act;
 
 pub mod cluster;
@@ -59,5 +63,7 @@ pub mod explain;
 pub mod api;
 
 pub mod cli;
+
+pub mod service_manager;
 
 pub mod daemon;

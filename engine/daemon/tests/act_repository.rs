@@ -13,16 +13,20 @@
 )]
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use watchkeeper::act::{Equipment, Repository, Suspicions, carry_out};
 use watchkeeper::collect::{
     Database, ProbeKind, ProbeSpec, Replication, ReplicationSide, run_once,
 };
+use watchkeeper::config::duty::{DutyConfig, Mode};
+use watchkeeper::duty::Keeper;
 use watchkeeper::journal::{Journal, Query};
 use watchkeeper::ledger::Ledger;
 use watchkeeper::postgres::{Pg, PgTarget, PgTls};
@@ -30,6 +34,7 @@ use watchkeeper::secret::Secret;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::{Observation, ProbeId, Value};
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{
     ClusterName, MonitorName, ServerName, Service, ServiceId, Side, Status, Term, Timestamp,
 };
@@ -81,7 +86,9 @@ fn pg(site: &Site, server: &str) -> Pg {
 /// A site, and a monitor of it that takes care of the repositories.
 struct Bench {
     site: Site,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    keeper: Keeper,
+    _clusters: watch::Sender<BTreeSet<ClusterName>>,
     equipment: Equipment,
     suspicions: Suspicions,
     _folder: Folder,
@@ -94,7 +101,7 @@ impl Bench {
         let monitor = MonitorName::new("vp1").unwrap();
         let (journal, state) =
             Journal::open(&folder.0.join("journal.db"), &monitor, Timestamp(1)).unwrap();
-        let ledger = Ledger::new(journal, state).await.unwrap();
+        let ledger = Arc::new(Ledger::new(journal, state).await.unwrap());
         let sides = ["dm1", "dm2"];
         let conninfo = |name: &str| {
             let host = site.address(name).unwrap();
@@ -106,6 +113,7 @@ impl Bench {
             servers: BTreeMap::new(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            marks: false,
             repository: Some(Repository {
                 connections: sides.map(|name| (server(name), pg(&site, name))).into(),
                 subscription: NAME.to_owned(),
@@ -113,7 +121,24 @@ impl Bench {
                 replication: sides.map(conninfo).into(),
             }),
         };
-        Self { site, ledger, equipment, suspicions: Suspicions::default(), _folder: folder }
+        let clusters = watch::Sender::new([cluster()].into());
+        let config = DutyConfig { mode: Mode::Alone, observe: Duration::ZERO };
+        let monitor = MonitorName::new("vp1").unwrap();
+        let keeper =
+            Keeper::start(&config, monitor, Arc::clone(&ledger), clusters.subscribe()).await;
+        let keeper = keeper.unwrap();
+        while keeper.duties().of(&cluster()).duty != Duty::Held(Term(0)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self {
+            site,
+            ledger,
+            keeper,
+            _clusters: clusters,
+            equipment,
+            suspicions: Suspicions::default(),
+            _folder: folder,
+        }
     }
 
     /// Carries out one act, as a plan of its own; gives its last outcome.
@@ -145,8 +170,8 @@ impl Bench {
         };
         let begun = vec![(Some(cluster()), Event::PlanBegun(Box::new(plan)))];
         self.ledger.record(begun).await.unwrap();
-        let cluster = cluster();
-        let carried = carry_out(&self.ledger, &cluster, &self.equipment, &self.suspicions);
+        let (cluster, duties) = (cluster(), self.keeper.duties());
+        let carried = carry_out(&self.ledger, &cluster, &self.equipment, &self.suspicions, &duties);
         let ending = timeout(SOON, carried).await.unwrap().unwrap().unwrap();
         let outcome = self.outcome(number).await;
         let completed = matches!(ending, PlanEnding::Completed);

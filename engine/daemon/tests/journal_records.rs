@@ -10,7 +10,9 @@ use watchkeeper::journal::{
 };
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::facts::{Observation, ProbeId, Reason, ReasonCode, Value};
-use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Side, Status, Timestamp};
+use watchkeeper_core::model::{
+    ClusterName, MonitorName, ServerName, Side, Status, Term, Timestamp,
+};
 use watchkeeper_core::state::State;
 
 struct Folder(PathBuf);
@@ -155,7 +157,7 @@ async fn what_does_not_fit_is_refused_alone() {
     let folder = Folder::new();
     let (journal, _) = open(&folder.journal());
     journal.append(Timestamp(1), vec![(prod(), remembered(1))]).await.unwrap();
-    let step = Event::StepIntended { plan: 1, step: 0, attempt: 1 };
+    let step = Event::StepIntended { plan: 1, step: 0, attempt: 1, term: Term(0) };
     let misfit = vec![(prod(), remembered(2)), (prod(), step)];
     let (a, b, d) = tokio::join!(
         journal.append(Timestamp(2), misfit),

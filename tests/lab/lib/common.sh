@@ -125,24 +125,28 @@ is_frozen() {
   grep -qsx 'frozen 1' "$group/cgroup.events" || grep -qsx FROZEN "$group/freezer.state"
 }
 
-# Kills every process of a cgroup, frozen ones too, and waits until none is left.
+# Kills every process of a cgroup and those below it, frozen ones too, and waits until none is left; then removes those
+# below, which are what systemd made in a host.
 empty_cgroup() {
   local group=$1 pid deadline
   [ -d "$group" ] || return 0
   deadline=$(($(date +%s) + 10))
-  while [ -n "$(cat "$group/cgroup.procs" 2>/dev/null)" ]; do
+  while [ -n "$(processes_of "$group")" ]; do
     [ "$(date +%s)" -le "$deadline" ] || {
-      warn "processes in $group do not end: $(tr '\n' ' ' <"$group/cgroup.procs")"
+      warn "processes in $group do not end: $(processes_of "$group" | tr '\n' ' ')"
       return 1
     }
     [ ! -e "$group/cgroup.freeze" ] || echo 0 >"$group/cgroup.freeze"
     [ ! -e "$group/freezer.state" ] || echo THAWED >"$group/freezer.state"
     while read -r pid; do
       kill -9 "$pid" 2>/dev/null || true
-    done < <(cat "$group/cgroup.procs" 2>/dev/null)
+    done < <(processes_of "$group")
     sleep 0.02
   done
+  find "$group" -mindepth 1 -depth -type d -exec rmdir {} +
 }
+
+processes_of() { find "$1" -name cgroup.procs -exec cat {} + 2>/dev/null; }
 
 # --- what a running host is ----------------------------------------------------------------------------------------
 

@@ -14,9 +14,11 @@ wire_host() {
   ip -n "$ns" link set eth0 up
 }
 
-# Starts a host on its disk: returns when its first process has set everything up and sshd listens.
+# Starts a host on its disk: returns when its first process has set everything up and sshd listens. That process is the
+# lab's own, or systemd.
 start_host() {
-  local host=$1 ns folder group launcher
+  local host=$1 init=${2:-lab} own=() ns folder group launcher
+  [ "$init" = lab ] || own=(--cgroup)
   ns=$(netns_of "$host")
   folder=$STATE/host/$host
   group=$(cgroup_of "$host")
@@ -24,8 +26,8 @@ start_host() {
   rm -f "$folder/pid1"
   (
     echo "$BASHPID" >"$group/cgroup.procs"
-    exec setsid ip netns exec "$ns" unshare --mount --propagation private --uts --ipc --pid --fork --kill-child \
-      "$LAB_HERE/lib/enter-root" "$host" "$DISK" "$FILES" "$LAB_REPO" </dev/null >"$folder/console" 2>&1
+    exec setsid ip netns exec "$ns" unshare --mount --propagation private --uts --ipc --pid ${own[@]+"${own[@]}"} \
+      --fork --kill-child "$LAB_HERE/lib/enter-root" "$host" "$DISK" "$FILES" "$LAB_REPO" "$init" </dev/null >"$folder/console" 2>&1
   ) &
   launcher=$!
   disown "$launcher"

@@ -5,7 +5,7 @@
 
 # User, services, sshd and broker: the layer all hosts share.
 make_image() {
-  local standin=$1 image=$DISK/image host service
+  local standin=$1 image=$DISK/image host service unit
   mkdir -p "$image"/etc/{dm,init.d} "$image"/usr/local/bin "$image/home/dmuser" "$image"/var/log/dm \
     "$image"/var/lib/dm/activemq/{conf,data,tmp}
 
@@ -21,8 +21,16 @@ make_image() {
     for host in "${HOSTS[@]}"; do echo "${ADDRESS[$host]} $host"; done
   } >"$image/etc/hosts"
 
-  install -m 755 "$LAB_HERE"/host/{init,boot-services,make-repository} "$image/etc/dm/"
+  install -m 755 "$LAB_HERE"/host/{init,start-host,boot-services,make-repository} "$image/etc/dm/"
   install -m 644 "$LAB_HERE"/host/{sshd_config,schema.sql} "$image/etc/dm/"
+  # What systemd knows where it is the first process: little, so that it does not do to the machine what it does when
+  # the machine itself starts.
+  install -d "$image/etc/dm/units"
+  install -m 644 "$LAB_HERE"/host/lab.{target,service} "$image/etc/dm/units/"
+  for unit in {sysinit,basic,multi-user,network-online,shutdown,exit}.target systemd-journald.s{ervice,ocket} \
+    systemd-journald-dev-log.socket; do
+    ln -s "/lib/systemd/system/$unit" "$image/etc/dm/units/$unit"
+  done
   install -m 755 "$LAB_HERE/host/dm" "$image/etc/init.d/dm"
   for service in "${SERVICES[@]}"; do ln -sf dm "$image/etc/init.d/dm-$service"; done
   install -m 644 "$LAB_HERE"/host/{activemq.xml,log4j.properties} "$image/var/lib/dm/activemq/conf/"

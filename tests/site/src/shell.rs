@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use watchkeeper_core::model::Service;
 
-use crate::world::{Unit, World};
+use crate::world::{Mark, Unit, World};
 
 /// The longest `sleep`.
 const MAX_SLEEP: Duration = Duration::from_mins(1);
@@ -37,6 +37,9 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
             world.note(format!("{} ran {command:?} for {by}", world.name(server)));
             Output { stdout: format!("{}\n", text.join(" ")), ..Output::default() }
         }
+        ["/bin/sh", "-c", _, "watchkeeper-term", arguments @ ..] => {
+            marked(world, server, arguments, by).await
+        }
         ["sleep", seconds] => match seconds.parse().map(Duration::try_from_secs_f64) {
             Ok(Ok(time)) => {
                 tokio::time::sleep(time.min(MAX_SLEEP)).await;
@@ -54,6 +57,24 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
             stop(world, server, units, by).await
         }
         [first, ..] => Output::failed(127, format!("sh: 1: {first}: not found\n")),
+    }
+}
+
+/// What a server's shell makes of a command that carries its term, as the engine's `act/mark.rs`
+/// has it: refused if a later term is in force, else run.
+async fn marked(world: &Arc<World>, server: usize, arguments: &[&str], by: &str) -> Output {
+    let [cluster, term, way, owner, ordered, _, command] = arguments else {
+        return Output::failed(2, "sh: 1: arguments are missing\n".to_owned());
+    };
+    let (Ok(term), Ok(way)) = (term.parse(), way.parse()) else {
+        return Output::failed(2, "sh: 1: no number\n".to_owned());
+    };
+    let mark = Mark { term, way, owner: (*owner).to_owned() };
+    match world.mark(server, cluster, mark, *ordered == "1") {
+        Ok(()) => Box::pin(run(world, server, command, by)).await,
+        Err(Mark { term, owner, .. }) => {
+            Output::failed(97, format!("watchkeeper: term {term} of {owner} is in force\n"))
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) replication: Replication,
     /// By broker's server and agent's server: when the broker last heard the agent.
     pub(crate) registrations: HashMap<(usize, usize), Instant>,
+    /// By server and cluster: the mark that the last command left.
+    marks: HashMap<(usize, String), Mark>,
 }
 
 /// Why a start failed, in the way that `systemctl` tells it.
@@ -80,6 +82,27 @@ pub(crate) struct State {
 pub(crate) struct StartFailure {
     pub(crate) exit: u32,
     pub(crate) stderr: String,
+}
+
+/// The mark that a command of a monitor leaves on a server: it stays over a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) term: u64,
+    /// How the duty is shared: 0 alone, 1 peer, 2 etcd.
+    pub(crate) way: u8,
+    pub(crate) owner: String,
+}
+
+impl Mark {
+    /// Whether a command that carries `self` may be run where `other` was left.
+    fn passes(&self, other: &Self, ordered: bool) -> bool {
+        let foreign = self.owner != other.owner;
+        if !ordered && self.way != other.way {
+            return self.way > other.way;
+        }
+        let alone = !ordered && self.way == 0;
+        self.term >= other.term && !(foreign && (alone || self.term == other.term))
+    }
 }
 
 /// Everything that the site's servers share.
@@ -117,6 +140,7 @@ impl World {
                 events: Events::default(),
                 replication: Replication::new(&config.subscription, publisher, subscriber),
                 registrations: HashMap::new(),
+                marks: HashMap::new(),
             }),
             network: Network::new(net, &config),
             changed: watch::Sender::new(0),
@@ -171,6 +195,25 @@ impl World {
             .collect();
         sides.sort();
         sides.into_iter().map(|(_, server)| server).collect()
+    }
+
+    /// Leaves a mark on a server, or says which one is in force there.
+    pub(crate) fn mark(
+        &self,
+        server: usize,
+        cluster: &str,
+        mark: Mark,
+        ordered: bool,
+    ) -> Result<(), Mark> {
+        let mut state = lock(&self.state);
+        let key = (server, cluster.to_owned());
+        match state.marks.get(&key) {
+            Some(other) if !mark.passes(other, ordered) => Err(other.clone()),
+            _ => {
+                state.marks.insert(key, mark);
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn unit(&self, server: usize, service: Service) -> Option<Unit> {

@@ -87,8 +87,11 @@ impl std::fmt::Display for Guard {
 pub enum Duty {
     /// It may, in this term.
     Held(Term),
-    /// It may not, for this reason.
+    /// It may not, for this reason. Whoever may decides and tells people.
     NotHeld(String),
+    /// It had it, and cannot make sure that it still does, for this reason. It does not act, and
+    /// since nobody else may be there, it goes on telling people what it sees.
+    Uncertain(String),
 }
 
 /// The configured limits of the guards.

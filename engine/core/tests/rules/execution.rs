@@ -4,7 +4,7 @@
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{MAX_INTERRUPTIONS, Next, Outcome, PlanEnding};
 use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{Side, Status};
+use watchkeeper_core::model::{Side, Status, Term};
 use watchkeeper_core::plan::{OnFailure, Plan, PlanKind};
 
 use crate::history::Journal;
@@ -112,7 +112,7 @@ impl Run {
                 self.journal.restart();
                 continue;
             }
-            self.journal.write(Event::StepIntended { plan, step: index, attempt });
+            self.journal.write(Event::StepIntended { plan, step: index, attempt, term: Term(0) });
             if fate == Fate::CrashBefore {
                 self.journal.restart();
                 continue;
@@ -317,7 +317,7 @@ fn waiting_stands_between_two_attempts_only() {
         other => panic!("{other:?}"),
     };
     assert_eq!(next(&journal), (0, 1, 0, false));
-    journal.write(Event::StepIntended { plan, step: 0, attempt: 1 });
+    journal.write(Event::StepIntended { plan, step: 0, attempt: 1, term: Term(0) });
     assert_eq!(next(&journal), (0, 2, 0, true));
     let outcome = Outcome::Failed { detail: "no".to_owned() };
     journal.write(Event::StepEnded { plan, step: 0, attempt: 1, outcome });

@@ -6,7 +6,7 @@ use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
 use watchkeeper_core::guards::{Guard, check};
 use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{
-    ClusterName, MonitorName, ReceiverName, Service, Side, Status, Timestamp,
+    ClusterName, MonitorName, ReceiverName, Service, Side, Status, Term, Timestamp,
 };
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::proposal::{AlertClaim, Severity};
@@ -69,7 +69,7 @@ impl Journal {
             let plan = progress.plan().number;
             let (step, attempt, outcome) = match progress.next() {
                 Next::Attempt { index, attempt, .. } => {
-                    self.write(Event::StepIntended { plan, step: index, attempt });
+                    self.write(Event::StepIntended { plan, step: index, attempt, term: Term(0) });
                     (index, attempt, outcome(index))
                 }
                 Next::Settle { index, attempt, why, .. } => {
@@ -131,6 +131,7 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
                         | Event::StepEnded { .. }
                         | Event::PlanEnded { .. }
                         | Event::Declared { .. }
+                        | Event::Duty(_)
                 )
             })
             .collect();
@@ -140,7 +141,7 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
         let plan = progress.plan().number;
         match progress.next() {
             Next::Attempt { index, attempt, resumed, .. } if !resumed || dice.one_in(4) => {
-                Event::StepIntended { plan, step: index, attempt }
+                Event::StepIntended { plan, step: index, attempt, term: Term(0) }
             }
             Next::Attempt { index, attempt, .. } => {
                 let outcome = match dice.below(10) {
@@ -220,7 +221,7 @@ fn records_that_break_a_rule_are_refused() {
         journal
     };
     let plan = |number, kind| Event::PlanBegun(Box::new(world.plan_number(number, kind)));
-    let intended = |plan, step, attempt| Event::StepIntended { plan, step, attempt };
+    let intended = |plan, step, attempt| Event::StepIntended { plan, step, attempt, term: Term(0) };
     let ended = |plan, step, attempt| Event::StepEnded { plan, step, attempt, outcome: done() };
     let end = |plan, ending| Event::PlanEnded { plan, ending };
     let detail = || "so be it".to_owned();
@@ -350,7 +351,7 @@ fn saying_what_is_so_already_changes_nothing() {
     let say = |side| Event::Declared { side, by: "ada".to_owned(), reason: "I looked".to_owned() };
     let before = journal.here();
     journal.write(say(Side::Primary));
-    assert_eq!(journal.here(), before);
+    assert_eq!(ClusterState { version: 0, ..journal.here() }, before);
     journal.write(say(Side::Secondary));
     let since = journal.here().active_since;
     assert_eq!(since, journal.records[1].at);

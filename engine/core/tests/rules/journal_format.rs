@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use watchkeeper_core::alerting::{Alert, Fingerprint};
 use watchkeeper_core::arbitration::{OnPolicyFailure, Standing, decide};
+use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Evaluated, Event, GuestKind, Record};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Value;
-use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side};
+use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
+use watchkeeper_core::past::{Maintenance, Memory, Past};
 use watchkeeper_core::plan::{Act, PlanKind};
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
     Severity,
 };
 use watchkeeper_core::snapshot::{Filter, Read};
+use watchkeeper_core::state::State;
 
 use crate::world::{NOW, World, cluster, golden, id, name, policy};
 
@@ -70,9 +73,14 @@ every_event! {
     PlanBegun => Event::PlanBegun(Box::new(
         World::new().with_site_steps().plan(PlanKind::Failover),
     ));
-    StepIntended => Event::StepIntended { plan: 1, step: 2, attempt: 3 };
+    StepIntended => Event::StepIntended { plan: 1, step: 2, attempt: 3, term: Term(7) };
     StepEnded => Event::StepEnded { plan: 1, step: 2, attempt: 3, outcome: done() };
     PlanEnded => Event::PlanEnded { plan: 1, ending: PlanEnding::Completed };
+    Duty => Event::Duty(Change::Taken {
+        term: Term(7),
+        grantor: Grantor::Peer { monitor: monitor() },
+        past: Some(Box::new(past())),
+    });
     Declared => Event::Declared {
         side: Side::Secondary,
         by: "ada".to_owned(),
@@ -102,6 +110,45 @@ every_event! {
 
 fn monitor() -> MonitorName {
     MonitorName::new("vp1").unwrap()
+}
+
+/// A cluster in the middle of a failover, with everything that there can be.
+pub(crate) fn past() -> Past {
+    let mut state = State::default();
+    let plan = World::new().plan(PlanKind::Failover);
+    let alert = alert();
+    let queued = Event::NotificationQueued {
+        id: 1,
+        receiver: ReceiverName::new("ops").unwrap(),
+        alert: alert.clone(),
+    };
+    for (i, event) in [
+        Event::PlanBegun(Box::new(plan)),
+        Event::StepIntended { plan: 1, step: 0, attempt: 1, term: Term(0) },
+        Event::AlertFired(alert),
+        queued,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let record = Record { seq: i as u64 + 1, at: NOW, cluster: Some(cluster()), event };
+        state.apply(&record).unwrap();
+    }
+    Past {
+        maintenance: Some(Maintenance {
+            by: "ada".to_owned(),
+            reason: "patches".to_owned(),
+            since: NOW,
+            until: Some(NOW.plus(1)),
+        }),
+        memories: [(
+            policy("data-mover-ha"),
+            Memory { version: "1.0.0".to_owned(), state: vec![0, 255] },
+        )]
+        .into(),
+        cooling_since: Some(NOW),
+        ..state.past(&cluster())
+    }
 }
 
 fn revision(version: &str) -> Revision {

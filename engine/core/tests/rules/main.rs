@@ -11,6 +11,7 @@
 
 mod alerting;
 mod arbitration;
+mod duty;
 mod execution;
 mod guards;
 mod history;

@@ -17,6 +17,7 @@ use super::service::{Running, running};
 use super::suspicion::Suspicions;
 use super::testimony::{Testimony, testify};
 use super::{Equipment, done, failed};
+use crate::duty::Hand;
 use crate::share;
 
 /// How long the server itself is given to answer. A status command over a kept connection takes
@@ -26,6 +27,7 @@ const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn inactive(
     equipment: &Equipment,
     suspicions: &Suspicions,
+    hand: Option<&Hand>,
     name: &ServerName,
     services: &[Service],
     proof: Proof,
@@ -41,7 +43,7 @@ pub(super) async fn inactive(
             Proof::Nothing | Proof::Operator => Vec::new(),
         }
     };
-    let (asked, heard) = tokio::join!(ask(equipment, name, services, deadline), hear);
+    let (asked, heard) = tokio::join!(ask(equipment, hand, name, services, deadline), hear);
     let unasked = match asked {
         Ok(outcome) => return outcome,
         Err(why) => why,
@@ -64,6 +66,7 @@ fn by_what_is_known(
 /// The server's own word; the error says why it cannot be had.
 async fn ask(
     equipment: &Equipment,
+    hand: Option<&Hand>,
     name: &ServerName,
     services: &[Service],
     deadline: Instant,
@@ -76,7 +79,8 @@ async fn ask(
         let id = ServiceId { server: name.clone(), service: *service };
         questions.push((equipment.control(&id)?, id));
     }
-    let asked = questions.iter().map(async |(control, _)| running(server, control, patience).await);
+    let asked =
+        questions.iter().map(async |(control, _)| running(server, hand, control, patience).await);
     let answers = join_all(asked).await;
     share::looked(begun.elapsed());
     let mut unknown = None;

@@ -56,6 +56,8 @@ pub struct Equipment {
     pub controls: BTreeMap<ServiceId, Control>,
     /// The services' probes.
     pub probes: BTreeMap<ServiceId, Vec<Arc<ProbeSpec>>>,
+    /// Whether commands carry their term to the servers, which refuse an older one.
+    pub marks: bool,
     /// The repositories, where Watchkeeper takes care of their replication.
     pub repository: Option<Repository>,
 }

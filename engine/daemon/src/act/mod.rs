@@ -1,15 +1,17 @@
 //! Carrying plans out.
 //!
 //! A plan leaves no choice: this module asks the progress what is next, records the intent, does
-//! it, and records the outcome, together with the intent of what follows at once. Whoever starts again after a crash folds the journal and goes on
-//! with the same question.
+//! it, and records the outcome ([`carrier`]). Whoever starts again after a crash folds the journal
+//! and goes on with the same question.
 //!
 //! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
 //! [`sequences`], [`site`]), so that beginning again is harmless. What is known already of a server
 //! that does not answer is in [`suspicion`]: it shortens a step and changes no outcome.
 
+mod carrier;
 mod confirm;
 mod equipment;
+mod mark;
 mod repository;
 mod sequences;
 mod service;
@@ -23,13 +25,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
+use carrier::{Attempt, Carrier};
 pub use equipment::{Control, Equipment, Reachable, Repository};
+pub use mark::{Claim, claim};
 pub use suspicion::Suspicions;
 pub use testimony::{Testimony, testify};
 
+use crate::duty::{Duties, Hand};
 use crate::ledger::{Ledger, LedgerError};
 use crate::share;
 
@@ -44,15 +50,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// if there is none.
 ///
 /// An error means that the journal could not be written: nothing further is done, and the plan
-/// stays in flight until a journal can be written again.
+/// stays in flight until a journal can be written again. So it does when the duty is lost: no
+/// step is begun without it (invariant 2).
 pub async fn carry_out(
     ledger: &Ledger,
     cluster: &ClusterName,
     equipment: &Equipment,
     suspicions: &Suspicions,
+    duties: &Duties,
 ) -> Result<Option<PlanEnding>, LedgerError> {
     loop {
-        let Some(progress) = ledger.cluster(cluster).await.progress else { return Ok(None) };
+        let term = match duties.of(cluster).duty {
+            Duty::Held(term) => term,
+            Duty::NotHeld(why) | Duty::Uncertain(why) => {
+                tracing::warn!(%cluster, why, "the plan waits for the duty");
+                return Ok(None);
+            }
+        };
+        let state = ledger.cluster(cluster).await;
+        let Some(progress) = &state.progress else { return Ok(None) };
         let plan = progress.plan();
         match progress.next() {
             Next::Settle { index, attempt, why, .. } => {
@@ -64,11 +80,12 @@ pub async fn carry_out(
                 if delay_ms > 0 {
                     sleep(Duration::from_millis(delay_ms)).await;
                 }
+                let ordered = state.tenure.ordered();
+                let carrier =
+                    Carrier { ledger, equipment, suspicions, duties, plan, term, ordered };
                 let first = Attempt { index, number, resumed, begun: Instant::now() };
-                ledger.record(vec![(Some(cluster.clone()), first.intent(plan))]).await?;
-                let mut due = Some(first);
-                while let Some(attempt) = due {
-                    due = carry_out_step(ledger, equipment, suspicions, plan, attempt).await?;
+                if carrier.carry_on(first).await?.is_break() {
+                    return Ok(None);
                 }
             }
             Next::End => {
@@ -82,85 +99,10 @@ pub async fn carry_out(
     }
 }
 
-/// An attempt at a step that is recorded as intended.
-#[derive(Debug, Clone, Copy)]
-struct Attempt {
-    /// The step, counted from 0.
-    index: usize,
-    /// Counted from 1.
-    number: u32,
-    resumed: bool,
-    begun: Instant,
-}
-
-impl Attempt {
-    fn intent(&self, plan: &Plan) -> Event {
-        Event::StepIntended { plan: plan.number, step: self.index, attempt: self.number }
-    }
-}
-
-/// Makes the attempt and records its outcome; gives the one that follows at once, if one does.
-async fn carry_out_step(
-    ledger: &Ledger,
-    equipment: &Equipment,
-    suspicions: &Suspicions,
-    plan: &Plan,
-    attempt: Attempt,
-) -> Result<Option<Attempt>, LedgerError> {
-    let Attempt { index, number, resumed, begun } = attempt;
-    let Some(step) = plan.steps.get(index) else { return Ok(None) };
-    let (cluster, plan_number) = (&plan.cluster, plan.number);
-    tracing::info!(%cluster, plan = plan_number, step = index, attempt = number, resumed, act = %step.act, "step begins");
-    let acting = attempt_step(equipment, suspicions, plan, step, resumed);
-    let (outcome, took) = share::measured(acting).await;
-    let next = record_end(ledger, plan, &attempt, &outcome).await?;
-    let all = begun.elapsed();
-    tracing::info!(
-        %cluster, plan = plan_number, step = index, attempt = number, ?outcome,
-        took_us = micros(all), own_us = micros(all.saturating_sub(took.others)),
-        looks_us = micros(took.looks.min(took.others)), "step ended"
-    );
-    Ok(next)
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Records how an attempt ended and, in the same write, the intent of the one that follows at once.
-async fn record_end(
-    ledger: &Ledger,
-    plan: &Plan,
-    attempt: &Attempt,
-    outcome: &Outcome,
-) -> Result<Option<Attempt>, LedgerError> {
-    let Attempt { index, number, .. } = *attempt;
-    let mut next = None;
-    let writing = ledger.record_with(|state| {
-        let mut progress = state.cluster(&plan.cluster).progress;
-        let taken = progress.as_mut().map(|progress| progress.end_step(index, number, outcome));
-        // What does not fit is for the journal to refuse.
-        if let (Some(progress), Some(Ok(()))) = (&progress, taken)
-            && let Next::Attempt { index, attempt, delay_ms: 0, resumed, .. } = progress.next()
-        {
-            next = Some(Attempt { index, number: attempt, resumed, begun: Instant::now() });
-        }
-        let (plan_number, outcome) = (plan.number, outcome.clone());
-        let ended = Event::StepEnded { plan: plan_number, step: index, attempt: number, outcome };
-        let intent = next.as_ref().map(|next| next.intent(plan));
-        [Some(ended), intent]
-            .into_iter()
-            .flatten()
-            .map(|event| (Some(plan.cluster.clone()), event))
-            .collect()
-    });
-    writing.await?;
-    Ok(next.map(|next| Attempt { begun: Instant::now(), ..next }))
-}
-
 async fn attempt_step(
     equipment: &Equipment,
     suspicions: &Suspicions,
+    hand: Option<&Hand>,
     plan: &Plan,
     step: &Step,
     resumed: bool,
@@ -168,11 +110,23 @@ async fn attempt_step(
     let limit = Duration::from_millis(step.timeout_ms);
     let deadline = Instant::now() + limit;
     let act = async {
+        // What goes to a repository does not go through the server's shell.
+        let at = match &step.act {
+            Act::DetachRepository { server } => Some(server),
+            Act::CopyRepository { to, .. } | Act::CarrySequences { to, .. } => Some(to),
+            _ => None,
+        };
+        if let (Some(server), Some(hand)) = (at, hand)
+            && let Claim::Refused(refusal) = claim(equipment, server, hand, deadline).await
+        {
+            return failed(refusal.why);
+        }
         match &step.act {
-            Act::StartService(id) => service::start(equipment, id, deadline).await,
-            Act::StopService(id) => service::stop(equipment, id, deadline).await,
+            Act::StartService(id) => service::start(equipment, hand, id, deadline).await,
+            Act::StopService(id) => service::stop(equipment, hand, id, deadline).await,
             Act::ConfirmInactive { server, services, proof } => {
-                confirm::inactive(equipment, suspicions, server, services, *proof, deadline).await
+                confirm::inactive(equipment, suspicions, hand, server, services, *proof, deadline)
+                    .await
             }
             Act::AwaitReplication { from, to } => {
                 repository::await_replication(equipment, from, to, deadline).await
@@ -186,7 +140,9 @@ async fn attempt_step(
             Act::CarrySequences { from, to } => {
                 sequences::carry(equipment, suspicions, from, to, deadline).await
             }
-            Act::Site(site_step) => site::run(equipment, plan, site_step, resumed, deadline).await,
+            Act::Site(site_step) => {
+                site::run(equipment, hand, plan, site_step, resumed, deadline).await
+            }
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
         }
     };

@@ -9,9 +9,10 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::facts::{Observation, ReasonCode};
 use watchkeeper_core::model::{ServiceId, Status};
 
+use super::mark::{self, Unrun};
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
 use crate::collect::{ProbeSpec, run_once};
-use crate::errors::chain;
+use crate::duty::Hand;
 use crate::share;
 use crate::ssh::ExecOutput;
 
@@ -27,15 +28,27 @@ pub(super) enum Running {
 }
 
 /// Asks before something is done.
-async fn asked(server: &Reachable, control: &Control, deadline: Instant) -> Running {
+async fn asked(
+    server: &Reachable,
+    hand: Option<&Hand>,
+    control: &Control,
+    deadline: Instant,
+) -> Running {
     let begun = Instant::now();
-    let running = running(server, control, deadline).await;
+    let running = running(server, hand, control, deadline).await;
     share::looked(begun.elapsed());
     running
 }
 
-pub(super) async fn running(server: &Reachable, control: &Control, deadline: Instant) -> Running {
-    match server.ssh.exec(&control.status, None, deadline).await {
+/// Whether a service runs. With a hand, the server refuses to say so to a monitor that has lost the
+/// duty: what it finds done already was done by another.
+pub(super) async fn running(
+    server: &Reachable,
+    hand: Option<&Hand>,
+    control: &Control,
+    deadline: Instant,
+) -> Running {
+    match mark::run(server, hand, &control.status, deadline).await {
         Ok(output) => match output.exit {
             Some(0) => Running::Yes,
             Some(126 | 127) | None => {
@@ -43,7 +56,7 @@ pub(super) async fn running(server: &Reachable, control: &Control, deadline: Ins
             }
             Some(_) => Running::No,
         },
-        Err(error) => Running::Unknown(chain(&error)),
+        Err(unrun) => Running::Unknown(unrun.why()),
     }
 }
 
@@ -61,12 +74,17 @@ pub(super) fn said(output: &ExecOutput) -> String {
     }
 }
 
-pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Instant) -> Outcome {
+pub(super) async fn start(
+    equipment: &Equipment,
+    hand: Option<&Hand>,
+    id: &ServiceId,
+    deadline: Instant,
+) -> Outcome {
     let (server, control) = match (equipment.server(&id.server), equipment.control(id)) {
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    let runs = match asked(server, control, deadline).await {
+    let runs = match asked(server, hand, control, deadline).await {
         Running::Yes => true,
         Running::No => false,
         Running::Unknown(why) => return failed(why),
@@ -75,12 +93,12 @@ pub(super) async fn start(equipment: &Equipment, id: &ServiceId, deadline: Insta
         return done("it serves already", false);
     }
     if !runs {
-        match server.ssh.exec(&control.start, None, deadline).await {
+        match mark::run(server, hand, &control.start, deadline).await {
             Ok(output) if output.success() => {}
             Ok(output) => return failed(format!("`{}`: {}", control.start, said(&output))),
             // It may have been started all the same; the probes tell.
-            Err(error) if error.may_have_run() => {}
-            Err(error) => return failed(chain(&error)),
+            Err(Unrun::Ssh(error)) if error.may_have_run() => {}
+            Err(unrun) => return failed(unrun.why()),
         }
     }
     let begun = Instant::now();
@@ -109,7 +127,7 @@ async fn still_runs(
     control: &Control,
     deadline: Instant,
 ) -> Result<(), String> {
-    match running(server, control, deadline).await {
+    match running(server, None, control, deadline).await {
         Running::Yes => Ok(()),
         Running::No => Err("it has ended again".to_owned()),
         Running::Unknown(why) => Err(why),
@@ -142,25 +160,30 @@ async fn look(probes: impl Iterator<Item = &Arc<ProbeSpec>>) -> Option<Observati
     observations.into_iter().find(|observation| observation.status != Status::Up)
 }
 
-pub(super) async fn stop(equipment: &Equipment, id: &ServiceId, deadline: Instant) -> Outcome {
+pub(super) async fn stop(
+    equipment: &Equipment,
+    hand: Option<&Hand>,
+    id: &ServiceId,
+    deadline: Instant,
+) -> Outcome {
     let (server, control) = match (equipment.server(&id.server), equipment.control(id)) {
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    match asked(server, control, deadline).await {
+    match asked(server, hand, control, deadline).await {
         Running::No => return done("it is stopped already", false),
         Running::Yes => {}
         Running::Unknown(why) => return failed(why),
     }
     let begun = Instant::now();
-    match server.ssh.exec(&control.stop, None, deadline).await {
+    match mark::run(server, hand, &control.stop, deadline).await {
         Ok(output) if output.success() => {}
         Ok(output) => return failed(format!("`{}`: {}", control.stop, said(&output))),
-        Err(error) if error.may_have_run() => {}
-        Err(error) => return failed(chain(&error)),
+        Err(Unrun::Ssh(error)) if error.may_have_run() => {}
+        Err(unrun) => return failed(unrun.why()),
     }
     let stopped = wait_for(deadline, || async {
-        match running(server, control, deadline).await {
+        match running(server, None, control, deadline).await {
             Running::No => Ok(()),
             Running::Yes => Err("it still runs".to_owned()),
             Running::Unknown(why) => Err(why),

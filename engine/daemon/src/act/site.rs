@@ -4,8 +4,10 @@ use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::plan::{Plan, SiteStep};
 
+use super::mark;
 use super::service::said;
 use super::{Equipment, done, failed};
+use crate::duty::Hand;
 use crate::errors::chain;
 use crate::process;
 
@@ -14,6 +16,7 @@ const OUTPUT_LIMIT: usize = 16 * 1024;
 
 pub(super) async fn run(
     equipment: &Equipment,
+    hand: Option<&Hand>,
     plan: &Plan,
     step: &SiteStep,
     resumed: bool,
@@ -21,7 +24,7 @@ pub(super) async fn run(
 ) -> Outcome {
     if let Some(check) = &step.check {
         let check = filled_in(check, plan);
-        match command(equipment, step, &check, deadline).await {
+        match command(equipment, None, step, &check, deadline).await {
             Ok(Ended { success: true, .. }) => {
                 return done(format!("`{check}`: it is so already"), false);
             }
@@ -34,7 +37,7 @@ pub(super) async fn run(
         };
     }
     let line = filled_in(&step.command, plan);
-    match command(equipment, step, &line, deadline).await {
+    match command(equipment, hand, step, &line, deadline).await {
         Ok(Ended { success: true, said }) => done(format!("`{line}`: {said}"), true),
         Ok(Ended { success: false, said }) => failed(format!("`{line}`: {said}")),
         Err(problem) if step.repeatable || step.check.is_some() => {
@@ -58,18 +61,16 @@ struct Ended {
 
 async fn command(
     equipment: &Equipment,
+    hand: Option<&Hand>,
     step: &SiteStep,
     line: &str,
     deadline: Instant,
 ) -> Result<Ended, String> {
     match &step.server {
         Some(server) => {
-            let output = equipment
-                .server(server)?
-                .ssh
-                .exec(line, None, deadline)
-                .await
-                .map_err(|error| chain(&error))?;
+            let server = equipment.server(server)?;
+            let output =
+                mark::run(server, hand, line, deadline).await.map_err(|unrun| unrun.why())?;
             Ok(Ended { success: output.success(), said: said(&output) })
         }
         None => local(line, deadline).await,

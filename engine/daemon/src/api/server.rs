@@ -15,14 +15,17 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
+use watchkeeper_core::duty::Standing;
+use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::PlanKind;
 
 use super::types::{
-    AlertReport, ClusterReport, Mistake, OrderReply, OrderRequest, PlanReport, PolicyReport,
-    ServerReport, ServiceReport, StatusReport,
+    AlertReport, ClusterReport, DutyReport, Mistake, OrderReply, OrderRequest, PlanReport,
+    PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
 use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
+use crate::duty::{Duties, Wish};
 use crate::explain;
 use crate::journal::Query as JournalSearch;
 use crate::ledger::Ledger;
@@ -43,6 +46,8 @@ pub struct ApiContext {
     pub ledger: Arc<Ledger>,
     /// The clusters' tasks and what they are watched with, by name.
     pub clusters: watch::Receiver<Clusters>,
+    /// Which monitor may act.
+    pub duties: Duties,
     /// Takes requests to reload.
     pub reload: mpsc::Sender<ReloadRequest>,
 }
@@ -55,8 +60,8 @@ pub struct Listening {
 
 impl Listening {
     /// Listens on `path`, which may be left over from a daemon that is gone. Only the owner and the
-    /// group may connect.
-    pub async fn on(path: &Path) -> std::io::Result<Self> {
+    /// group may connect: `group`, else the daemon's own.
+    pub async fn on(path: &Path, group: Option<&str>) -> std::io::Result<Self> {
         if tokio::net::UnixStream::connect(path).await.is_ok() {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::AddrInUse,
@@ -68,9 +73,28 @@ impl Listening {
             _ => {}
         }
         let listener = UnixListener::bind(path)?;
+        if let Some(group) = group {
+            give_to(path, group)?;
+        }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
         Ok(Self { listener })
     }
+}
+
+/// Gives a file to a group, which is one of the process's own unless it is root's.
+fn give_to(path: &Path, group: &str) -> std::io::Result<()> {
+    let known = nix::unistd::Group::from_name(group)?;
+    let gid = known.map(|known| known.gid.as_raw()).ok_or_else(|| {
+        let why = format!("`socket-group`: there is no group {group:?}");
+        std::io::Error::new(std::io::ErrorKind::NotFound, why)
+    })?;
+    std::os::unix::fs::chown(path, None, Some(gid)).map_err(|error| {
+        let why = format!(
+            "`socket-group`: it cannot be given to the group {group:?}, of which the daemon's user \
+             has to be a member: {error}"
+        );
+        std::io::Error::new(error.kind(), why)
+    })
 }
 
 /// Who is at the other end of a connection.
@@ -153,7 +177,10 @@ async fn status(State(context): Context) -> Json<StatusReport> {
         outbox,
         clusters: clusters
             .values()
-            .map(|(handle, setup)| report(handle, &handle.view.borrow(), &setup.borrow()))
+            .map(|(handle, setup)| {
+                let duty = context.duties.of(&handle.name).duty;
+                report(handle, &handle.view.borrow(), &setup.borrow(), &duty)
+            })
             .collect(),
     })
 }
@@ -169,7 +196,7 @@ fn alert(alert: &Alert) -> AlertReport {
     }
 }
 
-fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
+fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> ClusterReport {
     let state = &view.state;
     let facts = view.snapshot.as_ref().map(|snapshot| snapshot.facts());
     let decision = view.decision.as_ref();
@@ -178,6 +205,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
         phase: state.phase.to_string(),
         active: state.phase.side(),
         active_since: state.active_since,
+        duty: duty_report(duty, state.tenure.standing()),
         maintenance: state
             .maintenance
             .as_ref()
@@ -235,6 +263,24 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup) -> ClusterReport {
         last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
         trouble: view.trouble.clone(),
     }
+}
+
+fn duty_report(duty: &Duty, standing: &Standing) -> DutyReport {
+    let (held, why) = match duty {
+        Duty::Held(_) => (true, None),
+        Duty::NotHeld(why) | Duty::Uncertain(why) => (false, Some(why.clone())),
+    };
+    let term = match (duty, standing) {
+        (Duty::Held(term), _)
+        | (_, Standing::Held { term } | Standing::Elsewhere { term, .. })
+        | (_, Standing::Offered { next: term, .. }) => term.0,
+        (_, Standing::None) => 0,
+    };
+    let holder = match standing {
+        Standing::Elsewhere { holder, .. } if !held => holder.clone(),
+        _ => None,
+    };
+    DutyReport { held, term, holder, why }
 }
 
 fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
@@ -385,9 +431,18 @@ async fn orders(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<OrderRequest>,
 ) -> Result<Json<OrderReply>, Wrong> {
-    let sender = known(&context.clusters.borrow(), &cluster)?.orders.clone();
+    let Handle { name, orders: sender, .. } = known(&context.clusters.borrow(), &cluster)?.clone();
     let (reply, answer) = oneshot::channel();
-    let order = order(request, peer.name(), reply);
+    let order = match order(request, peer.name(), reply) {
+        Asked::Cluster(order) => order,
+        Asked::Duty(wish, reason) => {
+            let said = context.duties.order(name, wish, peer.name(), reason).await;
+            return Ok(Json(match said {
+                Ok(said) => OrderReply::Duty { said },
+                Err(why) => OrderReply::Impossible { why },
+            }));
+        }
+    };
     let gone = || Wrong(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
     sender.send(order).await.map_err(|_| gone())?;
     match answer.await.map_err(|_| gone())? {
@@ -406,11 +461,19 @@ async fn orders(
     }
 }
 
+/// Who a request is for.
+enum Asked {
+    /// The cluster's task.
+    Cluster(Order),
+    /// Whoever keeps the duty; with the reason.
+    Duty(Wish, String),
+}
+
 fn order(
     request: OrderRequest,
     by: String,
     reply: oneshot::Sender<Result<Answer, Refusal>>,
-) -> Order {
+) -> Asked {
     let change = |kind, reason, overrides, dry_run| ChangeOrder {
         kind,
         by: by.clone(),
@@ -418,7 +481,12 @@ fn order(
         overrides,
         dry_run,
     };
-    match request {
+    Asked::Cluster(match request {
+        OrderRequest::TakeDuty { reason, force } => {
+            return Asked::Duty(Wish::Take { force }, reason);
+        }
+        OrderRequest::GiveDuty { reason } => return Asked::Duty(Wish::Give, reason),
+        OrderRequest::CancelDuty { reason } => return Asked::Duty(Wish::Cancel, reason),
         OrderRequest::Failover { reason, overrides, dry_run } => {
             Order::Change(change(PlanKind::Failover, reason, overrides, dry_run), reply)
         }
@@ -433,5 +501,5 @@ fn order(
         }
         OrderRequest::MaintenanceOff => Order::MaintenanceOff { by, reply },
         OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
-    }
+    })
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use watchkeeper_core::guards::{Guard, GuardHold};
-use watchkeeper_core::model::{Role, ServerName, Service, Side, Status, Timestamp};
+use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Revision, Severity};
 use watchkeeper_core::snapshot::Place;
@@ -39,6 +39,8 @@ pub struct ClusterReport {
     pub active: Side,
     /// Since when.
     pub active_since: Timestamp,
+    /// Whether this monitor may act for it.
+    pub duty: DutyReport,
     /// Who switched maintenance mode on, why, and until when.
     pub maintenance: Option<(String, String, Option<Timestamp>)>,
     /// The plan in flight.
@@ -61,6 +63,19 @@ pub struct ClusterReport {
     pub last_evaluation_us: u64,
     /// Why nothing can be recorded, and so nothing is done.
     pub trouble: Option<String>,
+}
+
+/// Whether a monitor may act for a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DutyReport {
+    /// Whether it may.
+    pub held: bool,
+    /// The last term that it knows of; its own, if it may.
+    pub term: u64,
+    /// Who has the duty, if it is another and known.
+    pub holder: Option<MonitorName>,
+    /// Why it may not.
+    pub why: Option<String>,
 }
 
 /// A plan in flight.
@@ -190,6 +205,24 @@ pub enum OrderRequest {
     },
     /// Act again.
     MaintenanceOff,
+    /// Let this monitor have the duty.
+    TakeDuty {
+        /// Why.
+        reason: String,
+        /// Even if the other monitor cannot be asked.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Let the other monitor have the duty.
+    GiveDuty {
+        /// Why.
+        reason: String,
+    },
+    /// Take an offer of the duty back that is not accepted yet.
+    CancelDuty {
+        /// Why.
+        reason: String,
+    },
     /// Say which side is active.
     Declare {
         /// The side.
@@ -205,6 +238,11 @@ pub enum OrderRequest {
 pub enum OrderReply {
     /// It is so now.
     Done,
+    /// What was done about the duty.
+    Duty {
+        /// In words.
+        said: String,
+    },
     /// The plan begins.
     Begun {
         /// The plan.

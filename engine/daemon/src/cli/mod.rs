@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod duty;
 pub mod exit;
 mod init;
 mod operate;
@@ -108,6 +109,9 @@ enum Command {
     /// Observe and record, and take no action by itself
     #[command(subcommand)]
     Maintenance(Maintenance),
+    /// See which monitor may act, and say which one is to
+    #[command(subcommand)]
+    Duty(DutyCommand),
     /// Look at policies, and try them on recorded facts
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -165,6 +169,47 @@ enum Maintenance {
     Off {
         #[command(flatten)]
         cluster: Which,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DutyCommand {
+    /// Show which monitor may act for each cluster, and why not this one
+    #[command(after_help = "Example:\n  watchkeeper duty status")]
+    Status,
+    /// Let this monitor have it: the other one is asked to give it
+    #[command(
+        after_help = "Examples:\n  watchkeeper duty take --reason 'VP1 is to be patched'\n  watchkeeper duty take --force --reason 'VP1 burnt down: I have looked'"
+    )]
+    Take {
+        #[command(flatten)]
+        cluster: Which,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+        /// Even if the other monitor cannot be asked. Make sure first that it does not run
+        #[arg(long)]
+        force: bool,
+    },
+    /// Let the other monitor have it
+    #[command(
+        after_help = "Example:\n  watchkeeper duty give --reason 'this server is to be patched'"
+    )]
+    Give {
+        #[command(flatten)]
+        cluster: Which,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take an offer back that the other monitor has not accepted
+    #[command(after_help = "Example:\n  watchkeeper duty cancel --reason 'VP2 does not come up'")]
+    Cancel {
+        #[command(flatten)]
+        cluster: Which,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -343,6 +388,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             };
             order(&client, &cluster, &request, false, json).await
         }
+        Command::Duty(command) => duty::ask(&client, command, json).await,
         Command::Policy(_) => {
             let report: StatusReport = client.get("/v1/status").await?;
             list_policies(&report, json);

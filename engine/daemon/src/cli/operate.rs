@@ -51,7 +51,7 @@ pub(super) async fn order(
         OrderReply::Held { .. } => Ok(Exit::Held),
         OrderReply::Impossible { .. } => Ok(Exit::Failed),
         OrderReply::Begun { plan } if wait => follow(client, cluster, &plan, json).await,
-        OrderReply::Done | OrderReply::Begun { .. } => Ok(Exit::Ok),
+        OrderReply::Done | OrderReply::Duty { .. } | OrderReply::Begun { .. } => Ok(Exit::Ok),
     }
 }
 
@@ -104,6 +104,7 @@ fn ended(now: &ClusterReport, plan: &Plan, json: bool) -> Exit {
 fn text(reply: &OrderReply) -> String {
     match reply {
         OrderReply::Done => "done\n".to_owned(),
+        OrderReply::Duty { said } => format!("{said}\n"),
         OrderReply::Begun { plan } => format!("plan {} begins: {}\n", plan.number, plan.kind),
         OrderReply::Shown { plan, holds } => {
             let mut out =

@@ -190,7 +190,7 @@ fn line(event: &Event) -> String {
         Event::PlanBegun(plan) => {
             format!("plan {} begins: {}, {}", plan.number, plan.kind, plan.reason)
         }
-        Event::StepIntended { plan, step, attempt } => {
+        Event::StepIntended { plan, step, attempt, .. } => {
             format!("plan {plan}, step {}: attempt {attempt} begins", step + 1)
         }
         Event::StepEnded { plan, step, outcome, .. } => {

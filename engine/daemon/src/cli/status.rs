@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::snapshot::Place;
 
+use super::duty;
 use crate::api::{AlertReport, ClusterReport, StatusReport};
 
 /// How everything stands, for people.
@@ -21,13 +22,14 @@ pub(super) fn text(report: &StatusReport) -> String {
     }
     alerts(&mut out, &report.alerts);
     for cluster in &report.clusters {
-        one(&mut out, cluster);
+        one(&mut out, &report.monitor, cluster);
     }
     out
 }
 
-fn one(out: &mut String, cluster: &ClusterReport) {
+fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
     let _ = writeln!(out, "\ncluster {}: {}", cluster.name, cluster.phase);
+    let _ = writeln!(out, "  {}", duty::line(monitor, cluster));
     if let Some((by, reason, until)) = &cluster.maintenance {
         let until = until.map_or_else(|| "switched off".to_owned(), |until| until.to_string());
         let _ = writeln!(out, "  maintenance mode until {until}, by {by}: {reason}");

@@ -60,6 +60,8 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
+    /// Nothing but an answer, which shows that the task turns.
+    Ping(oneshot::Sender<()>),
 }
 
 /// What was done about an order.
@@ -113,6 +115,10 @@ impl Watch {
                 };
                 (answer, reply)
             }
+            Order::Ping(answer) => {
+                let _ = answer.send(());
+                return;
+            }
         };
         // Whoever has the answer and looks finds it so.
         self.publish(None).await;
@@ -121,7 +127,13 @@ impl Watch {
         self.evaluate().await;
     }
 
+    /// Records what an operator says, where it counts: at the monitor that has the duty.
     async fn note(&self, event: Event) -> Result<Answer, Refusal> {
+        if let Duty::NotHeld(why) | Duty::Uncertain(why) = self.duties.of(&self.name).duty {
+            let why =
+                format!("this monitor does not have the duty: {why}; say it to the one that has");
+            return Err(Refusal::Impossible(why));
+        }
         if self.record(vec![event], None).await {
             Ok(Answer::Done)
         } else {
@@ -137,7 +149,7 @@ impl Watch {
             return Err(Refusal::Impossible(why.to_owned()));
         }
         let snapshot = self.snapshot(&setup, &state, clock::now());
-        let (duty, fleet) = self.duty_and_fleet().await;
+        let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
         let situation = Situation {
             snapshot: &snapshot,
             phase: state.phase,

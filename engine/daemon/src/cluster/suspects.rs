@@ -132,6 +132,7 @@ mod tests {
             servers: servers.into(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            marks: false,
             repository: None,
         }
     }

@@ -13,6 +13,7 @@ use watchkeeper_core::proposal::Severity;
 
 use super::cluster::ClusterConfig;
 use super::difference::Flat;
+use super::duty::DutyConfig;
 use super::host::HostGrant;
 use super::problem::{Location, Problem};
 use crate::secret::Secret;
@@ -23,6 +24,8 @@ use watchkeeper_core::settings::Given;
 pub struct Config {
     /// This monitor.
     pub monitor: Monitor,
+    /// How the duty to act is shared with other monitors.
+    pub duty: DutyConfig,
     /// Where guests are and what they may use.
     pub guests: Guests,
     /// The secrets by name, loaded.

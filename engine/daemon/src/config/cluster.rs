@@ -25,6 +25,8 @@ pub struct ClusterConfig {
     pub guards: Limits,
     /// What the site arranged for plans, site steps included.
     pub arrangements: Arrangements,
+    /// Whether commands carry their term to the servers, which refuse an older monitor's.
+    pub term_mark: bool,
     /// How the repository is reached.
     pub repository: RepositoryConfig,
     /// Every probe of every server, ids unique.

@@ -8,7 +8,7 @@ use super::checked::Config;
 use super::cluster::ClusterConfig;
 use super::difference::flatten;
 use super::problem::{Level, Problems};
-use super::read::{Common, clusters, general, probes};
+use super::read::{Common, clusters, duty, general, probes};
 use super::reader::Reader;
 use super::source::{Note, Place, Sources, Table, Value};
 use crate::secret::Secret;
@@ -135,6 +135,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     for name in reader.names("commands") {
         commands.entry(name).or_default();
     }
+    let duty = duty::duty(&reader.table("duty"), monitor.as_ref(), &secrets);
     let ssh = clusters::ssh(&reader.table("ssh"), &clusters::Ssh::default());
     let probe_reader = reader.table("probes");
     let times = probes::times(&probe_reader, None);
@@ -166,6 +167,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     let clusters = list.into_iter().map(|(cluster, _)| cluster).collect();
     Some(Config {
         monitor: monitor?,
+        duty: duty?,
         guests,
         secrets,
         commands,

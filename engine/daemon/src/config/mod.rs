@@ -4,8 +4,8 @@
 //! its place, what was expected, and the nearest valid word. What goes through [`load()`] needs no
 //! further check by the parts that use it.
 //!
-//! In reading order: [`problem`], what a mistake looks like; [`checked`], [`cluster`] and
-//! [`probe`], the result; `keys`, the list of all keys, from which the documentation, defaults,
+//! In reading order: [`problem`], what a mistake looks like; [`checked`], [`cluster`],
+//! [`duty`] and [`probe`], the result; `keys`, the list of all keys, from which the documentation, defaults,
 //! bounds and suggestions come.
 
 pub mod problem;
@@ -15,6 +15,8 @@ pub mod host;
 pub mod probe;
 
 pub mod cluster;
+
+pub mod duty;
 
 pub mod checked;
 

@@ -18,6 +18,7 @@ pub const fn kind(event: &Event) -> &'static str {
         Event::StepIntended { .. } => "step-intended",
         Event::StepEnded { .. } => "step-ended",
         Event::PlanEnded { .. } => "plan-ended",
+        Event::Duty(_) => "duty",
         Event::Declared { .. } => "declared",
         Event::MaintenanceOn { .. } => "maintenance-on",
         Event::MaintenanceOff { .. } => "maintenance-off",

@@ -140,6 +140,14 @@ impl Journal {
         answered.await.map_err(|_| JournalError::Closed)?
     }
 
+    /// Returns when the thread that writes has come round to it, whether anything can be written or
+    /// not: it is not stuck then.
+    pub async fn ping(&self) -> Result<(), JournalError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Ping(answer)).await?;
+        answered.await.map_err(|_| JournalError::Closed)
+    }
+
     /// Whether it takes events in; the receiver hears of each change.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()

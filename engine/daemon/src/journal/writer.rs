@@ -56,6 +56,7 @@ pub(super) struct Append {
 pub(super) enum Request {
     Append(Append),
     Retry(oneshot::Sender<Result<(), JournalError>>),
+    Ping(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -96,6 +97,9 @@ impl Writer {
                 }
                 // Whoever asked may have gone away; nothing depends on the answer.
                 Request::Retry(answer) => drop(answer.send(self.retry())),
+                Request::Ping(answer) => {
+                    let _ = answer.send(());
+                }
                 Request::Close(answer) => {
                     requests.close();
                     // Those that still wait are told so by their answers' being dropped.

@@ -116,6 +116,7 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             servers,
             controls,
             probes: by_service,
+            marks: config.term_mark,
             repository,
         },
         probes,

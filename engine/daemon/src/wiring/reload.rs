@@ -27,6 +27,7 @@ use crate::collect::{Collector, ProbeSpec};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{self, Config};
 use crate::deliver::{self, Receivers};
+use crate::duty::Duties;
 use crate::errors::chain;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -56,6 +57,9 @@ pub struct Reloader {
     seen: Option<Vec<String>>,
     clusters: BTreeMap<ClusterName, Running>,
     published: watch::Sender<Clusters>,
+    /// The names of the clusters that are watched, for whoever keeps the duty.
+    names: watch::Sender<BTreeSet<ClusterName>>,
+    duties: Duties,
     receivers: watch::Sender<Arc<Receivers>>,
     plugins: BTreeMap<String, Revision>,
     rejected: Rejected,
@@ -79,6 +83,8 @@ impl Reloader {
         ledger: Arc<Ledger>,
         shelf: Shelf,
         receivers: watch::Sender<Arc<Receivers>>,
+        names: watch::Sender<BTreeSet<ClusterName>>,
+        duties: Duties,
     ) -> Self {
         Self {
             path,
@@ -88,6 +94,8 @@ impl Reloader {
             seen: None,
             clusters: BTreeMap::new(),
             published: watch::Sender::new(Clusters::new()),
+            names,
+            duties,
             receivers,
             plugins: BTreeMap::new(),
             rejected: Rejected::new(),
@@ -138,10 +146,11 @@ impl Reloader {
                     }
                     if !first
                         && (self.config.monitor != config.monitor
+                            || self.config.duty != config.duty
                             || self.config.guests != config.guests)
                     {
                         changes.push(
-                            "what [monitor] and [guests] say takes effect when the daemon is \
+                            "what [monitor], [duty] and [guests] say takes effect when the daemon is \
                              started again"
                                 .to_owned(),
                         );
@@ -318,6 +327,7 @@ impl Reloader {
         };
         let wanted: BTreeSet<ClusterName> =
             built.iter().map(|it| it.config.topology.cluster().clone()).collect();
+        self.names.send_replace(wanted.clone());
         for mut one in built {
             one.setup.receivers = Arc::clone(&ready);
             self.loaded(&one, events, &mut changes).await;
@@ -394,6 +404,7 @@ impl Reloader {
                 Arc::clone(&self.ledger),
                 setup.subscribe(),
                 observations,
+                self.duties.clone(),
                 stop.subscribe(),
             );
             let collector = Arc::clone(&collector);

@@ -7,7 +7,7 @@ use std::process::Command;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::model::Service;
 
-use crate::harness::World;
+use crate::harness::{Manager, World};
 
 /// A world with something in its journal, stopped in good order.
 async fn stopped() -> World {
@@ -118,6 +118,8 @@ async fn a_full_disk_stops_acting_visibly_and_room_lets_it_go_on() {
     fs::create_dir_all(&state).unwrap();
     let mount = format!("mount -t tmpfs -o size=6m tmpfs {} && exec \"$@\"", state.display());
     shell.extend(["sh", "-c", &mount, "sh"].map(str::to_owned));
+    let mut manager = Manager::of(&world);
+    shell.extend(manager.environment(Some(2_000)));
     world.shell = shell;
     world.run().await;
 
@@ -136,6 +138,9 @@ async fn a_full_disk_stops_acting_visibly_and_room_lets_it_go_on() {
     assert!(trouble.contains("journal"), "{trouble}");
     let said = world.cli(&["status"]).await;
     assert!(said.out.contains("journal"), "{said:?}");
+    // Whoever starts daemons again would not help: it is told, and no reason to be killed.
+    manager.wait_status("NOTHING IS DONE").await;
+    manager.wait_pings(3).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(world.site.start_requests("dm1", Service::Daemon), before, "nothing is done");
 

@@ -1,5 +1,9 @@
 //! What operators order.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{Gid, Group, getegid, geteuid};
 use watchkeeper::api::OrderReply;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Guard;
@@ -139,4 +143,25 @@ async fn a_declared_side_is_the_active_one() {
     assert!(world.plans().is_empty(), "{:?}", world.plans());
     world.assert_secondary_serves().await;
     world.assert_never_both();
+}
+
+/// Who may give orders is for the site to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_is_given_to_its_group() {
+    let mut world = World::prepare().await;
+    // One that this user may give files to: any for root, else one of its own.
+    let own = nix::unistd::getgroups().unwrap().last().copied().unwrap_or_else(getegid);
+    let gid = if geteuid().is_root() { Gid::from_raw(1) } else { own };
+    let group = Group::from_gid(gid).unwrap().expect("a group with a name");
+    world.config.set("monitor.socket-group", group.name);
+    world.run().await;
+    let socket = fs::metadata(world.path("wk.sock")).unwrap();
+    assert_eq!((socket.gid(), socket.mode() & 0o777), (gid.as_raw(), 0o660));
+    world.stop().await;
+
+    world.config.set("monitor.socket-group", "no-such-group");
+    world.launch();
+    assert_eq!(world.end().await, Some(1));
+    let log = world.log();
+    assert!(log.contains("there is no group \"no-such-group\""), "{log}");
 }

@@ -96,6 +96,17 @@ impl Lab {
         assert!(output.status.success(), "lab {}: {}", arguments.join(" "), said(&output));
     }
 
+    /// Runs a program in a host, to its end, and gives what it printed; the error is what it said
+    /// in failing.
+    pub fn try_exec(&self, host: &str, program: &[&str]) -> Result<String, String> {
+        let output = self.exec(host, program);
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(said(&output))
+        }
+    }
+
     /// Runs a program in a host, to its end.
     pub fn exec(&self, host: &str, program: &[&str]) -> Output {
         let mut arguments = vec!["exec", host, "--"];

@@ -2,7 +2,7 @@
 //! ActiveMQ, on hosts that can be killed, cut and unplugged (see the lab's README).
 //!
 //! This crate is what the scenarios in `tests/` are written with: a [`Lab`] of their own, a
-//! [`Monitor`] that runs the daemon on the host vp1, the sink that its alerts go to, and
+//! [`Monitor`] that runs the daemon on the host vp1 (or a [`Unit`], which has systemd run it), the sink that its alerts go to, and
 //! [`Witness`], which looks at the processes of both sides all the time and knows whether they
 //! were ever active at once.
 //!
@@ -20,12 +20,14 @@ mod lab;
 mod machine;
 mod monitor;
 mod timeline;
+mod unit;
 mod witness;
 
 pub use lab::Lab;
 pub use machine::{optimise, unfit};
 pub use monitor::{Monitor, Setup};
 pub use timeline::{Timeline, now};
+pub use unit::Unit;
 pub use witness::Witness;
 
 use std::time::{Duration, Instant};

@@ -38,7 +38,7 @@ pub fn optimise() {
     OPTIMISED.store(true, Ordering::Relaxed);
 }
 
-/// A program of this repository, as [`build`] makes it.
+/// A program of this repository, such as `watchkeeper`, as [`build`] makes it.
 pub(crate) fn program(name: &str) -> PathBuf {
     let profile = if OPTIMISED.load(Ordering::Relaxed) { "release" } else { "debug" };
     target().join(profile).join(name)
@@ -78,10 +78,25 @@ fn cargo(arguments: &[&str]) {
 pub(crate) fn build() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let mut programs =
-            vec!["build", "--quiet", "-p", "watchkeeper", "-p", "watchkeeper-standin"];
-        programs.extend(OPTIMISED.load(Ordering::Relaxed).then_some("--release"));
-        cargo(&programs);
+        if OPTIMISED.load(Ordering::Relaxed) {
+            let programs = ["-p", "watchkeeper", "-p", "watchkeeper-standin"];
+            cargo(&[&["build", "--quiet", "--release"], &programs[..]].concat());
+        } else {
+            // As tests of theirs are built, which is how `make test` has built them already: any
+            // other selection has other features, and would build the large dependencies once more.
+            cargo(&[
+                "test",
+                "--quiet",
+                "--workspace",
+                "--exclude",
+                "watchkeeper-bench",
+                "--no-run",
+                "--test",
+                "config_golden",
+                "--test",
+                "rest",
+            ]);
+        }
         for package in ["data-mover-ha", "webhook"] {
             // Alone and as a component only: features of several would be united.
             cargo(&[

@@ -32,6 +32,9 @@ impl Default for Setup {
 /// A daemon under test. It ends with the lab.
 pub struct Monitor<'a> {
     lab: &'a Lab,
+    /// The program and the configuration's file, as the hosts see them.
+    program: String,
+    config: String,
     daemon: Option<Child>,
     log_json: bool,
 }
@@ -39,11 +42,28 @@ pub struct Monitor<'a> {
 impl<'a> Monitor<'a> {
     /// Writes the configuration, starts the sink and the daemon, and waits until all is well.
     pub fn start(lab: &'a Lab, setup: &Setup) -> Self {
+        let program = machine::program("watchkeeper").display().to_string();
+        let config = format!("{FOLDER}/watchkeeper.toml");
+        let mut monitor = Self::prepare(lab, &configuration(setup), program, config);
+        monitor.log_json = setup.log_json;
+        monitor.run();
+        monitor.wait_calm();
+        monitor
+    }
+
+    /// Writes a configuration, and all else that the daemon needs, to [`FOLDER`], and starts the
+    /// sink. The daemon is then run as `program` on `config`, by whoever does that.
+    pub(crate) fn prepare(
+        lab: &'a Lab,
+        configuration: &str,
+        program: String,
+        config: String,
+    ) -> Self {
         let folder = lab.file("watchkeeper");
         for sub in ["policies", "plugins"] {
             make_folder(&folder.join(sub));
         }
-        write(&folder.join("watchkeeper.toml"), configuration(setup).as_bytes());
+        write(&folder.join("watchkeeper.toml"), configuration.as_bytes());
         write(&folder.join("replicator.password"), b"lab-replicator\n");
         let guests = machine::target().join("wasm32-wasip2/guest");
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
@@ -53,18 +73,13 @@ impl<'a> Monitor<'a> {
         wait_for("the sink", || {
             lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
         });
-        let mut monitor = Self { lab, daemon: None, log_json: setup.log_json };
-        monitor.run();
-        monitor.wait_calm();
-        monitor
+        Self { lab, program, config, daemon: None, log_json: false }
     }
 
-    fn program(command: &[&str]) -> Vec<String> {
-        let program = machine::program("watchkeeper").display().to_string();
-        let config = format!("{FOLDER}/watchkeeper.toml");
-        let mut words = vec![program];
-        words.extend(command.iter().map(|word| (*word).to_owned()));
-        words.extend(["--config".to_owned(), config]);
+    fn words<'w>(&'w self, command: &[&'w str]) -> Vec<&'w str> {
+        let mut words = vec![self.program.as_str()];
+        words.extend(command);
+        words.extend(["--config", self.config.as_str()]);
         words
     }
 
@@ -72,7 +87,7 @@ impl<'a> Monitor<'a> {
     pub fn run(&mut self) {
         let mut command = vec!["run"];
         command.extend(self.log_json.then_some("--log-json"));
-        let words = Self::program(&command).join(" ");
+        let words = self.words(&command).join(" ");
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
         self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
@@ -90,9 +105,7 @@ impl<'a> Monitor<'a> {
 
     /// What a command of `watchkeeper` prints for people.
     pub fn say(&self, command: &[&str]) -> Result<String, String> {
-        let words = Self::program(command);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let output = self.lab.exec("vp1", &words);
+        let output = self.lab.exec("vp1", &self.words(command));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -127,12 +140,22 @@ impl<'a> Monitor<'a> {
 
     /// Waits until every service that is meant to run is up, and nothing is in flight.
     pub fn wait_calm(&self) {
+        self.wait_calm_on(&["dm1", "dm2", "dm3"]);
+    }
+
+    /// The same, for some of the servers.
+    pub fn wait_calm_on(&self, servers: &[&str]) {
         wait_for("every service to be as it is meant to be", || {
             let cluster = self.cluster()?;
             let services = cluster.pointer("/services").and_then(Value::as_array);
+            let here = |it: &&Value| {
+                let server = it.pointer("/server").and_then(Value::as_str);
+                server.is_some_and(|server| servers.contains(&server))
+            };
             let odd: Vec<_> = services
                 .into_iter()
                 .flatten()
+                .filter(here)
                 .filter(|it| it.pointer("/expected") == Some(&Value::Bool(true)))
                 .filter(|it| it.pointer("/status") != Some(&Value::from("up")))
                 .collect();
@@ -142,6 +165,17 @@ impl<'a> Monitor<'a> {
             } else {
                 Err(format!("{odd:?}\n{}", self.story()))
             }
+        });
+    }
+
+    /// Waits until the sink has heard that an alert with that name is over.
+    pub fn wait_resolved(&self, name: &str) {
+        wait_for(&format!("the end of {name} at the sink"), || {
+            let over = self.delivered().into_iter().any(|it| {
+                it.pointer("/name") == Some(&Value::from(name))
+                    && it.pointer("/status") == Some(&Value::from("resolved"))
+            });
+            if over { Ok(()) } else { Err(self.story()) }
         });
     }
 
@@ -213,11 +247,11 @@ impl<'a> Monitor<'a> {
     }
 }
 
-fn make_folder(path: &Path) {
+pub(crate) fn make_folder(path: &Path) {
     std::fs::create_dir_all(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
@@ -226,7 +260,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.is_ok(), "{} to {}: {copied:?}", from.display(), to.display());
 }
 
-fn configuration(setup: &Setup) -> String {
+pub(crate) fn configuration(setup: &Setup) -> String {
     include_str!("watchkeeper.toml")
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)

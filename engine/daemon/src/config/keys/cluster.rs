@@ -165,6 +165,12 @@ pub(super) const PLAN: &[Key] = &[
         "true",
         "Whether plans detach and copy the repository and carry its sequences over.",
     ),
+    def(
+        "term-mark",
+        Kind::Flag,
+        "true",
+        "Whether commands carry their term to the servers, which refuse an older monitor's; needs a POSIX shell there.",
+    ),
 ];
 
 /// How the repository is reached.

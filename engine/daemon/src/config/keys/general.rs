@@ -11,6 +11,7 @@ pub(super) const ROOT: &[Key] = &[
         "A folder whose `*.toml` files are read too, in the order of their names, and merged into this one.",
     ),
     req("monitor", Kind::Table, "This monitor."),
+    opt("duty", Kind::Table, "this monitor is the only one", "How monitors share the duty to act."),
     opt("guests", Kind::Table, "all defaults", "Policies and plugins."),
     opt("secrets", Kind::Table, "none", "Passwords, tokens and the like, by name."),
     opt("commands", Kind::Table, "none", "Programs that notifiers may have run, by name."),
@@ -36,6 +37,76 @@ pub(super) const MONITOR: &[Key] = &[
         "The socket that the commands use.",
     ),
     opt("socket-group", Kind::Text, "only the daemon's user", "The group that may use the socket."),
+];
+
+/// How monitors share the duty.
+pub(super) const DUTY: &[Key] = &[
+    opt(
+        "mode",
+        Kind::Choice(&["alone", "peer", "etcd"]),
+        "by the table that is there; else `alone`",
+        "How: one monitor only, two that hand it to each other, or leases in etcd.",
+    ),
+    def(
+        "observe",
+        Kind::Duration(0, 3_600_000),
+        "5s",
+        "How long a monitor that has just received it looks before it judges.",
+    ),
+    opt("peer", Kind::Table, "not used", "The other monitor of two."),
+    opt("etcd", Kind::Table, "not used", "An etcd cluster."),
+];
+
+/// The other monitor of two.
+pub(super) const PEER: &[Key] = &[
+    req("name", Kind::Name, "Its name, as its own `[monitor]` has it."),
+    req("address", Kind::Text, "Where it listens: `host:port`."),
+    def("listen", Kind::Text, "0.0.0.0:7077", "Where this monitor listens for it: `address:port`."),
+    req(
+        "first",
+        Kind::Name,
+        "The monitor that has the duty while the primary is active: this one's name or the other's.",
+    ),
+    req(
+        "certificate",
+        Kind::Path,
+        "This monitor's certificate (`watchkeeper duty keys` makes one).",
+    ),
+    req("key", Kind::Path, "The certificate's private key."),
+    req(
+        "peer-certificate",
+        Kind::Path,
+        "The other monitor's certificate: exactly this one is accepted.",
+    ),
+    def("beat", Kind::Duration(50, 60_000), "1s", "How often they talk at the least."),
+    def(
+        "give-on-stop",
+        Kind::Flag,
+        "true",
+        "Whether the duty is handed over when the daemon is stopped.",
+    ),
+];
+
+/// An etcd cluster.
+pub(super) const ETCD: &[Key] = &[
+    req("endpoints", Kind::Texts, "Its members: `http://host:port` or `https://host:port`."),
+    def(
+        "prefix",
+        Kind::Text,
+        "/watchkeeper",
+        "What all keys begin with; the same for all monitors.",
+    ),
+    def(
+        "lease",
+        Kind::Duration(2_000, 3_600_000),
+        "5s",
+        "After how long the duty of a silent monitor is free: whole seconds.",
+    ),
+    opt("ca", Kind::Path, "the operating system's", "The certificate authorities' PEM file."),
+    opt("certificate", Kind::Path, "none is shown", "This monitor's certificate."),
+    opt("key", Kind::Path, "none is shown", "The certificate's private key."),
+    opt("user", Kind::Text, "no login", "The user."),
+    opt("password", Kind::Secret, "no login", "The secret with the user's password."),
 ];
 
 /// Policies and plugins.

@@ -138,6 +138,9 @@ pub fn kinds_of(key: &str) -> Option<&'static [&'static str]> {
 pub const SECTIONS: &[Section] = &[
     Section { path: "", keys: general::ROOT },
     Section { path: "monitor", keys: general::MONITOR },
+    Section { path: "duty", keys: general::DUTY },
+    Section { path: "duty.peer", keys: general::PEER },
+    Section { path: "duty.etcd", keys: general::ETCD },
     Section { path: "guests", keys: general::GUESTS },
     Section { path: "guests.limits", keys: general::LIMITS },
     Section { path: "secrets.*", keys: general::SECRET },

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use watchkeeper_core::arbitration::{ENGINE, OnPolicyFailure};
+use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{
     ClusterName, PolicyName, Role, Server, ServerName, Service, Topology,
@@ -118,7 +119,7 @@ pub(in crate::config) fn cluster(
     logins.complain(reader);
     let policies = policies(reader, common);
     let (guards, fresh) = guards(&reader.table("guards"));
-    let mut arrangements = plan(&reader.table("plan"), names.len());
+    let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
     arrangements.site_steps = site_steps(reader, &names);
     let repository = repository(&reader.table("repository"), common);
     reader.finish();
@@ -141,7 +142,16 @@ pub(in crate::config) fn cluster(
         }
     };
     let servers = servers.into_iter().map(|made| (made.server.name, made.config)).collect();
-    Some(ClusterConfig { topology, servers, policies, guards, arrangements, repository, probes })
+    Some(ClusterConfig {
+        topology,
+        servers,
+        policies,
+        guards,
+        arrangements,
+        term_mark,
+        repository,
+        probes,
+    })
 }
 
 /// The tables under a key whose names are services.
@@ -309,8 +319,8 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
         let settings = inner.settings("settings");
         inner.finish();
         let Some(name) = name else { continue };
-        if name.value.as_str() == ENGINE {
-            let note = Note::error(format!("a policy cannot be named `{ENGINE}`"))
+        if [ENGINE, DUTY].contains(&name.value.as_str()) {
+            let note = Note::error(format!("a policy cannot be named `{}`", name.value))
                 .help("the engine's own alerts and holds go by that name");
             inner.sources.note(name.place, note);
             continue;
@@ -343,7 +353,7 @@ fn guards(reader: &Reader<'_>) -> (Limits, Option<Fresh>) {
     (limits, limit.map(|limit| Fresh { limit, given }))
 }
 
-fn plan(reader: &Reader<'_>, servers: usize) -> Arrangements {
+fn plan(reader: &Reader<'_>, servers: usize) -> (Arrangements, bool) {
     let witnesses = reader.small("witnesses");
     let proof = match reader.choice("proof").map(|at| at.value).as_deref() {
         Some("operator") => Proof::Operator,
@@ -374,8 +384,9 @@ fn plan(reader: &Reader<'_>, servers: usize) -> Arrangements {
         replicated_repository: reader.flag("replicated-repository").unwrap_or(true),
         site_steps: Vec::new(),
     };
+    let term_mark = reader.flag("term-mark").unwrap_or(true);
     reader.finish();
-    arrangements
+    (arrangements, term_mark)
 }
 
 fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {

@@ -92,10 +92,14 @@ impl Daemon {
         self.child.kill().await.expect("it can be killed");
     }
 
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).expect("a process id");
+        kill(Pid::from_raw(id), signal).expect("it can be told");
+    }
+
     /// SIGTERM, and waits for its end.
     pub async fn stop(mut self) -> ExitStatus {
-        let id = i32::try_from(self.id()).expect("a process id");
-        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it can be told");
+        self.signal(Signal::SIGTERM);
         timeout(LONG, self.child.wait()).await.expect("it stops").expect("it can be waited for")
     }
 

@@ -5,11 +5,14 @@
 
 mod config;
 mod daemon;
+mod manager;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -22,6 +25,7 @@ use watchkeeper_site::{Net, Site, SiteConfig};
 
 pub use config::Config;
 pub use daemon::{Daemon, Said};
+pub use manager::Manager;
 
 /// How long anything may take before a test gives up on it: far longer than a busy machine needs.
 pub const LONG: Duration = Duration::from_mins(1);
@@ -34,7 +38,7 @@ pub const POLICY: &str = "data-mover-ha";
 
 /// Everything that one test needs.
 pub struct World {
-    pub site: Site,
+    pub site: Arc<Site>,
     pub config: Config,
     /// What the daemon logs, in tracing's words.
     pub filter: String,
@@ -54,7 +58,12 @@ impl World {
     pub async fn prepare_with(change: impl FnOnce(&mut SiteConfig)) -> Self {
         let mut site = SiteConfig::new(Net::Unique);
         change(&mut site);
-        let site = Site::start(site).await.expect("the site starts");
+        let site = Arc::new(Site::start(site).await.expect("the site starts"));
+        Self::on(site).await
+    }
+
+    /// The same on a site that is there.
+    async fn on(site: Arc<Site>) -> Self {
         let dir = tempfile::Builder::new().prefix("wk-e2e-").tempdir().expect("a folder");
         site.write_access(&dir.path().join("site")).expect("keys");
         let config = Config::of(&site);
@@ -82,6 +91,22 @@ impl World {
         change(&mut world.config);
         world.run().await;
         world
+    }
+
+    /// A second monitor on the same site, with a folder, a journal and a configuration of its own.
+    /// Its daemon does not run yet.
+    pub async fn prepare_beside(&self, name: &str) -> Self {
+        let mut second = Self::on(Arc::clone(&self.site)).await;
+        second.config = self.config.clone();
+        second.config.set("monitor.name", name);
+        second
+    }
+
+    /// The same, and running.
+    pub async fn beside(&self, name: &str) -> Self {
+        let mut second = self.prepare_beside(name).await;
+        second.run().await;
+        second
     }
 
     /// Writes the configuration, starts the daemon and waits until it has seen everything.
@@ -144,6 +169,16 @@ impl World {
 
     pub async fn kill9(&mut self) {
         self.daemon.take().expect("a daemon runs").kill9().await;
+    }
+
+    /// Stops it where it is, as a machine does that is out of breath.
+    pub fn pause(&mut self) {
+        self.daemon().signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.daemon().signal(Signal::SIGCONT);
     }
 
     /// Stops it in good order.
@@ -250,6 +285,15 @@ impl World {
     /// Waits until no alert of this name fires.
     pub async fn wait_no_alert(&mut self, name: &str) {
         self.wait_for("its end", |status| summary(status, name).is_none()).await;
+    }
+
+    /// Waits until the daemon's log is as `wanted`.
+    pub async fn wait_log(&self, what: &str, wanted: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        while !wanted(&self.log()) {
+            assert!(begun.elapsed() < LONG, "{what}: it is not in the log");
+            sleep(LOOK).await;
+        }
     }
 
     // ---- the journal ----

@@ -11,8 +11,10 @@
     missing_docs
 )]
 
+mod both;
 mod lost;
 mod planned;
 mod replication;
 mod stopped;
 mod support;
+mod unit;

@@ -1,0 +1,57 @@
+//! `watchkeeper duty`: which monitor may act.
+
+use std::fmt::Write as _;
+
+use super::client::{Client, ClientError};
+use super::exit::Exit;
+use super::{DutyCommand, order};
+use crate::api::{ClusterReport, OrderRequest, StatusReport};
+
+pub(super) async fn ask(
+    client: &Client,
+    command: DutyCommand,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let (cluster, request) = match command {
+        DutyCommand::Status => {
+            let report: StatusReport = client.get("/v1/status").await?;
+            show(&report, json);
+            return Ok(Exit::Ok);
+        }
+        DutyCommand::Take { cluster, reason, force } => {
+            (cluster, OrderRequest::TakeDuty { reason, force })
+        }
+        DutyCommand::Give { cluster, reason } => (cluster, OrderRequest::GiveDuty { reason }),
+        DutyCommand::Cancel { cluster, reason } => (cluster, OrderRequest::CancelDuty { reason }),
+    };
+    order(client, &cluster, &request, false, json).await
+}
+
+fn show(report: &StatusReport, json: bool) {
+    if json {
+        let all: Vec<_> = report
+            .clusters
+            .iter()
+            .map(|it| serde_json::json!({"cluster": it.name, "duty": it.duty}))
+            .collect();
+        return super::print_json(&all);
+    }
+    let mut out = String::new();
+    for cluster in &report.clusters {
+        let _ = writeln!(out, "{}: {}", cluster.name, line(&report.monitor, cluster));
+    }
+    super::print(&out);
+}
+
+/// The duty for a cluster in one line.
+pub(super) fn line(monitor: &str, cluster: &ClusterReport) -> String {
+    let duty = &cluster.duty;
+    match (&duty.holder, &duty.why) {
+        _ if duty.held => format!("{monitor} has the duty, term {}", duty.term),
+        (Some(holder), _) => {
+            format!("{holder} has the duty, term {}; {monitor} only looks", duty.term)
+        }
+        (None, Some(why)) => format!("{monitor} does not have the duty: {why}"),
+        (None, None) => format!("{monitor} does not have the duty"),
+    }
+}
