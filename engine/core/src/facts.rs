@@ -70,6 +70,14 @@ pub enum ReasonCode {
     NotProbed,
 }
 
+impl ReasonCode {
+    /// Whether nothing at all came back from the server. Anything else may have come from it, so
+    /// that it may be alive.
+    pub const fn is_silence(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unreachable)
+    }
+}
+
 /// Why a probe ended as it did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {

@@ -8,6 +8,7 @@ mod claims;
 mod maintenance;
 mod order;
 mod setup;
+mod suspects;
 mod view;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ use watchkeeper_core::state::{ClusterState, State};
 pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use setup::{Seat, Setup};
 pub use view::ClusterView;
+
+use suspects::Suspects;
 
 use crate::act::{self, Claim};
 use crate::clock;
@@ -108,6 +111,8 @@ pub struct Watch {
     /// The duty as it was when it was last looked at.
     duty: Duty,
     book: FactBook,
+    /// What is found meanwhile of a server that seems to be gone.
+    suspects: Suspects,
     /// Changed observations that are not recorded yet.
     unrecorded: Vec<Observation>,
     /// The number of the next snapshot.
@@ -149,6 +154,7 @@ impl Watch {
             view,
             stop,
             book: FactBook::default(),
+            suspects: Suspects::default(),
             unrecorded: Vec::new(),
             next_snapshot: 0,
             last: None,
@@ -203,8 +209,12 @@ impl Watch {
     /// Takes one observation and all that wait behind it in; true if an evaluation is due now.
     fn take_in(&mut self, first: Observation) -> bool {
         let mut due = self.settling.is_some();
+        let setup = Arc::clone(&self.setup.borrow());
+        let active = setup.topology.on(self.view.borrow().state.phase.side()).name.clone();
         let mut next = Some(first);
         while let Some(observation) = next {
+            let pace = || setup.confirm_interval(&observation.probe);
+            self.suspects.take_in(&observation, &active, &setup.equipment, pace);
             let trouble = self.is_trouble(&observation);
             if self.book.observe(observation.clone()) {
                 self.unrecorded.push(observation);
@@ -306,9 +316,10 @@ impl Watch {
 
     fn carry_out(&mut self) {
         let (ledger, name) = (Arc::clone(&self.ledger), self.name.clone());
-        let (setup, duties) = (Arc::clone(&self.setup.borrow()), self.duties.clone());
+        let (setup, known) = (Arc::clone(&self.setup.borrow()), self.suspects.known());
+        let duties = self.duties.clone();
         self.executor = Some(tokio::spawn(async move {
-            act::carry_out(&ledger, &name, &setup.equipment, &duties).await
+            act::carry_out(&ledger, &name, &setup.equipment, &known, &duties).await
         }));
     }
 
@@ -330,6 +341,7 @@ impl Watch {
     async fn adopt(&mut self) {
         let setup = Arc::clone(&self.setup.borrow_and_update());
         self.book.retain(|probe| setup.probes.contains(probe));
+        self.suspects.forget();
         self.last = None;
         self.evaluate().await;
     }

@@ -4,6 +4,7 @@
 //! knows them all:
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - `share`: whose time a step took
 //! - `process`: commands on this machine
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
@@ -24,6 +25,8 @@ pub mod errors;
 pub mod clock;
 
 pub mod secret;
+
+mod share;
 
 mod process;
 

@@ -32,6 +32,7 @@ use watchkeeper_core::facts::ReasonCode;
 use crate::kept::{Beacon, Connector, Kept, Live};
 use crate::net::{self, NetError, address, is_reset, one_line};
 use crate::secret::Secret;
+use crate::share;
 use crate::tls::{self, TlsError};
 
 /// Connections per target at most.
@@ -226,6 +227,7 @@ impl Pg {
     /// A kept connection that turns out to have ended is made anew once; `sql` must therefore be
     /// harmless to repeat.
     pub async fn query_rows(&self, sql: &str, deadline: Instant) -> Result<Rows, PgError> {
+        let _others = share::others();
         let (_permit, lane, _busy) = self.lane(deadline).await?;
         match self.run(lane, sql, deadline).await {
             (Err(PgError::Reset { .. }), false) => self.run(lane, sql, deadline).await.0,
@@ -235,6 +237,7 @@ impl Pg {
 
     /// Carries `sql` out, once: after an error it may have had its effect or not.
     pub async fn execute(&self, sql: &str, deadline: Instant) -> Result<(), PgError> {
+        let _others = share::others();
         let (_permit, lane, _busy) = self.lane(deadline).await?;
         self.run(lane, sql, deadline).await.0.map(drop)
     }

@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use crate::share;
+
 /// Why a command did not come to an end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
@@ -65,6 +67,7 @@ pub(crate) async fn run(
     input: &[u8],
     keep: usize,
 ) -> Result<Ended, ProcessError> {
+    let _others = share::others();
     let named = || program.to_string_lossy().into_owned();
     let mut child = Command::new(program)
         .args(arguments)

@@ -2,9 +2,16 @@
 //! that it does not know word for word.
 //!
 //! What this does not cover: whether PostgreSQL itself understands the statements. tests/collect and
-//! the lab ask a real one.
+//! the lab ask a real one, as does the one test here about what the stand-in does not have.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(missing_docs)]
+
+#[path = "collect/support.rs"]
+#[allow(
+    dead_code,
+    reason = "made for the probes' tests; a PostgreSQL and a deaf server are enough here"
+)]
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,8 +20,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
-use watchkeeper::act::{Equipment, Repository, carry_out};
+use tokio::time::{Instant, timeout};
+use watchkeeper::act::{Equipment, Repository, Suspicions, carry_out};
 use watchkeeper::collect::{
     Database, ProbeKind, ProbeSpec, Replication, ReplicationSide, run_once,
 };
@@ -83,6 +90,7 @@ struct Bench {
     keeper: Keeper,
     _clusters: watch::Sender<BTreeSet<ClusterName>>,
     equipment: Equipment,
+    suspicions: Suspicions,
     _folder: Folder,
 }
 
@@ -122,7 +130,15 @@ impl Bench {
         while keeper.duties().of(&cluster()).duty != Duty::Held(Term(0)) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Self { site, ledger, equipment, keeper, _clusters: clusters, _folder: folder }
+        Self {
+            site,
+            ledger,
+            keeper,
+            _clusters: clusters,
+            equipment,
+            suspicions: Suspicions::default(),
+            _folder: folder,
+        }
     }
 
     /// Carries out one act, as a plan of its own; gives its last outcome.
@@ -155,7 +171,7 @@ impl Bench {
         let begun = vec![(Some(cluster()), Event::PlanBegun(Box::new(plan)))];
         self.ledger.record(begun).await.unwrap();
         let (cluster, duties) = (cluster(), self.keeper.duties());
-        let carried = carry_out(&self.ledger, &cluster, &self.equipment, &duties);
+        let carried = carry_out(&self.ledger, &cluster, &self.equipment, &self.suspicions, &duties);
         let ending = timeout(SOON, carried).await.unwrap().unwrap().unwrap();
         let outcome = self.outcome(number).await;
         let completed = matches!(ending, PlanEnding::Completed);
@@ -309,6 +325,25 @@ async fn sequences_go_on_where_the_old_side_stopped() {
 }
 
 #[tokio::test]
+async fn a_worker_that_cannot_reach_the_lost_side_is_not_waited_for() {
+    let Some(postgres) = support::Postgres::start(&[], |_| ()).await else { return };
+    let lost = support::Stub::start(support::Manner::Silent).await;
+    let pg = postgres.pg();
+    let create = format!(
+        "create subscription {NAME} connection 'host=127.0.0.1 port={} dbname=x user=x' \
+         publication {NAME} with (connect = false)",
+        lost.port
+    );
+    pg.execute(&create, support::soon()).await.unwrap();
+    pg.execute(&format!("alter subscription {NAME} enable"), support::soon()).await.unwrap();
+    support::until("the worker connects", async || lost.count() > 0).await;
+    let mut bench = Bench::new().await;
+    bench.equipment.repository.as_mut().unwrap().connections.insert(server("dm2"), pg);
+    done(&bench.act_within(detach("dm2"), SOON).await, true);
+    done(&bench.act_within(detach("dm2"), SOON).await, false);
+}
+
+#[tokio::test]
 async fn sequences_of_a_lost_side_are_made_up_for() {
     let bench = Bench::new().await;
     let Bench { site, .. } = &bench;
@@ -325,6 +360,23 @@ async fn sequences_of_a_lost_side_are_made_up_for() {
     assert_eq!(site.sequence("dm2", "task_id_seq"), Some(10_001));
     done(&bench.act_within(carry("dm1", "dm2"), Duration::from_secs(4)).await, false);
     assert_eq!(site.insert_job("dm2").unwrap(), 2_043);
+}
+
+#[tokio::test]
+async fn a_side_that_is_known_to_be_silent_is_not_asked() {
+    let bench = Bench::new().await;
+    let Bench { site, suspicions, .. } = &bench;
+    done(&bench.act(detach("dm2")).await, true);
+    suspicions.silent(&server("dm1"), Instant::now(), SOON, "no answer in time".into());
+    let outcome = bench.act(carry("dm1", "dm2")).await;
+    done(&outcome, true);
+    // It would have answered.
+    let words = "dm1 could not be asked (dm1 does not answer: no answer in time)";
+    assert!(outcome.detail().contains(words), "{outcome:?}");
+    assert_eq!(site.sequence("dm2", "job_id_seq"), Some(2_042));
+    suspicions.answered(&server("dm1"), Instant::now());
+    let outcome = bench.act(carry("dm1", "dm2")).await;
+    assert!(outcome.detail().contains("as dm1 counted them"), "{outcome:?}");
 }
 
 #[tokio::test]

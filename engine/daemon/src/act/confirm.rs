@@ -1,39 +1,41 @@
 //! Being sure that a server no longer acts, before the other side may begin to.
 //!
 //! The server's own word counts most: if it can be asked, each service's status command must say
-//! that it is stopped. If it cannot be asked, other servers are: a witness counts only if nothing
-//! at all answers it from there. A refused connection is an answer: the host is alive, and the
-//! daemon, which has no port of its own, may be too.
+//! that it is stopped. If it cannot be asked, other servers are ([`testimony`](super::testimony)).
+//! What was found of it while its failure was being confirmed is enough to go on
+//! ([`suspicion`](super::suspicion)); if it is not, everybody is asked anew.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::{ServerName, Service, ServiceId};
 use watchkeeper_core::plan::Proof;
 
 use super::service::{Running, running};
+use super::suspicion::Suspicions;
+use super::testimony::{Testimony, testify};
 use super::{Equipment, done, failed};
 use crate::duty::Hand;
-use crate::errors::chain;
-use crate::ssh::Reach;
+use crate::share;
 
 /// How long the server itself is given to answer. A status command over a kept connection takes
 /// some 20 ms, a new connection 300 ms; a kept connection to a server that was unplugged hangs.
 const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a witness waits for an answer. On a local network an answer comes within
-/// milliseconds.
-const WITNESS_PATIENCE: Duration = Duration::from_secs(2);
-
 pub(super) async fn inactive(
     equipment: &Equipment,
+    suspicions: &Suspicions,
     hand: Option<&Hand>,
     name: &ServerName,
     services: &[Service],
     proof: Proof,
     deadline: Instant,
 ) -> Outcome {
+    if let Some(outcome) = by_what_is_known(suspicions, name, proof, Instant::now()) {
+        return outcome;
+    }
     // At the same time: a server that is gone answers nobody, and everybody waits for this step.
     let hear = async {
         match proof {
@@ -46,16 +48,19 @@ pub(super) async fn inactive(
         Ok(outcome) => return outcome,
         Err(why) => why,
     };
-    match proof {
-        Proof::Nothing => done(
-            format!("{unasked}; the configuration wants no proof that {name} is inactive"),
-            false,
-        ),
-        Proof::Operator => failed(format!(
-            "{unasked}; the configuration wants an operator to make sure that {name} is inactive"
-        )),
-        Proof::Witnesses(needed) => judge(needed, &unasked, heard),
-    }
+    judge(proof, name, &unasked, heard)
+}
+
+/// The outcome, if the server is known to be silent and what is known is enough to go on.
+fn by_what_is_known(
+    suspicions: &Suspicions,
+    name: &ServerName,
+    proof: Proof,
+    now: Instant,
+) -> Option<Outcome> {
+    let silence = suspicions.silence(name, now)?;
+    let outcome = judge(proof, name, &silence, suspicions.testimonies(name, now));
+    matches!(outcome, Outcome::Done { .. }).then_some(outcome)
 }
 
 /// The server's own word; the error says why it cannot be had.
@@ -67,21 +72,28 @@ async fn ask(
     deadline: Instant,
 ) -> Result<Outcome, String> {
     let server = equipment.server(name)?;
-    let patience = deadline.min(Instant::now() + SERVER_PATIENCE);
-    let mut unknown = Vec::new();
+    let begun = Instant::now();
+    let patience = deadline.min(begun + SERVER_PATIENCE);
+    let mut questions = Vec::new();
     for service in services {
         let id = ServiceId { server: name.clone(), service: *service };
-        match running(server, hand, equipment.control(&id)?, patience).await {
+        questions.push((equipment.control(&id)?, id));
+    }
+    let asked =
+        questions.iter().map(async |(control, _)| running(server, hand, control, patience).await);
+    let answers = join_all(asked).await;
+    share::looked(begun.elapsed());
+    let mut unknown = None;
+    for ((_, id), answer) in questions.iter().zip(answers) {
+        match answer {
             Running::No => {}
             Running::Yes => return Ok(failed(format!("{id} still runs"))),
             Running::Unknown(why) => {
-                unknown.push(format!("{id} cannot be asked: {why}"));
-                // The same connection would fail for the others as well.
-                break;
+                unknown.get_or_insert_with(|| format!("{id} cannot be asked: {why}"));
             }
         }
     }
-    match unknown.pop() {
+    match unknown {
         None => {
             let names: Vec<&str> = services.iter().map(|service| service.as_str()).collect();
             Ok(done(format!("{name} says that {} are stopped", names.join(", ")), false))
@@ -90,28 +102,38 @@ async fn ask(
     }
 }
 
-enum Testimony {
-    /// Nothing answered on any port.
-    Gone,
-    /// Something answered.
-    Alive(String),
-    /// It cannot tell.
-    None(String),
-}
-
-/// What each other server finds.
-async fn hear_witnesses<'a>(
-    equipment: &'a Equipment,
+/// What each other server finds now.
+async fn hear_witnesses(
+    equipment: &Equipment,
     name: &ServerName,
     deadline: Instant,
-) -> Vec<(&'a ServerName, Testimony)> {
-    let others = equipment.servers.keys().filter(|witness| *witness != name);
-    let heard =
-        others.map(async |witness| (witness, testify(equipment, witness, name, deadline).await));
-    futures_util::future::join_all(heard).await
+) -> Vec<(ServerName, Testimony)> {
+    let heard = equipment
+        .witnesses(name)
+        .map(async |witness| (witness.clone(), testify(equipment, witness, name, deadline).await));
+    join_all(heard).await
 }
 
-fn judge(needed: u32, unasked: &str, heard: Vec<(&ServerName, Testimony)>) -> Outcome {
+/// What follows if the server itself cannot be asked.
+fn judge(
+    proof: Proof,
+    name: &ServerName,
+    unasked: &str,
+    heard: Vec<(ServerName, Testimony)>,
+) -> Outcome {
+    match proof {
+        Proof::Nothing => done(
+            format!("{unasked}; the configuration wants no proof that {name} is inactive"),
+            false,
+        ),
+        Proof::Operator => failed(format!(
+            "{unasked}; the configuration wants an operator to make sure that {name} is inactive"
+        )),
+        Proof::Witnesses(needed) => judge_witnesses(needed, unasked, heard),
+    }
+}
+
+fn judge_witnesses(needed: u32, unasked: &str, heard: Vec<(ServerName, Testimony)>) -> Outcome {
     let (mut gone, mut silent) = (Vec::new(), Vec::new());
     for (witness, testimony) in heard {
         match testimony {
@@ -119,7 +141,7 @@ fn judge(needed: u32, unasked: &str, heard: Vec<(&ServerName, Testimony)>) -> Ou
             Testimony::Alive(what) => {
                 return failed(format!("{unasked}; but {witness} finds it alive: {what}"));
             }
-            Testimony::None(why) => silent.push(format!("{witness} cannot tell: {why}")),
+            Testimony::Unable(why) => silent.push(format!("{witness} cannot tell: {why}")),
         }
     }
     if gone.len() >= needed as usize {
@@ -134,34 +156,50 @@ fn judge(needed: u32, unasked: &str, heard: Vec<(&ServerName, Testimony)>) -> Ou
     }
 }
 
-async fn testify(
-    equipment: &Equipment,
-    witness: &ServerName,
-    name: &ServerName,
-    deadline: Instant,
-) -> Testimony {
-    let (Ok(by), Ok(about)) = (equipment.server(witness), equipment.server(name)) else {
-        return Testimony::None("it is no longer configured".to_owned());
-    };
-    let patience = deadline.min(Instant::now() + WITNESS_PATIENCE);
-    let looks = match by.ssh.reach_all(&about.address, &about.ports, patience).await {
-        Ok(looks) => looks,
-        Err(error) => return Testimony::None(chain(&error)),
-    };
-    // One answer is enough to be alive; to be gone takes silence on every port.
-    let mut cannot_tell = looks.is_empty().then(|| "there is no port to look at".to_owned());
-    for (port, look) in about.ports.iter().zip(looks) {
-        match look {
-            Reach::Connected => {
-                return Testimony::Alive(format!("port {port} accepts connections"));
-            }
-            Reach::Refused => return Testimony::Alive("it refuses connections".to_owned()),
-            Reach::TimedOut | Reach::Unreachable(_) => {}
-            Reach::Prohibited => {
-                cannot_tell = Some("its SSH forwards no connections".to_owned());
-            }
-            Reach::Failed(words) => cannot_tell = Some(words),
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What witnesses found, by name.
+    type Heard<'a> = &'a [(&'a str, Testimony)];
+
+    /// What follows from what is known alone.
+    fn known(proof: Proof, silent: bool, heard: Heard<'_>) -> Option<Outcome> {
+        let name = |name: &str| ServerName::new(name).unwrap();
+        let (suspicions, now) = (Suspicions::default(), Instant::now());
+        if silent {
+            let took = Duration::from_secs(2);
+            suspicions.silent(&name("dm1"), now, took, "no answer".into());
+        }
+        for (witness, testimony) in heard {
+            suspicions.heard(&name("dm1"), &name(witness), now, now, testimony.clone());
+        }
+        by_what_is_known(&suspicions, &name("dm1"), proof, now)
+    }
+
+    #[test]
+    fn what_is_known_is_enough_to_go_on_and_never_to_stop() {
+        let (gone, alive) = (Testimony::Gone, Testimony::Alive("it refuses".to_owned()));
+        let unable = Testimony::Unable("busy".to_owned());
+        let both = Proof::Witnesses(2);
+        let one = Proof::Witnesses(1);
+        let cases: [(Proof, Heard<'_>, bool); 7] = [
+            (both, &[("dm2", gone.clone()), ("dm3", gone.clone())], true),
+            (both, &[("dm2", gone.clone())], false),
+            (both, &[("dm2", gone.clone()), ("dm3", unable.clone())], false),
+            (one, &[("dm2", gone.clone()), ("dm3", unable)], true),
+            (one, &[("dm2", gone), ("dm3", alive)], false),
+            (Proof::Nothing, &[], true),
+            (Proof::Operator, &[], false),
+        ];
+        for (proof, heard, goes_on) in cases {
+            let outcome = known(proof, true, heard);
+            assert_eq!(outcome.is_some(), goes_on, "{proof:?} {heard:?}");
+            assert!(outcome.is_none_or(|it| matches!(it, Outcome::Done { .. })));
+            // A server that is not known to be silent is asked itself.
+            assert_eq!(known(proof, false, heard), None, "{proof:?} {heard:?}");
         }
     }
-    cannot_tell.map_or(Testimony::Gone, Testimony::None)
 }

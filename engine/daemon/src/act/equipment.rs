@@ -68,6 +68,11 @@ impl Equipment {
         self.servers.get(name).ok_or_else(|| format!("server {name} is no longer configured"))
     }
 
+    /// The servers that can say what they find of `name`.
+    pub fn witnesses(&self, name: &ServerName) -> impl Iterator<Item = &ServerName> {
+        self.servers.keys().filter(move |witness| *witness != name)
+    }
+
     /// A service's commands; the error is for the journal.
     pub(super) fn control(&self, id: &ServiceId) -> Result<&Control, String> {
         self.controls.get(id).ok_or_else(|| format!("service {id} is no longer configured"))

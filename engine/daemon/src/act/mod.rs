@@ -1,12 +1,14 @@
 //! Carrying plans out.
 //!
 //! A plan leaves no choice: this module asks the progress what is next, records the intent, does
-//! it, and records the outcome. Whoever starts again after a crash folds the journal and goes on
-//! with the same question.
+//! it, and records the outcome ([`carrier`]). Whoever starts again after a crash folds the journal
+//! and goes on with the same question.
 //!
 //! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
-//! [`sequences`], [`site`]), so that beginning again is harmless.
+//! [`sequences`], [`site`]), so that beginning again is harmless. What is known already of a server
+//! that does not answer is in [`suspicion`]: it shortens a step and changes no outcome.
 
+mod carrier;
 mod confirm;
 mod equipment;
 mod mark;
@@ -14,6 +16,8 @@ mod repository;
 mod sequences;
 mod service;
 mod site;
+mod suspicion;
+mod testimony;
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,15 +29,22 @@ use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
+use carrier::{Attempt, Carrier};
 pub use equipment::{Control, Equipment, Reachable, Repository};
 pub use mark::{Claim, claim};
+pub use suspicion::Suspicions;
+pub use testimony::{Testimony, testify};
 
 use crate::duty::{Duties, Hand};
 use crate::ledger::{Ledger, LedgerError};
+use crate::share;
 
-/// How often a condition that is waited for is looked at. A status command over a kept
-/// connection takes some 20 ms.
-const POLL: Duration = Duration::from_millis(100);
+/// The shortest pause between two looks at a condition that is waited for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest. A pause is as long as the look before it took, within these bounds, so that a
+/// service that is coming up is not slowed down much by being looked at.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Carries out the plan in flight of `cluster` to its end, from wherever it stands. Does nothing
 /// if there is none.
@@ -45,6 +56,7 @@ pub async fn carry_out(
     ledger: &Ledger,
     cluster: &ClusterName,
     equipment: &Equipment,
+    suspicions: &Suspicions,
     duties: &Duties,
 ) -> Result<Option<PlanEnding>, LedgerError> {
     loop {
@@ -56,51 +68,40 @@ pub async fn carry_out(
             }
         };
         let state = ledger.cluster(cluster).await;
-        let Some(progress) = state.progress else { return Ok(None) };
+        let Some(progress) = &state.progress else { return Ok(None) };
         let plan = progress.plan();
-        if let Next::Settle { index, attempt, why, .. } = progress.next() {
-            let outcome = Outcome::Uncertain { detail: why.to_owned() };
-            let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
-            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
-            continue;
+        match progress.next() {
+            Next::Settle { index, attempt, why, .. } => {
+                let outcome = Outcome::Uncertain { detail: why.to_owned() };
+                let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
+                ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+            }
+            Next::Attempt { index, attempt: number, delay_ms, resumed, .. } => {
+                if delay_ms > 0 {
+                    sleep(Duration::from_millis(delay_ms)).await;
+                }
+                let ordered = state.tenure.ordered();
+                let carrier =
+                    Carrier { ledger, equipment, suspicions, duties, plan, term, ordered };
+                let first = Attempt { index, number, resumed, begun: Instant::now() };
+                if carrier.carry_on(first).await?.is_break() {
+                    return Ok(None);
+                }
+            }
+            Next::End => {
+                let ending = progress.ending();
+                let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
+                ledger.record(vec![(Some(cluster.clone()), event)]).await?;
+                tracing::info!(%cluster, plan = plan.number, ?ending, "plan ended");
+                return Ok(Some(ending));
+            }
         }
-        let Next::Attempt { index, attempt, step, delay_ms, resumed } = progress.next() else {
-            let ending = progress.ending();
-            let event = Event::PlanEnded { plan: plan.number, ending: ending.clone() };
-            ledger.record(vec![(Some(cluster.clone()), event)]).await?;
-            tracing::info!(%cluster, plan = plan.number, ?ending, "plan ended");
-            return Ok(Some(ending));
-        };
-        if delay_ms > 0 {
-            sleep(Duration::from_millis(delay_ms)).await;
-        }
-        // Asked before as well: an intent without a step counts as a step cut short.
-        if let Err(why) = duties.admit(cluster, term).await {
-            tracing::warn!(%cluster, why, "the plan waits for the duty");
-            return Ok(None);
-        }
-        let intent = Event::StepIntended { plan: plan.number, step: index, attempt, term };
-        ledger.record(vec![(Some(cluster.clone()), intent)]).await?;
-        if let Err(why) = duties.admit(cluster, term).await {
-            tracing::warn!(%cluster, why, "the plan waits for the duty, with a step intended");
-            return Ok(None);
-        }
-        tracing::info!(%cluster, plan = plan.number, step = index, attempt, resumed, act = %step.act, "step begins");
-        let hand = equipment.marks.then(|| duties.hand(cluster, term, state.tenure.ordered()));
-        let outcome = attempt_step(equipment, hand.as_ref(), plan, step, resumed).await;
-        if let Some(refusal) = hand.and_then(|hand| hand.refused()) {
-            // Not this monitor's any more: how the step ended is for its successor to see.
-            duties.refuse(cluster, term, refusal);
-            return Ok(None);
-        }
-        tracing::info!(%cluster, plan = plan.number, step = index, attempt, ?outcome, "step ended");
-        let event = Event::StepEnded { plan: plan.number, step: index, attempt, outcome };
-        ledger.record(vec![(Some(cluster.clone()), event)]).await?;
     }
 }
 
 async fn attempt_step(
     equipment: &Equipment,
+    suspicions: &Suspicions,
     hand: Option<&Hand>,
     plan: &Plan,
     step: &Step,
@@ -124,7 +125,8 @@ async fn attempt_step(
             Act::StartService(id) => service::start(equipment, hand, id, deadline).await,
             Act::StopService(id) => service::stop(equipment, hand, id, deadline).await,
             Act::ConfirmInactive { server, services, proof } => {
-                confirm::inactive(equipment, hand, server, services, *proof, deadline).await
+                confirm::inactive(equipment, suspicions, hand, server, services, *proof, deadline)
+                    .await
             }
             Act::AwaitReplication { from, to } => {
                 repository::await_replication(equipment, from, to, deadline).await
@@ -136,7 +138,7 @@ async fn attempt_step(
                 repository::copy(equipment, from, to, deadline).await
             }
             Act::CarrySequences { from, to } => {
-                sequences::carry(equipment, from, to, deadline).await
+                sequences::carry(equipment, suspicions, from, to, deadline).await
             }
             Act::Site(site_step) => {
                 site::run(equipment, hand, plan, site_step, resumed, deadline).await
@@ -167,11 +169,25 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
+    let mut paused = Duration::ZERO;
     loop {
+        let looking = Instant::now();
         match look().await {
-            Ok(found) => return Ok(found),
-            Err(instead) if Instant::now() + POLL >= deadline => return Err(instead),
-            Err(_) => sleep(POLL).await,
+            Ok(found) => {
+                share::looked(looking.elapsed());
+                return Ok(found);
+            }
+            Err(instead) => {
+                // It was not so yet, so the pause was none of the engine's.
+                share::waited(paused);
+                let pausing = Instant::now();
+                let pause = (pausing - looking).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                if pausing + pause >= deadline {
+                    return Err(instead);
+                }
+                sleep(pause).await;
+                paused = pausing.elapsed();
+            }
         }
     }
 }

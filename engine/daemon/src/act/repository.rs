@@ -2,7 +2,7 @@
 //!
 //! Facts that these steps rest on (PostgreSQL's documentation, chapter Logical Replication): a
 //! subscription that is disabled applies nothing any more once its worker has ended, and keeps its
-//! slot on the other side; sequences are not replicated; a subscription can be dropped without its
+//! slot on the other side; a worker that has received nothing yet has nothing to apply; sequences are not replicated; a subscription can be dropped without its
 //! slot if the slot's name is taken from it first; a slot can be dropped once nobody receives from
 //! it.
 
@@ -100,7 +100,13 @@ async fn try_detach(
     if changed {
         pg.execute(&format!("alter subscription {} disable", identifier(name)), deadline).await?;
     }
-    // The worker notices later, and may be in the middle of a transaction.
+    // The worker notices later, and may be in the middle of a transaction. Not so while it connects,
+    // which it may do for minutes if the other side is gone: then it is ended.
+    let ended = format!(
+        "select pg_terminate_backend(pid) from pg_stat_subscription where subname = {} \
+         and relid is null and pid is not null and received_lsn is null",
+        literal(name)
+    );
     let workers = format!(
         "select count(*) from pg_stat_subscription where subname = {} and pid is not null",
         literal(name)
@@ -108,6 +114,10 @@ async fn try_detach(
     let detached = wait_for(deadline, || async {
         let state = async {
             let enabled = enabled(pg, name, deadline).await?;
+            if enabled != Some(true) {
+                // Without the right to, it is waited for like any other.
+                let _ = pg.query_rows(&ended, deadline).await;
+            }
             Ok::<_, Trouble>((enabled, scalar(pg, &workers, deadline).await?))
         };
         match state.await {

@@ -12,6 +12,7 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::ServerName;
 
 use super::repository::{Trouble, literal, outcome, parts, scalar};
+use super::suspicion::Suspicions;
 use super::{Equipment, done};
 use crate::errors::chain;
 use crate::postgres::Pg;
@@ -20,16 +21,18 @@ use crate::postgres::Pg;
 /// until now cannot be asked: it may have handed out numbers whose rows never arrived.
 const GAP: i64 = 1_000;
 
-/// How long the side that counted until now is given to tell its sequences: one query.
+/// How long the side that counted until now is given to tell its sequences: one query. One that is
+/// known to be silent is not asked.
 const OLD_SIDE_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn carry(
     equipment: &Equipment,
+    suspicions: &Suspicions,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
 ) -> Outcome {
-    outcome(try_carry(equipment, from, to, deadline).await)
+    outcome(try_carry(equipment, suspicions, from, to, deadline).await)
 }
 
 /// What a server says of a sequence.
@@ -152,19 +155,34 @@ async fn used(
     Ok(used)
 }
 
+/// What the side that counted until now says, if it can be asked.
+async fn counted(
+    pg: &Pg,
+    suspicions: &Suspicions,
+    server: &ServerName,
+    deadline: Instant,
+) -> Result<Sequences, Trouble> {
+    let now = Instant::now();
+    match suspicions.silence(server, now) {
+        Some(silence) => Err(Trouble::Said(silence)),
+        // As long as it takes it to answer on a bad day, and no longer: it may be gone, and
+        // everybody waits.
+        None => sequences(pg, deadline.min(now + OLD_SIDE_PATIENCE)).await,
+    }
+}
+
 async fn try_carry(
     equipment: &Equipment,
+    suspicions: &Suspicions,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
 ) -> Result<Outcome, Trouble> {
     let (_, target) = parts(equipment, to)?;
     let (_, source) = parts(equipment, from)?;
-    let here = sequences(target, deadline).await?;
-    // The old side is asked for as long as it takes it to answer on a bad day, and no longer: it
-    // may be gone, and everybody waits.
-    let patience = deadline.min(Instant::now() + OLD_SIDE_PATIENCE);
-    let there = sequences(source, patience).await;
+    let (here, there) =
+        tokio::join!(sequences(target, deadline), counted(source, suspicions, from, deadline));
+    let here = here?;
     let used = used(target, &here, deadline).await?;
     let mut moved = 0;
     for (name, sequence) in &here {

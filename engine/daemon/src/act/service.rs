@@ -1,15 +1,23 @@
 //! Starting, stopping and verifying services.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
-use watchkeeper_core::facts::ReasonCode;
+use watchkeeper_core::facts::{Observation, ReasonCode};
 use watchkeeper_core::model::{ServiceId, Status};
 
 use super::mark::{self, Unrun};
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
-use crate::collect::run_once;
+use crate::collect::{ProbeSpec, run_once};
 use crate::duty::Hand;
+use crate::share;
 use crate::ssh::ExecOutput;
+
+/// How long the last look at a service that did not come up may take, beyond its deadline.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Whether a service's process runs, by its status command.
 pub(super) enum Running {
@@ -17,6 +25,19 @@ pub(super) enum Running {
     No,
     /// It cannot be told, for this reason.
     Unknown(String),
+}
+
+/// Asks before something is done.
+async fn asked(
+    server: &Reachable,
+    hand: Option<&Hand>,
+    control: &Control,
+    deadline: Instant,
+) -> Running {
+    let begun = Instant::now();
+    let running = running(server, hand, control, deadline).await;
+    share::looked(begun.elapsed());
+    running
 }
 
 /// Whether a service runs. With a hand, the server refuses to say so to a monitor that has lost the
@@ -63,12 +84,12 @@ pub(super) async fn start(
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    let runs = match running(server, hand, control, deadline).await {
+    let runs = match asked(server, hand, control, deadline).await {
         Running::Yes => true,
         Running::No => false,
         Running::Unknown(why) => return failed(why),
     };
-    if runs && serves(equipment, id).await.is_ok() {
+    if runs && answers(equipment, control, id).await.is_ok() {
         return done("it serves already", false);
     }
     if !runs {
@@ -81,42 +102,62 @@ pub(super) async fn start(
         }
     }
     let begun = Instant::now();
-    match wait_for(deadline, || ready(equipment, server, control, id, deadline)).await {
+    let up = || async {
+        // The cheap question first: a command costs the server a process each time.
+        answers(equipment, control, id).await?;
+        still_runs(server, control, deadline).await
+    };
+    match wait_for(deadline, up).await {
         Ok(()) if runs => done("it ran already, and serves now", false),
         Ok(()) => done(
             format!("`{}`; it serves after {} ms", control.start, begun.elapsed().as_millis()),
             true,
         ),
-        Err(instead) => failed(format!("`{}`, and it does not serve: {instead}", control.start)),
+        Err(instead) => {
+            let patience = Instant::now() + LAST_LOOK;
+            let why = still_runs(server, control, patience).await.err().unwrap_or(instead);
+            failed(format!("`{}`, and it does not serve: {why}", control.start))
+        }
     }
 }
 
-async fn ready(
-    equipment: &Equipment,
+/// Whether the process that was started is still there.
+async fn still_runs(
     server: &Reachable,
     control: &Control,
-    id: &ServiceId,
     deadline: Instant,
 ) -> Result<(), String> {
     match running(server, None, control, deadline).await {
-        Running::Yes => serves(equipment, id).await,
+        Running::Yes => Ok(()),
         Running::No => Err("it has ended again".to_owned()),
         Running::Unknown(why) => Err(why),
     }
 }
 
-/// Whether every probe of the service finds it up.
-pub(super) async fn serves(equipment: &Equipment, id: &ServiceId) -> Result<(), String> {
-    for spec in equipment.probes.get(id).into_iter().flatten() {
-        let observation = run_once(spec).await;
-        if observation.status != Status::Up {
-            return Err(format!(
-                "{} is {}: {}",
-                observation.probe, observation.status, observation.reason.detail
-            ));
-        }
+/// Whether every probe of the service finds it up, the status command left out, which is asked
+/// anyway.
+async fn answers(equipment: &Equipment, control: &Control, id: &ServiceId) -> Result<(), String> {
+    let others = probes(equipment, id).filter(|spec| !spec.kind.runs(&control.status));
+    match look(others).await {
+        None => Ok(()),
+        Some(observation) => Err(format!(
+            "{} is {}: {}",
+            observation.probe, observation.status, observation.reason.detail
+        )),
     }
-    Ok(())
+}
+
+fn probes<'a>(
+    equipment: &'a Equipment,
+    id: &ServiceId,
+) -> impl Iterator<Item = &'a Arc<ProbeSpec>> {
+    equipment.probes.get(id).into_iter().flatten()
+}
+
+/// Runs all of these at the same time; what the first finds that does not find the service up.
+async fn look(probes: impl Iterator<Item = &Arc<ProbeSpec>>) -> Option<Observation> {
+    let observations = join_all(probes.map(|spec| run_once(spec))).await;
+    observations.into_iter().find(|observation| observation.status != Status::Up)
 }
 
 pub(super) async fn stop(
@@ -129,7 +170,7 @@ pub(super) async fn stop(
         (Ok(server), Ok(control)) => (server, control),
         (Err(problem), _) | (_, Err(problem)) => return failed(problem),
     };
-    match running(server, hand, control, deadline).await {
+    match asked(server, hand, control, deadline).await {
         Running::No => return done("it is stopped already", false),
         Running::Yes => {}
         Running::Unknown(why) => return failed(why),
@@ -163,31 +204,22 @@ pub(super) async fn verify(
     services: &[ServiceId],
     deadline: Instant,
 ) -> Outcome {
-    let mut served = 0;
-    for id in services {
+    let looks = services.iter().map(async |id| {
         let looked = wait_for(deadline, || async {
-            let mut problem = None;
-            for spec in equipment.probes.get(id).into_iter().flatten() {
-                let observation = run_once(spec).await;
-                if observation.status != Status::Up {
-                    let code = observation.reason.code;
-                    problem = Some((
-                        code,
-                        format!("{}: {}", observation.probe, observation.reason.detail),
-                    ));
-                }
-            }
-            match problem {
+            match look(probes(equipment, id)).await {
                 None => Ok(()),
-                Some((ReasonCode::Monitor, why)) => Err(format!("cannot be told: {why}")),
-                Some((_, why)) => Err(why),
+                Some(Observation { probe, reason, .. }) => match reason.code {
+                    ReasonCode::Monitor => {
+                        Err(format!("cannot be told: {probe}: {}", reason.detail))
+                    }
+                    _ => Err(format!("{probe}: {}", reason.detail)),
+                },
             }
-        })
-        .await;
-        match looked {
-            Ok(()) => served += 1,
-            Err(instead) => return failed(format!("{id} does not serve: {instead}")),
-        }
+        });
+        looked.await.map_err(|instead| format!("{id} does not serve: {instead}"))
+    });
+    match join_all(looks).await.into_iter().find_map(Result::err) {
+        Some(problem) => failed(problem),
+        None => done(format!("{} services serve, by all their probes", services.len()), false),
     }
-    done(format!("{served} services serve, by all their probes"), false)
 }

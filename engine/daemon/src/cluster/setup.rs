@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use watchkeeper_core::arbitration::Standing;
 use watchkeeper_core::facts::ProbeId;
@@ -17,6 +18,9 @@ use watchkeeper_wasm::Policy;
 use crate::act::Equipment;
 use crate::collect::Collector;
 use crate::deliver::Receivers;
+
+/// The confirm interval of a probe that is no longer configured.
+const LOST_PROBE: Duration = Duration::from_secs(1);
 
 /// Everything a cluster is watched with.
 pub struct Setup {
@@ -54,6 +58,12 @@ impl Setup {
     /// Has everything looked at now.
     pub(super) fn probe_all(&self) {
         self.collector.lock().unwrap_or_else(PoisonError::into_inner).probe_now(|_| true);
+    }
+
+    /// How often the probe looks while it confirms a failure.
+    pub(super) fn confirm_interval(&self, probe: &ProbeId) -> Duration {
+        let collector = self.collector.lock().unwrap_or_else(PoisonError::into_inner);
+        collector.spec(probe).map_or(LOST_PROBE, |spec| spec.confirm_interval)
     }
 
     pub(super) fn standings(&self) -> Vec<Standing> {

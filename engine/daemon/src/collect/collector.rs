@@ -1,7 +1,9 @@
 //! Keeps the probes running.
 //!
 //! Each probe has a task of its own and never overlaps itself; a probe that hangs delays no other.
-//! A lost connection makes every probe of that server run at once.
+//! A lost connection makes every probe of that server run at once, and so does the first connection
+//! that a probe cannot make any more: whatever else has failed there is found without waiting for its
+//! turn.
 //!
 //! Invariant: the latest observation of every probe arrives. Each task holds at most one that is
 //! not yet taken; while the receiver does not keep up, the probe goes on running and a newer
@@ -9,12 +11,12 @@
 //! anything delivered that is already outdated.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use watchkeeper_core::facts::{Observation, ProbeId};
+use watchkeeper_core::facts::{Observation, ProbeId, ReasonCode};
 use watchkeeper_core::model::ServerName;
 
 use super::schedule::Schedule;
@@ -24,6 +26,7 @@ use super::{AbortOnDrop, ProbeSpec, run_once};
 pub struct Collector {
     sink: mpsc::Sender<Observation>,
     probes: BTreeMap<ProbeId, Probe>,
+    servers: BTreeMap<ServerName, Arc<Peers>>,
     /// One task for each kept connection, waiting for its loss.
     watchers: JoinSet<()>,
 }
@@ -34,11 +37,29 @@ struct Probe {
     task: AbortOnDrop<()>,
 }
 
+/// What makes the probes of one server run at once.
+#[derive(Default)]
+struct Peers(Mutex<Vec<Arc<Notify>>>);
+
+impl Peers {
+    /// All but `own`.
+    fn kick(&self, own: Option<&Arc<Notify>>) {
+        let kicks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = kicks.iter().filter(|kick| own.is_none_or(|own| !Arc::ptr_eq(kick, own)));
+        others.for_each(|kick| kick.notify_one());
+    }
+}
+
 impl Collector {
     /// Starts all probes; what they see goes to `sink`. Of several with the same name the last
     /// counts.
     pub fn spawn(specs: Vec<ProbeSpec>, sink: mpsc::Sender<Observation>) -> Self {
-        let mut collector = Self { sink, probes: BTreeMap::new(), watchers: JoinSet::new() };
+        let mut collector = Self {
+            sink,
+            probes: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            watchers: JoinSet::new(),
+        };
         collector.replace(specs);
         collector
     }
@@ -51,6 +72,7 @@ impl Collector {
             let probe = kept.unwrap_or_else(|| self.start(spec));
             self.probes.insert(probe.spec.id.clone(), probe);
         }
+        self.acquaint();
         self.watch_connections();
     }
 
@@ -84,10 +106,22 @@ impl Collector {
         }
     }
 
-    fn start(&self, spec: ProbeSpec) -> Probe {
+    fn start(&mut self, spec: ProbeSpec) -> Probe {
         let (spec, kick) = (Arc::new(spec), Arc::new(Notify::new()));
-        let task = tokio::spawn(keep_probing(spec.clone(), kick.clone(), self.sink.clone()));
-        Probe { spec, kick, task: AbortOnDrop(task) }
+        let peers = Arc::clone(self.servers.entry(spec.id.server.clone()).or_default());
+        let task = keep_probing(spec.clone(), kick.clone(), peers, self.sink.clone());
+        Probe { spec, kick, task: AbortOnDrop(tokio::spawn(task)) }
+    }
+
+    /// Lets the probes of each server know each other.
+    fn acquaint(&mut self) {
+        self.servers.retain(|server, peers| {
+            let probes = self.probes.values().filter(|probe| probe.spec.id.server == *server);
+            let kicks: Vec<_> = probes.map(|probe| probe.kick.clone()).collect();
+            let any = !kicks.is_empty();
+            *peers.0.lock().unwrap_or_else(PoisonError::into_inner) = kicks;
+            any
+        });
     }
 
     fn watch_connections(&mut self) {
@@ -102,20 +136,22 @@ impl Collector {
             watched.push((server, losses));
         }
         for (server, mut losses) in watched {
-            let probes = self.probes.values().filter(|probe| probe.spec.id.server == *server);
-            let kicks: Vec<_> = probes.map(|probe| probe.kick.clone()).collect();
+            let Some(peers) = self.servers.get(server).cloned() else { continue };
             self.watchers.spawn(async move {
                 while losses.changed().await.is_ok() {
-                    for kick in &kicks {
-                        kick.notify_one();
-                    }
+                    peers.kick(None);
                 }
             });
         }
     }
 }
 
-async fn keep_probing(spec: Arc<ProbeSpec>, kick: Arc<Notify>, sink: mpsc::Sender<Observation>) {
+async fn keep_probing(
+    spec: Arc<ProbeSpec>,
+    kick: Arc<Notify>,
+    peers: Arc<Peers>,
+    sink: mpsc::Sender<Observation>,
+) {
     let mut schedule = Schedule::new(&spec.id, spec.interval, spec.confirm_interval);
     let mut due = Instant::now() + schedule.first();
     let mut waiting: Option<Observation> = None;
@@ -133,7 +169,11 @@ async fn keep_probing(spec: Arc<ProbeSpec>, kick: Arc<Notify>, sink: mpsc::Sende
                 running = None;
                 let Ok(observation) = ended else { return }; // the runtime is ending
                 let now = Instant::now();
+                let content = schedule.content();
                 let delay = schedule.after(observation.status);
+                if content && is_of_the_connection(observation.reason.code) {
+                    peers.kick(Some(&kick));
+                }
                 due = (started + delay).max(now + delay / 10);
                 if kicked {
                     due = due.min(now.max(next_kick));
@@ -155,6 +195,13 @@ async fn keep_probing(spec: Arc<ProbeSpec>, kick: Arc<Notify>, sink: mpsc::Sende
             }
         }
     }
+}
+
+/// Whether what ended a probe so may concern others on that server: a process that ended, or the
+/// host. A service that says itself that it does not run is the only one that this is said of.
+const fn is_of_the_connection(code: ReasonCode) -> bool {
+    matches!(code, ReasonCode::Refused | ReasonCode::Reset | ReasonCode::Silent)
+        || code.is_silence()
 }
 
 /// The end of the run that is under way; never, if none is.

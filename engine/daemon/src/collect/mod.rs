@@ -45,8 +45,8 @@ pub use self::rest::{DataMoverRest, RestSubject};
 pub use self::service::{ServerLogin, ServiceState};
 pub use self::tcp::Tcp;
 
-use crate::clock;
 use crate::ssh::Ssh;
+use crate::{clock, share};
 
 /// What a probe does.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +87,11 @@ impl ProbeKind {
             Self::Jolokia(probe) => probe.run(deadline).await,
             Self::Command(probe) => probe.run(deadline).await,
         }
+    }
+
+    /// Whether it is no more than that status command.
+    pub(crate) fn runs(&self, command: &str) -> bool {
+        matches!(self, Self::ServiceState(probe) if probe.command == command)
     }
 
     /// Counts the losses of the kept connection it looks through, if it has one.
@@ -133,6 +138,7 @@ impl<T> Drop for AbortOnDrop<T> {
 
 /// Runs a probe once, whatever its schedule. Always ends within its timeout and a little.
 pub async fn run_once(spec: &ProbeSpec) -> Observation {
+    let _others = share::others();
     let started = Instant::now();
     let deadline = started + spec.timeout;
     let kind = spec.kind.clone();

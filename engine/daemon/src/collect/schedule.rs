@@ -42,6 +42,11 @@ impl Schedule {
         (self.interval / 4).min(FIRST_SPREAD) * self.spread() / 1000
     }
 
+    /// Whether the latest run found all well. Before the first it is not known.
+    pub(super) fn content(&self) -> bool {
+        self.runs > 0 && self.last == Status::Up
+    }
+
     /// How long after the start of a run that found `status` the next one starts.
     pub(super) fn after(&mut self, status: Status) -> Duration {
         self.runs = self.runs.wrapping_add(1);

@@ -1,7 +1,7 @@
 //! Making one SSH connection: known host, one key, bounded in time.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::known_hosts::{HostKeys, Verdict, fingerprint};
+use super::view::View;
 use super::{SshError, SshTarget};
 use crate::kept::{Beacon, Connector};
 use crate::net::{self, address, is_reset};
@@ -29,11 +30,10 @@ pub(super) struct Connection {
     pub(super) handle: client::Handle<Watch>,
     /// Permits for commands.
     pub(super) sessions: Semaphore,
-    /// One forwarded connection is opened at a time, because the server's explanation of a failure
-    /// can be matched to its request only by order.
-    pub(super) explanations: tokio::sync::Mutex<mpsc::Receiver<String>>,
-    /// Forwarded connections whose asker stopped waiting.
-    pub(super) abandoned: Arc<AtomicUsize>,
+    /// For looking at others from there.
+    pub(super) view: View,
+    /// Whether it ended because nothing came from the server any more.
+    pub(super) fell_silent: Arc<AtomicBool>,
 }
 
 pub(super) struct Dialer {
@@ -100,12 +100,14 @@ impl Connector for Dialer {
         self.accepted.store(true, Ordering::Relaxed);
 
         let verdict = Arc::new(Mutex::new(None));
-        let (explain, explanations) = mpsc::channel(16);
+        let fell_silent = Arc::new(AtomicBool::new(false));
+        let (explain, explanations) = mpsc::unbounded_channel();
         let watch = Watch {
             known,
             target: target.clone(),
             verdict: verdict.clone(),
             explain,
+            fell_silent: fell_silent.clone(),
             _beacon: beacon,
         };
         let login = async {
@@ -139,8 +141,8 @@ impl Connector for Dialer {
         Ok(Connection {
             handle,
             sessions: Semaphore::new(SESSIONS),
-            explanations: tokio::sync::Mutex::new(explanations),
-            abandoned: Arc::new(AtomicUsize::new(0)),
+            view: View::new(explanations),
+            fell_silent,
         })
     }
 
@@ -173,13 +175,14 @@ fn config(known: &HostKeys) -> client::Config {
     }
 }
 
-/// Watches over one connection: judges the host key, passes explanations on, and holds the beacon
-/// that tells of the connection's end.
+/// Watches over one connection: judges the host key, passes explanations on, notes how it ends, and
+/// holds the beacon that tells of it.
 pub(super) struct Watch {
     known: HostKeys,
     target: SshTarget,
     verdict: Arc<Mutex<Option<SshError>>>,
-    explain: mpsc::Sender<String>,
+    explain: mpsc::UnboundedSender<String>,
+    fell_silent: Arc<AtomicBool>,
     _beacon: Beacon,
 }
 
@@ -217,8 +220,19 @@ impl client::Handler for Watch {
         _session: &mut client::Session,
     ) -> Result<(), russh::Error> {
         if matches!(reason, ChannelOpenFailure::ConnectFailed) {
-            let _ = self.explain.try_send(net::one_line(description));
+            let _ = self.explain.send(net::one_line(description));
         }
         Ok(())
+    }
+
+    async fn disconnected(
+        &mut self,
+        reason: client::DisconnectReason<russh::Error>,
+    ) -> Result<(), russh::Error> {
+        let client::DisconnectReason::Error(error) = reason else { return Ok(()) };
+        let silence =
+            matches!(error, russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout);
+        self.fell_silent.store(silence, Ordering::Relaxed);
+        Err(error)
     }
 }

@@ -127,7 +127,8 @@ pub enum SshError {
         /// Host and port.
         address: String,
     },
-    /// The deadline passed while the command was running. It was told to end, and may still run.
+    /// The deadline passed while the command was running, or the server fell silent. The command was
+    /// told to end, and may still run.
     #[error("the command on {address} did not end in time")]
     CommandTimedOut {
         /// Host and port.

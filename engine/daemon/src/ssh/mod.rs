@@ -7,6 +7,7 @@
 mod connect;
 mod error;
 mod known_hosts;
+mod view;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,16 +16,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::model::ServerName;
 
 pub use self::error::SshError;
+pub use self::view::Reach;
 
 use self::connect::{Connection, Dialer};
 use crate::kept::{Kept, Live};
-use crate::net;
+use crate::{net, share};
 
 /// Of each of a command's outputs, this many bytes are kept: 64 KiB.
 pub const MAX_OUTPUT: usize = 64 * 1024;
@@ -101,23 +103,6 @@ impl ExecOutput {
     }
 }
 
-/// What another server found when it tried to connect to a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// The port accepts connections.
-    Connected,
-    /// The host is there and nobody listens.
-    Refused,
-    /// Nothing came back before the deadline, or before that server gave up.
-    TimedOut,
-    /// That server knows no way there; its own words.
-    Unreachable(String),
-    /// That server's SSH does not forward connections (`AllowTcpForwarding`).
-    Prohibited,
-    /// It did not connect, and the reason cannot be told; its own words, if any.
-    Failed(String),
-}
-
 /// A kept SSH connection to one server. Clones share it.
 #[derive(Clone)]
 pub struct Ssh {
@@ -182,6 +167,7 @@ impl Ssh {
         stdin: Option<&[u8]>,
         deadline: Instant,
     ) -> Result<ExecOutput, SshError> {
+        let _others = share::others();
         let address = || self.kept.connector().address();
         let connection = &live.connection;
         let open = async {
@@ -200,116 +186,13 @@ impl Ssh {
         match timeout_at(deadline, converse(channel, command, stdin)).await {
             Ok(Ok(output)) => Ok(output),
             Ok(Err(End::NotStarted)) => Err(SshError::NotStarted { address: address() }),
+            // That nothing came back is not the server's answer.
+            Ok(Err(End::Lost)) if connection.fell_silent.load(Ordering::Relaxed) => {
+                Err(SshError::CommandTimedOut { address: address() })
+            }
             Ok(Err(End::Lost)) => Err(SshError::CommandLost { address: address() }),
             Err(_) => Err(SshError::CommandTimedOut { address: address() }),
         }
-    }
-
-    /// Whether `host:port` accepts connections, seen from the server this connection leads to.
-    ///
-    /// An error is about the way to that server, not about what was to be looked at.
-    pub async fn reach(&self, host: &str, port: u16, deadline: Instant) -> Result<Reach, SshError> {
-        let found = self.reach_all(host, &[port], deadline).await?;
-        Ok(found.into_iter().next().unwrap_or(Reach::TimedOut))
-    }
-
-    /// The same for several ports of one host at the same time, in their order.
-    ///
-    /// The server explains a failure without saying which port it is about, so of several failed
-    /// ports one may be given another's explanation. What the host as a whole answers is right.
-    pub async fn reach_all(
-        &self,
-        host: &str,
-        ports: &[u16],
-        deadline: Instant,
-    ) -> Result<Vec<Reach>, SshError> {
-        let (live, _) = self.kept.get(deadline).await?;
-        let connection = &live.connection;
-        let Ok(mut explanations) = timeout_at(deadline, connection.explanations.lock()).await
-        else {
-            // Nothing was tried, which must not be taken for silence.
-            let busy = "that server is still trying an earlier connection".to_owned();
-            return Ok(vec![Reach::Failed(busy); ports.len()]);
-        };
-        while explanations.try_recv().is_ok() {}
-        let mut found = Vec::with_capacity(ports.len());
-        let opening: Vec<_> = ports
-            .iter()
-            .map(|port| tokio::spawn(open(live.clone(), host.to_owned(), *port)))
-            .collect();
-        for mut open in opening {
-            let Ok(opened) = timeout_at(deadline, &mut open).await else {
-                // In a task of its own: the answer to a request that nobody waits for any more has
-                // to be taken in all the same, and until then explanations cannot be told apart.
-                let abandoned = connection.abandoned.clone();
-                abandoned.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(async move {
-                    let _ = open.await;
-                    abandoned.fetch_sub(1, Ordering::SeqCst);
-                });
-                found.push(Reach::TimedOut);
-                continue;
-            };
-            found.push(match opened {
-                Ok(Ok(())) => Reach::Connected,
-                Ok(Err(russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed))) => {
-                    // The explanation follows the failure in the same breath.
-                    let words = timeout(Duration::from_millis(200), explanations.recv()).await;
-                    let words = words.ok().flatten().unwrap_or_default();
-                    match explained(words) {
-                        // An earlier request may be meant, and to another host.
-                        Reach::TimedOut | Reach::Unreachable(_)
-                            if connection.abandoned.load(Ordering::SeqCst) > found_late(&found) =>
-                        {
-                            Reach::Failed("its explanation may be an earlier one's".to_owned())
-                        }
-                        reach => reach,
-                    }
-                }
-                Ok(Err(russh::Error::ChannelOpenFailure(
-                    ChannelOpenFailure::AdministrativelyProhibited
-                    | ChannelOpenFailure::UnknownChannelType,
-                ))) => Reach::Prohibited,
-                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
-                    Reach::Failed(net::one_line(&format!("{reason:?}")))
-                }
-                Ok(Err(_)) | Err(_) => {
-                    return Err(SshError::Reset { address: self.kept.connector().address() });
-                }
-            });
-        }
-        Ok(found)
-    }
-}
-
-/// How many of the ports asked so far were not answered in time: those the asker abandoned itself.
-fn found_late(found: &[Reach]) -> usize {
-    found.iter().filter(|reach| **reach == Reach::TimedOut).count()
-}
-
-/// Opens a forwarded connection, and closes it again.
-async fn open(live: Arc<Live<Connection>>, host: String, port: u16) -> Result<(), russh::Error> {
-    let handle = &live.connection.handle;
-    let channel = handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await?;
-    let _ = channel.close().await;
-    Ok(())
-}
-
-/// OpenSSH passes the operating system's words on, in the C locale.
-fn explained(words: String) -> Reach {
-    let lower = words.to_ascii_lowercase();
-    if lower.contains("refused") {
-        Reach::Refused
-    } else if lower.contains("timed out") {
-        Reach::TimedOut
-    } else if lower.contains("no route")
-        || lower.contains("unreachable")
-        || lower.contains("not known")
-        || lower.contains("resolution")
-    {
-        Reach::Unreachable(words)
-    } else {
-        Reach::Failed(words)
     }
 }
 

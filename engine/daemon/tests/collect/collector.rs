@@ -102,6 +102,25 @@ async fn a_full_sink_blocks_nothing_and_the_latest_arrives() {
 }
 
 #[tokio::test]
+async fn the_first_refusal_makes_every_probe_of_the_server_run_at_once() {
+    let (failing, serving) = (Stub::start(greeting()).await, Stub::start(greeting()).await);
+    let mut quick = broker("quick", &failing);
+    quick.interval = Duration::from_millis(5);
+    quick.confirm_interval = Duration::from_millis(5);
+    let (sink, mut source) = mpsc::channel(100);
+    let _collector = Collector::spawn(vec![quick, broker("calm", &serving)], sink);
+    until("both have looked", async || serving.count() == 1 && failing.count() > 1).await;
+    *failing.manner.lock().unwrap() = Manner::HangUp;
+    // Its interval is an hour.
+    until("the other has looked again", async || serving.count() == 2).await;
+    // The same finding again says nothing new of the server.
+    for _ in 0..10 {
+        while &*next(&mut source).await.probe.name != "quick" {}
+    }
+    assert_eq!(serving.count(), 2);
+}
+
+#[tokio::test]
 async fn a_lost_connection_makes_every_probe_of_the_server_run_at_once() {
     let Some(sshd) = Sshd::start("").await else { return };
     let ssh = sshd.ssh();

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use watchkeeper::collect::{Command, ProbeKind, ServerLogin, ServiceState, Where, run_once};
 use watchkeeper::ssh::{MAX_OUTPUT, Reach, Ssh, SshError};
@@ -156,6 +156,46 @@ async fn another_servers_view_tells_refused_from_connected() {
 
     let Some(strict) = Sshd::start("AllowTcpForwarding no").await else { return };
     assert_eq!(strict.ssh().reach("127.0.0.1", port, soon()).await.unwrap(), Reach::Prohibited);
+}
+
+/// A port that neither accepts nor refuses, as if its host were gone: its queue is full.
+async fn deaf() -> (TcpListener, Vec<TcpStream>, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(one)) =
+        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+    {
+        queue.push(one);
+    }
+    (listener, queue, address.port())
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_waits_for_any_more_misleads_no_later_one() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let (_listener, _queue, deaf) = deaf().await;
+    let closed = free_port();
+    let brief = Duration::from_millis(300);
+    let silent = ssh.reach_all("127.0.0.1", &[deaf, deaf], brief, soon()).await.unwrap();
+    assert_eq!(silent, [Reach::TimedOut, Reach::TimedOut]);
+    // The same host: a refusal is an answer, whoever it was for.
+    let again = ssh.reach_all("127.0.0.1", &[deaf, closed], brief, soon()).await.unwrap();
+    assert_eq!(again, [Reach::TimedOut, Reach::Refused]);
+    // Another host, for all that this side knows.
+    let other = ssh.reach_all("127.0.0.2", &[closed], brief, soon()).await.unwrap();
+    assert!(matches!(&other[..], [Reach::Failed(_)]), "{other:?}");
+    let other = ssh.reach_all("127.0.0.2", &[sshd.port, deaf], brief, soon()).await.unwrap();
+    assert!(!other.contains(&Reach::Connected), "nobody listens there: {other:?}");
+    // One that was dropped leaves its requests behind as well.
+    let ports = [deaf];
+    let dropped = ssh.reach_all("127.0.0.1", &ports, Duration::from_secs(20), soon());
+    assert!(tokio::time::timeout(brief, dropped).await.is_err());
+    let after = ssh.reach_all("127.0.0.1", &[sshd.port, closed], brief, soon()).await.unwrap();
+    assert_eq!(after, [Reach::Connected, Reach::Refused]);
 }
 
 #[tokio::test]

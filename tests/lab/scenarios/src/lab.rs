@@ -33,7 +33,7 @@ impl Lab {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("t{}-{number}", std::process::id());
         let lab = Self { name, _place: place };
-        let standin = machine::target().join("debug/dm-standin");
+        let standin = machine::program("dm-standin");
         let output = Command::new(machine::tool("up"))
             .args(["--name", &lab.name, "--standin"])
             .arg(standin)
@@ -58,6 +58,26 @@ impl Lab {
     pub fn text(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.file(name)).unwrap_or_default();
         text.trim_end().to_owned()
+    }
+
+    /// Makes a file that every host sees as `/lab/NAME`.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let written = std::fs::write(self.file(name), bytes);
+        assert!(written.is_ok(), "{name}: {written:?}");
+    }
+
+    /// Where the lab keeps what it knows of its hosts.
+    pub(crate) fn hosts(&self) -> PathBuf {
+        Path::new("/run/watchkeeper-lab").join(&self.name).join("host")
+    }
+
+    /// The processes of a host whose command line has that text, by this machine's numbers.
+    pub fn processes(&self, host: &str, mark: &str) -> Vec<u32> {
+        let all = crate::witness::processes(&self.hosts().join(host));
+        all.into_iter().filter(|(_, line)| line.contains(mark)).map(|(number, _)| number).collect()
     }
 
     fn tool(&self, arguments: &[&str]) -> Command {

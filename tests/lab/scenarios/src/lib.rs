@@ -24,8 +24,9 @@ mod unit;
 mod witness;
 
 pub use lab::Lab;
+pub use machine::{optimise, unfit};
 pub use monitor::{Monitor, Setup, make_keys};
-pub use timeline::Timeline;
+pub use timeline::{Timeline, now};
 pub use unit::Unit;
 pub use witness::Witness;
 

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// Labs that are up at once: each keeps a core busy while it starts.
@@ -28,13 +29,23 @@ pub(crate) fn target() -> PathBuf {
         .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// The program `watchkeeper`.
-pub(crate) fn program() -> PathBuf {
-    target().join("debug/watchkeeper")
+/// Whether the programs in the lab are the optimised ones.
+static OPTIMISED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the programs in the lab are built as they are for use, and not as for tests: for
+/// measurements.
+pub fn optimise() {
+    OPTIMISED.store(true, Ordering::Relaxed);
+}
+
+/// A program of this repository, such as `watchkeeper`, as [`build`] makes it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let profile = if OPTIMISED.load(Ordering::Relaxed) { "release" } else { "debug" };
+    target().join(profile).join(name)
 }
 
 /// Why no lab can be brought up here, if none can.
-pub(crate) fn unfit() -> Option<String> {
+pub fn unfit() -> Option<String> {
     static ANSWER: OnceLock<Option<String>> = OnceLock::new();
     ANSWER
         .get_or_init(|| {
@@ -67,20 +78,25 @@ fn cargo(arguments: &[&str]) {
 pub(crate) fn build() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // As tests of theirs are built, which is how `make test` has built them already: any other
-        // selection has other features, and would build the large dependencies once more.
-        cargo(&[
-            "test",
-            "--quiet",
-            "--workspace",
-            "--exclude",
-            "watchkeeper-bench",
-            "--no-run",
-            "--test",
-            "config_golden",
-            "--test",
-            "rest",
-        ]);
+        if OPTIMISED.load(Ordering::Relaxed) {
+            let programs = ["-p", "watchkeeper", "-p", "watchkeeper-standin"];
+            cargo(&[&["build", "--quiet", "--release"], &programs[..]].concat());
+        } else {
+            // As tests of theirs are built, which is how `make test` has built them already: any
+            // other selection has other features, and would build the large dependencies once more.
+            cargo(&[
+                "test",
+                "--quiet",
+                "--workspace",
+                "--exclude",
+                "watchkeeper-bench",
+                "--no-run",
+                "--test",
+                "config_golden",
+                "--test",
+                "rest",
+            ]);
+        }
         for package in ["data-mover-ha", "webhook"] {
             // Alone and as a component only: features of several would be united.
             cargo(&[

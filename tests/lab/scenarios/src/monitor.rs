@@ -28,11 +28,13 @@ pub struct Setup {
     pub duty: &'static str,
     /// What the daemon is run by: a command and its arguments, put before it.
     pub run_by: &'static str,
+    /// Whether the daemon's log is for programs.
+    pub log_json: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cooldown: "10m", settings: "{}", duty: "", run_by: "" }
+        Self { cooldown: "10m", settings: "{}", duty: "", run_by: "", log_json: false }
     }
 }
 
@@ -46,6 +48,7 @@ pub struct Monitor<'a> {
     program: String,
     config: String,
     daemon: Option<Child>,
+    log_json: bool,
 }
 
 impl<'a> Monitor<'a> {
@@ -56,11 +59,12 @@ impl<'a> Monitor<'a> {
 
     /// The same on the host vp1 or vp2, whose name it has.
     pub fn start_on(lab: &'a Lab, host: &'static str, setup: &Setup) -> Self {
-        let program = machine::program().display().to_string();
+        let program = machine::program("watchkeeper").display().to_string();
         let config = format!("/lab/{}/watchkeeper.toml", folder(host));
-        let text = configuration(setup).replace(r#"name = "vp1""#, &format!("name = {host:?}"));
+        let text = configuration(setup).replacen(r#"name = "vp1""#, &format!("name = {host:?}"), 1);
         let mut monitor = Self::prepare_on(lab, host, &text, program, config);
         monitor.run_by = setup.run_by;
+        monitor.log_json = setup.log_json;
         monitor.run();
         monitor.wait_calm();
         monitor
@@ -94,7 +98,8 @@ impl<'a> Monitor<'a> {
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
         copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
         write(&lab.file("sink.py"), include_bytes!("sink.py"));
-        let monitor = Self { lab, host, run_by: "", program, config, daemon: None };
+        let monitor =
+            Self { lab, host, run_by: "", program, config, daemon: None, log_json: false };
         let taken = monitor.taken();
         let path = format!("/lab/{taken}");
         drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
@@ -120,7 +125,9 @@ impl<'a> Monitor<'a> {
 
     /// Starts the daemon, and waits until it answers.
     pub fn run(&mut self) {
-        let words = self.words(&["run"]).join(" ");
+        let mut command = vec!["run"];
+        command.extend(self.log_json.then_some("--log-json"));
+        let words = self.words(&command).join(" ");
         let log = format!("/lab/{}/daemon.log", folder(self.host));
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
@@ -230,6 +237,11 @@ impl<'a> Monitor<'a> {
             Ok(other) => panic!("the journal is no list: {other}"),
             Err(error) => panic!("the journal cannot be read: {error}"),
         }
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> String {
+        self.lab.text("watchkeeper/daemon.log")
     }
 
     /// The notifications that the sink accepted: the body of each, in order.

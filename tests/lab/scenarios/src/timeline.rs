@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::Monitor;
 
 /// Milliseconds since 1970, on the clock that the daemon uses too.
-fn now() -> u64 {
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

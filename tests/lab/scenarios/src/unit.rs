@@ -27,7 +27,7 @@ impl<'a> Unit<'a> {
         monitor::write(&lab.file("watchkeeper/drop-in.conf"), drop_in.as_bytes());
         monitor::write(&lab.file("install-unit.sh"), include_bytes!("install-unit.sh"));
         let unit = Self { lab, monitor };
-        let (repository, program) = (machine::root().display(), machine::program());
+        let (repository, program) = (machine::root().display(), machine::program("watchkeeper"));
         unit.exec(&[
             "sh",
             "/lab/install-unit.sh",

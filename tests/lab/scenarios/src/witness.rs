@@ -32,7 +32,7 @@ pub struct Witness {
 impl Witness {
     /// Begins to look.
     pub fn of(lab: &Lab) -> Self {
-        let state = Path::new("/run/watchkeeper-lab").join(lab.name()).join("host");
+        let state = lab.hosts();
         let stop = Arc::new(AtomicBool::new(false));
         let looks = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -86,7 +86,14 @@ impl Drop for Witness {
 
 /// The exclusive services that run on a host; none on one that is crashed.
 fn look(state: &Path, host: &str) -> Vec<&'static str> {
-    let Some(space) = fs::read_to_string(state.join(host).join("pid1"))
+    let processes = processes(&state.join(host));
+    let runs = |mark: &str| processes.iter().any(|(_, line)| line.contains(mark));
+    EXCLUSIVE.iter().filter(|(_, mark)| runs(mark)).map(|(service, _)| *service).collect()
+}
+
+/// The processes of a host, given its folder: this machine's number and the command line of each.
+pub(crate) fn processes(host: &Path) -> Vec<(u32, String)> {
+    let Some(space) = fs::read_to_string(host.join("pid1"))
         .ok()
         .and_then(|pid| namespace(&Path::new("/proc").join(pid.trim())))
     else {
@@ -94,14 +101,12 @@ fn look(state: &Path, host: &str) -> Vec<&'static str> {
     };
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let Some(number) = number else { continue };
         let path = entry.path();
         let line = fs::read(path.join("cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        let service = EXCLUSIVE.iter().find(|(_, mark)| line.contains(mark));
-        if let Some((service, _)) = service
-            && namespace(&path).as_ref() == Some(&space)
-        {
-            found.push(*service);
+        if !line.is_empty() && namespace(&path).as_ref() == Some(&space) {
+            found.push((number, String::from_utf8_lossy(&line).replace('\0', " ")));
         }
     }
     found

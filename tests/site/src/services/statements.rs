@@ -54,7 +54,7 @@ fn failure<T>(code: &'static str, message: impl Into<String>) -> Result<T, Failu
 /// A statement with `{}` for what varies, and its answer. The first that fits counts.
 type Statement = (&'static str, fn(&mut Session<'_>, &[&str]) -> Answered);
 
-const STATEMENTS: [Statement; 27] = [
+const STATEMENTS: [Statement; 28] = [
     ("set statement_timeout = {}", |_, _| Ok(Answer::Done("SET"))),
     ("select 1", |_, _| one(Some("1"))),
     ("select pg_is_in_recovery(), current_setting('transaction_read_only')", |_, _| {
@@ -97,6 +97,12 @@ const STATEMENTS: [Statement; 27] = [
             let here = session.receives() && session.subscription(given).is_some();
             one(Some(if here { "1" } else { "0" }))
         },
+    ),
+    // None of its workers connects for long.
+    (
+        "select pg_terminate_backend(pid) from pg_stat_subscription where subname = {} \
+         and relid is null and pid is not null and received_lsn is null",
+        |_, _| Ok(Answer::Rows(1, vec![])),
     ),
     ("alter subscription {} disable", |session, given| session.enable(given, false)),
     ("alter subscription {} set (slot_name = none)", |session, given| {
