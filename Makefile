@@ -12,10 +12,10 @@ UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Ca
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help build programs guests wasm demo test lint bench lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+.PHONY: help build programs guests wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: programs guests ## the daemon, and every policy and plugin in target/guests
 	@echo "built: $(TARGET)/debug/watchkeeper, $(GUESTS:%=$(TARGET)/guests/%.wasm)"
@@ -54,6 +54,11 @@ lint: wasm ## format, clippy, documentation, shell scripts, dependencies
 
 bench: guests ## the benchmarks, as ratios measured in one run; BENCH=--json for machines
 	$(CARGO) run --release -p watchkeeper-bench -- $(BENCH)
+
+bench-failover: ## how long a failover takes in the lab, beside Redis Sentinel (root); BENCH="--runs 3 --json"
+	tests/lab/install-packages
+	tests/lab/install-packages bench-packages.txt
+	$(CARGO) run --release -p watchkeeper-lab --bin failover-bench -- $(BENCH)
 
 lab-up: programs ## five servers with real sshd, PostgreSQL and ActiveMQ (root; tests/lab/README.md)
 	tests/lab/install-packages

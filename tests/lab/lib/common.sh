@@ -55,12 +55,13 @@ need_host() { is_one_of "$1" "${HOSTS[@]}" || usage_error "there is no host '$1'
 need_service() { is_one_of "$1" "${SERVICES[@]}" || usage_error "there is no service '$1': the services are ${SERVICES[*]}"; }
 need_lab() { [ -d "$STATE" ] || die "lab '$LAB' is not up"; }
 
+# missing_packages [LIST]: those of packages.txt, or of another list beside it, that this machine lacks.
 missing_packages() {
   local package file
   while read -r package file; do
     case $package in '' | \#*) continue ;; esac
     compgen -G "$file" >/dev/null || printf '%s\n' "$package"
-  done <"$LAB_HERE/packages.txt"
+  done <"$LAB_HERE/${1:-packages.txt}"
 }
 
 # await SECONDS WHAT COMMAND...: tries the command until it succeeds; says what it waited for when it never did.

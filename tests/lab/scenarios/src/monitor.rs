@@ -293,7 +293,7 @@ impl<'a> Monitor<'a> {
 
 /// Makes a key and a certificate for each name, in the folder `keys` beside the configurations'.
 pub fn make_keys(lab: &Lab, names: &[&str]) {
-    let program = machine::program().display().to_string();
+    let program = machine::program("watchkeeper").display().to_string();
     make_folder(&lab.file("keys"));
     for name in names {
         let words = [program.as_str(), "duty", "keys", "--dir", "/lab/keys", "--name", name];
