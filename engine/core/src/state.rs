@@ -328,7 +328,10 @@ impl ClusterState {
 
     fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         let seq = record.seq;
-        self.version = seq;
+        // What an evaluation came to is in its other records; a successor counts snapshots by itself.
+        if !matches!(record.event, Event::Evaluated(_)) {
+            self.version = seq;
+        }
         match &record.event {
             Event::Evaluated(evaluated) => {
                 self.last_evaluation = Some(seq);

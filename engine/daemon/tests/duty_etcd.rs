@@ -164,7 +164,7 @@ impl Monitor {
     /// Something that a successor has to know.
     fn note(&self, number: usize, by: &str) {
         let (by, reason) = (by.to_owned(), "x".to_owned());
-        self.record(number, Event::MaintenanceOn { by, reason, until: None });
+        self.record(number, Event::MaintenanceOn { by, reason, until: None, service: None });
     }
 
     fn record(&self, number: usize, event: Event) {

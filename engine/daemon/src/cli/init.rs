@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_part_for_two_monitors_is_accepted_as_it_stands() {
         let dir = tempfile::tempdir().unwrap();
-        let path = Init { dir: dir.path().to_owned(), force: false }.write().unwrap();
+        let path = write(dir.path(), false, TEMPLATE).unwrap();
         let (mut text, mut inside) = (String::new(), false);
         for line in TEMPLATE.lines() {
             inside = (inside && !line.is_empty()) || line == "# [duty.peer]";

@@ -142,6 +142,7 @@ impl Watch {
     }
 
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
+        self.await_marks().await;
         let setup = std::sync::Arc::clone(&self.setup.borrow());
         let state = self.ledger.cluster(&self.name).await;
         if self.executor.is_some() && state.progress.is_none() {

@@ -191,7 +191,7 @@ async fn a_monitor_that_is_alone_keeps_the_duty_until_the_other_comes() {
 /// An offer is recorded, and the other one cannot hear it: long beats, so that VP2 counts as well
 /// until VP1 has waited for its answer in vain.
 async fn offered_to_one_that_hangs() -> (World, World) {
-    let (mut vp1, mut vp2) = start("10s").await;
+    let (vp1, mut vp2) = start("10s").await;
     // What follows is about the duty: nobody is to stop or start anything.
     vp1.ok(&["maintenance", "on", "--reason", "a test"]).await;
     vp2.pause();
