@@ -126,6 +126,12 @@ fn guesses_are_marked() {
     assert!(marked("name = \"vp1\"").unwrap().ends_with(&from(8).unwrap()), "{made}");
 }
 
+/// Whether a text names a certificate or a key.
+fn is_file(text: &str) -> bool {
+    let extension = Path::new(text).extension();
+    extension.is_some_and(|extension| extension == "crt" || extension == "key")
+}
+
 /// What stands there as remarks for two monitors is accepted too.
 #[test]
 fn the_remarks_on_the_duty_are_a_configuration() {
@@ -139,7 +145,7 @@ fn the_remarks_on_the_duty_are_a_configuration() {
         let remarks = remarks.replace("\n# ", "\n");
         let remarks = remarks.strip_prefix("# ").unwrap();
         folder.write("watchkeeper.toml", &format!("{before}[duty.peer]\n{remarks}\n\n{after}"));
-        for file in remarks.split('"').filter(|it| it.ends_with(".crt") || it.ends_with(".key")) {
+        for file in remarks.split('"').filter(|it| is_file(it)) {
             folder.private(file, "x");
         }
         assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true), "{made}");

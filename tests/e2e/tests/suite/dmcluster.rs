@@ -25,8 +25,8 @@ const ALL: [(&str, &str); 11] = [
 fn lines(world: &World, running: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let line = |(server, name): &(&str, &str)| {
         let host = world.site.address(server).unwrap();
-        let word = if running(server, name) { "is RUNNING" } else { "is NOT RUNNING" };
-        format!("{name} {word} on {host}")
+        let status = if running(server, name) { "is RUNNING" } else { "is NOT RUNNING" };
+        format!("{name} {status} on {host}")
     };
     ALL.iter().map(line).collect()
 }

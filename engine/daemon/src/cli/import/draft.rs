@@ -266,8 +266,8 @@ impl Draft<'_> {
     }
 
     /// Sets the port of a part, if it is known, in these sections.
-    fn port(&mut self, site: &Site, part: Part, sections: &[&str]) -> Result<(), Missing> {
-        let Some(port) = site.ports.get(&part) else { return Ok(()) };
+    fn port(&mut self, site: &Site, of: Part, sections: &[&str]) -> Result<(), Missing> {
+        let Some(port) = site.ports.get(&of) else { return Ok(()) };
         for section in sections {
             let remark = self.remark(port);
             self.set(section, "port", i64::from(port.value), &remark)?;

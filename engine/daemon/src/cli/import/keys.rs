@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::properties::{Properties, Property};
-use super::reading::{Doubt, Left, Reading, reading};
+use super::reading::{Reading, reading};
+use super::reasons::{Doubt, Left};
 use super::report::{Outcome, Row, shown};
 use super::site::{Finding, Settled, Sourced};
 use super::values::BadValue;

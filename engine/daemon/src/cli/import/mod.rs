@@ -1,16 +1,19 @@
 //! `watchkeeper import`: a configuration from what the vendor's monitor was configured with.
 //!
 //! In the order of the data: [`properties`], the file's format; [`words`], what a key says;
-//! [`values`], what a value says; [`reading`], what both together claim; [`site`], all claims
-//! together; [`keys`], what became of each key; [`draft`], the configuration; [`report`], the table.
+//! [`values`], what a value says; [`reading`], what both together claim, with [`reasons`] to doubt
+//! it or to leave it; [`site`], all claims together; [`became`] and [`keys`], what became of each
+//! key; [`draft`], the configuration; [`report`], the table.
 //!
 //! Invariants: nothing is guessed without being told; with an error nothing is written; no secret
 //! of the file is shown or written.
 
+mod became;
 mod draft;
 mod keys;
 mod properties;
 mod reading;
+mod reasons;
 mod report;
 mod site;
 mod values;

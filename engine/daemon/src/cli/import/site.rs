@@ -5,7 +5,8 @@ use std::fmt::Display;
 
 use watchkeeper_core::model::Side;
 
-use super::reading::{Claim, Doubt};
+use super::reading::Claim;
+use super::reasons::Doubt;
 use super::values::{Host, Scheme};
 use super::words::Part;
 
@@ -36,14 +37,13 @@ impl<T> Known<T> {
         self.lines.first().copied().unwrap_or_default()
     }
 
-    /// The same, said by these lines too.
-    fn and(mut self, lines: &[usize]) -> Self {
+    /// These lines say it too.
+    fn add(&mut self, lines: &[usize]) {
         for line in lines {
             if !self.lines.contains(line) {
                 self.lines.push(*line);
             }
         }
-        self
     }
 }
 
@@ -141,6 +141,34 @@ pub(super) fn settle(claims: &[Sourced]) -> Settled {
     settled
 }
 
+/// Puts a value into its place. The first one stays; another one is an error.
+fn put<T: PartialEq + Display>(
+    findings: &mut Vec<Finding>,
+    place: &mut Option<Known<T>>,
+    next: Known<T>,
+    what: &str,
+) {
+    let Some(first) = place else {
+        *place = Some(next);
+        return;
+    };
+    if first.value == next.value {
+        first.add(&next.lines);
+        return;
+    }
+    findings.push(Finding {
+        error: true,
+        line: Some(next.line()),
+        message: format!(
+            "two keys disagree about {what}: {} here, {} on line {}",
+            next.value,
+            first.value,
+            first.line()
+        ),
+        help: "keep the right one in a copy of this file".to_owned(),
+    });
+}
+
 fn known<T>(sourced: &Sourced, value: T) -> Known<T> {
     Known { value, lines: vec![sourced.line] }
 }
@@ -179,7 +207,7 @@ impl Settled {
                 Some(Part::Repository) => {
                     self.doubts.push((at.host.line(), Doubt::OwnRepository(side)));
                     let what = format!("the {side}'s repository");
-                    repository = self.agree(repository, &at.host, &what);
+                    put(&mut self.findings, &mut repository, at.host.clone(), &what);
                 }
                 Some(part) => self.error(
                     Some(at.host.line()),
@@ -205,14 +233,18 @@ impl Settled {
         // A key that says `daemon` before one that only says the side.
         for part in [Some(Part::Daemon), None] {
             for at in of_side.iter().filter(|at| at.part == part) {
-                found = match found {
+                match &mut found {
                     Some(old) if self.same(&at.host, &old.value) => {
-                        let longer = at.host.value.as_str().len() > old.value.as_str().len();
-                        let value = if longer { at.host.value.clone() } else { old.value.clone() };
-                        Some(Known { value, ..old.and(&at.host.lines) })
+                        old.add(&at.host.lines);
+                        if at.host.value.as_str().len() > old.value.as_str().len() {
+                            old.value = at.host.value.clone();
+                        }
                     }
-                    other => self.agree(other, &at.host, &format!("the {side}'s daemon")),
-                };
+                    _ => {
+                        let what = format!("the {side}'s daemon");
+                        put(&mut self.findings, &mut found, at.host.clone(), &what);
+                    }
+                }
             }
         }
         if found.is_some() {
@@ -232,30 +264,6 @@ impl Settled {
             return true;
         }
         here.value == *host
-    }
-
-    /// The first value; another one is an error.
-    fn agree<T: Clone + PartialEq + Display>(
-        &mut self,
-        first: Option<Known<T>>,
-        next: &Known<T>,
-        what: &str,
-    ) -> Option<Known<T>> {
-        let Some(first) = first else { return Some(next.clone()) };
-        if first.value == next.value {
-            return Some(first.and(&next.lines));
-        }
-        self.error(
-            Some(next.line()),
-            format!(
-                "two keys disagree about {what}: {} here, {} on line {}",
-                next.value,
-                first.value,
-                first.line()
-            ),
-            "keep the right one in a copy of this file".to_owned(),
-        );
-        Some(first)
     }
 
     /// There are two servers.
@@ -345,7 +353,7 @@ impl Settled {
             self.site.additional.iter().map(|known| known.value.clone()).collect();
         if let Some(at) = earlier.iter().position(|host| self.same(&here, host)) {
             if let Some(known) = self.site.additional.get_mut(at) {
-                *known = known.clone().and(&here.lines);
+                known.add(&here.lines);
             }
             return;
         }
@@ -362,16 +370,11 @@ impl Settled {
             let Claim::Monitor(side, host) = &sourced.claim else { continue };
             let here = known(sourced, host.clone());
             let what = format!("the {side}'s monitor");
-            match side {
-                Side::Primary => {
-                    let first = self.site.primary_monitor.take();
-                    self.site.primary_monitor = self.agree(first, &here, &what);
-                }
-                Side::Secondary => {
-                    let first = self.site.secondary_monitor.take();
-                    self.site.secondary_monitor = self.agree(first, &here, &what);
-                }
-            }
+            let place = match side {
+                Side::Primary => &mut self.site.primary_monitor,
+                Side::Secondary => &mut self.site.secondary_monitor,
+            };
+            put(&mut self.findings, place, here, &what);
         }
         let monitors = [self.site.primary_monitor.clone(), self.site.secondary_monitor.clone()];
         if monitors.iter().all(Option::is_none) {
@@ -398,38 +401,34 @@ impl Settled {
     /// Ports, users and the like, of which there is one each.
     fn single_values(&mut self, claims: &[Sourced]) {
         for sourced in claims {
+            let (findings, site) = (&mut self.findings, &mut self.site);
             match &sourced.claim {
-                Claim::Host { part: Some(part), spot, .. } => {
+                Claim::Host { part: Some(of), spot, .. } => {
                     if let Some(port) = spot.port {
-                        self.port(*part, &known(sourced, port));
+                        self.port(*of, known(sourced, port));
                     }
-                    if let (Part::Rest, Some(scheme)) = (part, spot.scheme) {
-                        let first = self.site.rest_scheme.take();
+                    if let (Part::Rest, Some(scheme)) = (of, spot.scheme) {
                         let what = "whether REST is encrypted";
-                        self.site.rest_scheme = self.agree(first, &known(sourced, scheme), what);
+                        let scheme = known(sourced, scheme);
+                        put(&mut self.findings, &mut self.site.rest_scheme, scheme, what);
                     }
                 }
-                Claim::Port(part, port) => self.port(*part, &known(sourced, *port)),
+                Claim::Port(of, port) => self.port(*of, known(sourced, *port)),
                 Claim::Login(name) => {
-                    let first = self.site.login.take();
-                    let what = "who logs in over SSH";
-                    self.site.login = self.agree(first, &known(sourced, name.clone()), what);
+                    let name = known(sourced, name.clone());
+                    put(findings, &mut site.login, name, "who logs in over SSH");
                 }
                 Claim::Database(name) => {
-                    let first = self.site.database.take();
-                    let what = "the repository's database";
-                    self.site.database = self.agree(first, &known(sourced, name.clone()), what);
+                    let name = known(sourced, name.clone());
+                    put(findings, &mut site.database, name, "the repository's database");
                 }
                 Claim::RepositoryUser(name) => {
-                    let first = self.site.repository_user.take();
-                    let what = "the repository's user";
-                    self.site.repository_user =
-                        self.agree(first, &known(sourced, name.clone()), what);
+                    let name = known(sourced, name.clone());
+                    put(findings, &mut site.repository_user, name, "the repository's user");
                 }
                 Claim::Lag(bytes) => {
-                    let first = self.site.lag.take();
-                    let what = "the threshold of the lag";
-                    self.site.lag = self.agree(first, &known(sourced, *bytes), what);
+                    let bytes = known(sourced, *bytes);
+                    put(findings, &mut site.lag, bytes, "the threshold of the lag");
                 }
                 Claim::Host { .. } | Claim::Agents(_) | Claim::Monitor(..) => {}
             }
@@ -446,92 +445,13 @@ impl Settled {
         }
     }
 
-    fn port(&mut self, part: Part, port: &Known<u16>) {
-        if !matches!(part, Part::Repository | Part::Activemq | Part::Rest | Part::Ssh) {
+    /// A port of what Watchkeeper speaks to.
+    fn port(&mut self, of: Part, port: Known<u16>) {
+        if !matches!(of, Part::Repository | Part::Activemq | Part::Rest | Part::Ssh) {
             return;
         }
-        let first = self.site.ports.remove(&part);
-        let what = format!("the port of {}", part.as_str());
-        if let Some(port) = self.agree(first, port, &what) {
-            self.site.ports.insert(part, port);
-        }
-    }
-}
-
-impl Site {
-    /// The name of the server at `host`; none: there is none.
-    fn name_of(&self, host: &Host) -> Option<String> {
-        let is = |it: &Host| it == host || it.short_for(host);
-        let sides = [("dm1", &self.primary), ("dm2", &self.secondary)];
-        let side = sides.into_iter().find_map(|(name, server)| {
-            server.as_ref().filter(|server| is(&server.host.value)).map(|_| name.to_owned())
-        });
-        side.or_else(|| {
-            let at = self.additional.iter().position(|known| is(&known.value))?;
-            Some(format!("dm{}", at + 3))
-        })
-    }
-
-    /// What came of a claim, for people.
-    pub(super) fn became(&self, claim: &Claim) -> String {
-        match claim {
-            Claim::Host { side, part, spot } => {
-                let name = side_name(*side);
-                let mut port = match (part, spot.port) {
-                    (Some(Part::Repository | Part::Activemq | Part::Rest), Some(port)) => {
-                        format!(", port {port}")
-                    }
-                    _ => String::new(),
-                };
-                if let (Some(Part::Rest), Some(scheme)) = (part, spot.scheme) {
-                    port.push_str(&format!(", {scheme}"));
-                }
-                match part {
-                    None | Some(Part::Daemon) => format!("address of {name}: {}", spot.host),
-                    Some(Part::Repository) if self.has_own_repository(*side, &spot.host) => {
-                        format!("repository-address of {name}: {}{port}", spot.host)
-                    }
-                    Some(part) => format!("{} on {name}: {}{port}", part.as_str(), spot.host),
-                }
-            }
-            Claim::Agents(hosts) => {
-                let names: Vec<String> = hosts
-                    .iter()
-                    .map(|host| match self.name_of(host) {
-                        Some(name) if name != host.as_str() => format!("{name} ({host})"),
-                        _ => host.to_string(),
-                    })
-                    .collect();
-                format!("agent on {}", names.join(", "))
-            }
-            Claim::Monitor(side, host) => {
-                let name = match side {
-                    Side::Primary => "vp1",
-                    Side::Secondary => "vp2",
-                };
-                format!("monitor {name}: {host}")
-            }
-            Claim::Port(part, port) => format!("port of {}: {port}", part.as_str()),
-            Claim::Login(name) => format!("user in [ssh]: {name}"),
-            Claim::Database(name) => format!("database of the repository: {name}"),
-            Claim::RepositoryUser(name) => format!("user of the repository: {name}"),
-            Claim::Lag(bytes) => format!("lag-threshold-bytes of the policy: {bytes}"),
-        }
-    }
-
-    fn has_own_repository(&self, side: Side, host: &Host) -> bool {
-        let server = match side {
-            Side::Primary => &self.primary,
-            Side::Secondary => &self.secondary,
-        };
-        let own = server.as_ref().and_then(|server| server.repository.as_ref());
-        own.is_some_and(|own| own.value == *host)
-    }
-}
-
-const fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Primary => "dm1",
-        Side::Secondary => "dm2",
+        let mut place = self.site.ports.remove(&of);
+        put(&mut self.findings, &mut place, port, &format!("the port of {}", of.as_str()));
+        self.site.ports.extend(place.map(|port| (of, port)));
     }
 }
