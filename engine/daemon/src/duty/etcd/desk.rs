@@ -150,12 +150,11 @@ impl Desk {
             let known = self.known(cluster).await;
             let asked = timeout(until - Instant::now(), self.ask(cluster, &mut held, &known, &[]));
             match asked.await {
-                Err(_) => {}
                 Ok(Ok(true)) if self.until(&held).is_some() => {
                     self.note(cluster, None);
                     return Ok(());
                 }
-                Ok(Ok(_)) => {}
+                Err(_) | Ok(Ok(_)) => {}
                 Ok(Err(Unconfirmed::Silent(error))) => {
                     last = error;
                     sleep(AGAIN).await;
