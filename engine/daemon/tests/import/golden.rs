@@ -129,7 +129,7 @@ fn guesses_are_marked() {
 /// Whether a text names a certificate or a key.
 fn is_file(text: &str) -> bool {
     let extension = Path::new(text).extension();
-    extension.is_some_and(|extension| extension == "crt" || extension == "key")
+    extension.is_some_and(|extension| extension == "pem" || extension == "key")
 }
 
 /// What stands there as remarks for two monitors is accepted too.

@@ -77,16 +77,13 @@ fn duty(names: [&str; 2], hosts: [&Host; 2]) -> Vec<String> {
     };
     let file = |name: &str, kind: &str| format!("{name}.{kind}");
     vec![
-        "# How both monitors would share the duty to act, VP1 first (docs/operations.md)."
-            .to_owned(),
         "# [duty.peer]".to_owned(),
         both("name", two, one),
         both("address", &second, &first),
-        line("# first", &Value::from(one), ""),
-        both("certificate", &file(one, "crt"), &file(two, "crt")),
+        line("# first", &Value::from(one), "the same on both"),
+        both("certificate", &file(one, "pem"), &file(two, "pem")),
         both("key", &file(one, "key"), &file(two, "key")),
-        both("peer-certificate", &file(two, "crt"), &file(one, "crt")),
-        String::new(),
+        both("peer-certificate", &file(two, "pem"), &file(one, "pem")),
     ]
 }
 
@@ -160,10 +157,12 @@ impl Draft<'_> {
         }
         let mut lines = duty([&one, &two], [&first.value, &second.value]);
         if let Some(guess) = self.guess(Some(second)) {
-            lines.insert(1, format!("# {guess}."));
+            lines.insert(0, format!("# {guess}."));
         }
-        let next = self.find("[guests]")?;
-        self.lines.splice(next..next, lines);
+        let begin = self.find("# [duty.peer]")?;
+        let rest = self.lines.iter().skip(begin);
+        let end = begin + rest.take_while(|line| !line.is_empty()).count();
+        self.lines.splice(begin..end, lines);
         Ok(())
     }
 

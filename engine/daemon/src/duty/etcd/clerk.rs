@@ -473,13 +473,18 @@ impl Clerk {
 
     /// Gives the duty away: records that first, and in etcd the key goes as the state is written.
     async fn give(&mut self, cluster: &ClusterName, why: &str) {
+        self.give_if(cluster, why, false).await;
+    }
+
+    /// The same; `in_any_case` also with a plan in flight, which the successor goes on with.
+    async fn give_if(&mut self, cluster: &ClusterName, why: &str, in_any_case: bool) {
         let Some(term) = self.tenures.get(cluster).and_then(|it| it.held) else { return };
-        let stopping = *self.office.stop.borrow();
+        let in_any_case = in_any_case || *self.office.stop.borrow();
         let mut known = None;
         let recorded = self.office.ledger.record_with(|state| {
             let cluster_state = state.cluster(cluster);
             // Begun since it was decided: it is carried to its end first.
-            if cluster_state.progress.is_some() && !stopping {
+            if cluster_state.progress.is_some() && !in_any_case {
                 return Vec::new();
             }
             let past: Past = state.past(cluster);
@@ -515,8 +520,11 @@ impl Clerk {
         let gone: Vec<_> =
             self.tenures.keys().filter(|name| !clusters.contains(*name)).cloned().collect();
         for cluster in gone {
-            self.give(&cluster, "this monitor no longer watches the cluster").await;
-            self.tenures.remove(&cluster);
+            self.give_if(&cluster, "this monitor no longer watches the cluster", true).await;
+            // What could not be given is tried again the next time.
+            if self.tenures.get(&cluster).is_none_or(|tenancy| tenancy.held.is_none()) {
+                self.tenures.remove(&cluster);
+            }
         }
     }
 

@@ -37,7 +37,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use watchkeeper_core::duty::Standing;
-use watchkeeper_core::duty::peer::Ask;
+use watchkeeper_core::duty::peer::{Answer, Ask};
 use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, Term};
 
@@ -50,7 +50,8 @@ use super::{Fence, Office, View, Views};
 use crate::config::duty::PeerConfig;
 use crate::ledger::Ledger;
 
-/// How long a monitor that has just started waits for the other one's first answer.
+/// How long a monitor that has just started waits at the least for the other one's first answer; it
+/// also waits for the end of its first question.
 const LISTEN_FIRST: Duration = Duration::from_secs(3);
 
 /// Begins to share the duty with the other monitor.
@@ -188,7 +189,11 @@ impl Keeper {
 
     /// Whether this monitor has just started and has not heard the other one yet.
     fn waiting(&self) -> bool {
-        self.started.elapsed() < LISTEN_FIRST && self.desk.heard.borrow().reached.is_none()
+        let heard = self.desk.heard.borrow();
+        let listened = self.started.elapsed();
+        // A question that is still on its way may bring the news that a later term has begun.
+        let asking = heard.trouble.is_none() && listened < 2 * link::PATIENCE;
+        heard.reached.is_none() && (listened < LISTEN_FIRST || asking)
     }
 
     /// Every cluster that is watched, with where it stands.
@@ -263,16 +268,26 @@ impl Keeper {
         if given.is_empty() || self.desk.exchange(Ask::Greet).await.is_err() {
             return;
         }
-        let watches = self.desk.heard.borrow().watches.clone();
+        let (watches, stopping) = {
+            let heard = self.desk.heard.borrow();
+            (heard.watches.clone(), heard.stopping)
+        };
+        if stopping {
+            return;
+        }
         for name in given.into_iter().filter(|name| watches.contains(name)) {
             let why = format!("{} is being stopped", self.desk.me);
             self.offer(&name, &why, Here::may_go).await;
             let here = self.desk.ledger.cluster(&name).await;
             if let Standing::Offered { next, .. } = here.tenure.standing() {
                 let past = Box::new(self.desk.ledger.with(|state| state.past(&name)).await);
-                let ask = Ask::Offer { cluster: name, next: *next, past };
+                let ask = Ask::Offer { cluster: name.clone(), next: *next, past };
                 // Asked again by whoever starts next.
-                let _ = self.desk.exchange(ask).await;
+                if let Ok(Answer::Refused { why }) = self.desk.exchange(ask).await {
+                    tracing::warn!(cluster = %name, why, "the other monitor does not take the duty");
+                    // It has just answered, so it can promise not to take it later either.
+                    let _ = self.desk.exchange(Ask::Withdraw { cluster: name, next: *next }).await;
+                }
             }
         }
     }
