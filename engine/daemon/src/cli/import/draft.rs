@@ -65,13 +65,14 @@ pub(super) fn configuration(given: &Given<'_>) -> Result<String, Missing> {
 }
 
 /// What two monitors need to share the duty, as remarks: which way a site takes is its own choice.
-fn duty(names: [&str; 2], hosts: [&Host; 2]) -> Vec<String> {
+fn duty(names: [&str; 2], hosts: Option<[&Host; 2]>) -> Vec<String> {
     let at = |host: &Host| match host.as_str() {
         address if address.contains(':') => format!("[{address}]:{DUTY_PORT}"),
         name => format!("{name}:{DUTY_PORT}"),
     };
     let [one, two] = names;
-    let [first, second] = hosts.map(at);
+    let unknown = || names.map(|name| format!("{name}.example.com:{DUTY_PORT}"));
+    let [first, second] = hosts.map_or_else(unknown, |hosts| hosts.map(at));
     let both = |key: &str, here: &str, there: &str| {
         line(&format!("# {key}"), &Value::from(here), &format!("CHANGE on VP2: \"{there}\""))
     };
@@ -149,14 +150,11 @@ impl Draft<'_> {
             let _ = write!(remark, "; {guess}");
         }
         self.set("[monitor]", "name", one.as_str(), &remark)?;
-        let (Some(first), Some(second)) = (&site.primary_monitor, &site.secondary_monitor) else {
-            return Ok(());
-        };
-        if first.value == second.value {
-            return Ok(());
-        }
-        let mut lines = duty([&one, &two], [&first.value, &second.value]);
-        if let Some(guess) = self.guess(Some(second)) {
+        let both = site.primary_monitor.as_ref().zip(site.secondary_monitor.as_ref());
+        let both = both.filter(|(first, second)| first.value != second.value);
+        let hosts = both.map(|(first, second)| [&first.value, &second.value]);
+        let mut lines = duty([&one, &two], hosts);
+        if let Some(guess) = both.and_then(|(_, second)| self.guess(Some(second))) {
             lines.insert(0, format!("# {guess}."));
         }
         let begin = self.find("# [duty.peer]")?;
