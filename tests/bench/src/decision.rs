@@ -16,7 +16,9 @@ use watchkeeper::act::Equipment;
 use watchkeeper::clock;
 use watchkeeper::cluster::{Seat, Setup, Watch};
 use watchkeeper::collect::Collector;
+use watchkeeper::config::duty::{DutyConfig, Mode};
 use watchkeeper::deliver::Receivers;
+use watchkeeper::duty::Keeper;
 use watchkeeper::journal::{Follower, Journal};
 use watchkeeper::ledger::Ledger;
 use watchkeeper_core::arbitration::{OnPolicyFailure, Standing};
@@ -87,7 +89,12 @@ async fn run(loaded: &Loaded, changes: usize, path: &Path) -> Result<Vec<Duratio
     let (_setup, setup) = watch::channel(Arc::new(setup(loaded, topology, &observations)?));
     let (stop, stopped) = watch::channel(false);
     let mut follower = ledger.journal().follow(ledger.with(|state| state.seq).await).await?;
-    let (_handle, task) = Watch::spawn(name, Arc::clone(&ledger), setup, received, stopped);
+    let (_clusters, clusters) = watch::channel(BTreeSet::from([name.clone()]));
+    let alone = DutyConfig { mode: Mode::Alone, observe: Duration::ZERO };
+    let keeper =
+        Keeper::start(&alone, MonitorName::new("vp1")?, Arc::clone(&ledger), clusters).await?;
+    let duties = keeper.duties();
+    let (_handle, task) = Watch::spawn(name, Arc::clone(&ledger), setup, received, duties, stopped);
 
     for seen in CALM.observations(clock::now())? {
         observations.send(seen).await?;
@@ -106,6 +113,7 @@ async fn run(loaded: &Loaded, changes: usize, path: &Path) -> Result<Vec<Duratio
     }
     stop.send_replace(true);
     timeout(LIMIT, task).await??;
+    keeper.end().await;
     Ok(times)
 }
 
@@ -168,6 +176,7 @@ fn setup(
             servers: BTreeMap::new(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            marks: false,
             repository: None,
         },
         topology,

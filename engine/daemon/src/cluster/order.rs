@@ -144,10 +144,12 @@ impl Watch {
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
         self.await_marks().await;
         let setup = std::sync::Arc::clone(&self.setup.borrow());
-        let state = self.ledger.cluster(&self.name).await;
+        let mut state = self.ledger.cluster(&self.name).await;
         if self.executor.is_some() && state.progress.is_none() {
-            let why = "a plan has just ended; its result is being looked at, try again";
-            return Err(Refusal::Impossible(why.to_owned()));
+            // A plan has just ended; who orders the next one has seen that before this task has.
+            let ending = super::finished(&mut self.executor).await;
+            self.plan_ended(ending).await;
+            state = self.ledger.cluster(&self.name).await;
         }
         let snapshot = self.snapshot(&setup, &state, clock::now());
         let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
