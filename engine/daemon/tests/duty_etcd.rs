@@ -313,7 +313,7 @@ fn who_has_lost_the_key_is_refused_by_etcd_whatever_it_believes() {
     let refused = first.admit(0, term).unwrap_err();
     assert!(refused.contains(&format!("{}", term.0)), "{refused}");
     // Nobody else is there: it is taken again, in a new term.
-    wait("a new term", || is(first.held(0).is_some_and(|it| it > term), || String::new()));
+    wait("a new term", || is(first.held(0).is_some_and(|it| it > term), String::new));
     assert!(first.admit(0, term).is_err());
 }
 

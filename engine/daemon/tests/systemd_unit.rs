@@ -35,8 +35,8 @@ fn checked(test: &str) -> Option<TempDir> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = unit().replace(INSTALLED, env!("CARGO_BIN_EXE_watchkeeper"));
-    fs::write(folder.path().join("watchkeeper.service"), text).unwrap();
+    let contents = unit().replace(INSTALLED, env!("CARGO_BIN_EXE_watchkeeper"));
+    fs::write(folder.path().join("watchkeeper.service"), contents).unwrap();
     let drop_ins = folder.path().join("watchkeeper.service.d");
     fs::create_dir(&drop_ins).unwrap();
     let example = packaging().join("watchkeeper.service.d/credentials.conf");

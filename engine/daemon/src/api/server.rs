@@ -290,8 +290,12 @@ fn duty_report(duty: &Duty, standing: &Standing) -> DutyReport {
     };
     let term = match (duty, standing) {
         (Duty::Held(term), _)
-        | (_, Standing::Held { term } | Standing::Elsewhere { term, .. })
-        | (_, Standing::Offered { next: term, .. }) => term.0,
+        | (
+            _,
+            Standing::Held { term }
+            | Standing::Elsewhere { term, .. }
+            | Standing::Offered { next: term, .. },
+        ) => term.0,
         (_, Standing::None) => 0,
     };
     let holder = match standing {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use watchkeeper_core::duty::{Change, Grantor, Standing};
+use watchkeeper_core::duty::{Change, Grantor, Standing, Tenure};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, Term};
@@ -74,7 +74,7 @@ async fn run(mut office: Office) {
 
 fn view(state: &State, name: &ClusterName) -> View {
     let tenure = state.clusters.get(name).map(|cluster| &cluster.tenure);
-    match tenure.map(|tenure| tenure.standing()) {
+    match tenure.map(Tenure::standing) {
         None | Some(Standing::None) => View::held(state.term),
         Some(Standing::Held { term }) => View::held(state.term.max(*term)),
         Some(standing @ (Standing::Offered { .. } | Standing::Elsewhere { .. })) => {

@@ -131,8 +131,8 @@ impl Stopped {
     }
 
     fn release(self) {
-        let Self { _release, thread } = self;
-        drop(_release);
+        let Self { _release: release, thread } = self;
+        drop(release);
         thread.unwrap().join().unwrap();
     }
 }

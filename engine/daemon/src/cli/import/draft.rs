@@ -65,13 +65,7 @@ pub(super) fn configuration(given: &Given<'_>) -> Result<String, Missing> {
 }
 
 /// What two monitors need to share the duty, as remarks: which way a site takes is its own choice.
-fn duty(names: [&str; 2], hosts: [&Host; 2]) -> Vec<String> {
-    let at = |host: &Host| match host.as_str() {
-        address if address.contains(':') => format!("[{address}]:{DUTY_PORT}"),
-        name => format!("{name}:{DUTY_PORT}"),
-    };
-    let [one, two] = names;
-    let [first, second] = hosts.map(at);
+fn duty(one: &str, two: &str, first: &str, second: &str) -> Vec<String> {
     let both = |key: &str, here: &str, there: &str| {
         line(&format!("# {key}"), &Value::from(here), &format!("CHANGE on VP2: \"{there}\""))
     };
@@ -79,12 +73,21 @@ fn duty(names: [&str; 2], hosts: [&Host; 2]) -> Vec<String> {
     vec![
         "# [duty.peer]".to_owned(),
         both("name", two, one),
-        both("address", &second, &first),
+        both("address", second, first),
         line("# first", &Value::from(one), "the same on both"),
         both("certificate", &file(one, "pem"), &file(two, "pem")),
         both("key", &file(one, "key"), &file(two, "key")),
         both("peer-certificate", &file(two, "pem"), &file(one, "pem")),
     ]
+}
+
+/// Where a monitor listens for the other one, if its host is known.
+fn listens(monitor: Option<&Known<Host>>, otherwise: &str) -> String {
+    match monitor.map(|known| known.value.as_str()) {
+        Some(address) if address.contains(':') => format!("[{address}]:{DUTY_PORT}"),
+        Some(name) => format!("{name}:{DUTY_PORT}"),
+        None => format!("{otherwise}:{DUTY_PORT}"),
+    }
 }
 
 struct Draft<'a> {
@@ -149,17 +152,28 @@ impl Draft<'_> {
             let _ = write!(remark, "; {guess}");
         }
         self.set("[monitor]", "name", one.as_str(), &remark)?;
-        let (Some(first), Some(second)) = (&site.primary_monitor, &site.secondary_monitor) else {
-            return Ok(());
-        };
-        if first.value == second.value {
-            return Ok(());
+        self.duty(site, &one, &two)
+    }
+
+    /// The remarks on the duty, with the monitors' names and hosts.
+    fn duty(&mut self, site: &Site, one: &str, two: &str) -> Result<(), Missing> {
+        let about = self.find("# VP1 and VP2 hand the duty")?;
+        let begin = self.find("# [duty.peer]")?;
+        for line in self.lines.iter_mut().take(begin).skip(about) {
+            // At the same time: one name may have the other in it.
+            let parts: Vec<String> = line.split("vp1").map(|it| it.replace("vp2", two)).collect();
+            *line = parts.join(one);
         }
-        let mut lines = duty([&one, &two], [&first.value, &second.value]);
-        if let Some(guess) = self.guess(Some(second)) {
+        let second = site.secondary_monitor.as_ref();
+        let mut lines = duty(
+            one,
+            two,
+            &listens(site.primary_monitor.as_ref(), "vp1.example.com"),
+            &listens(second, "vp2.example.com"),
+        );
+        if let Some(guess) = self.guess(second) {
             lines.insert(0, format!("# {guess}."));
         }
-        let begin = self.find("# [duty.peer]")?;
         let rest = self.lines.iter().skip(begin);
         let end = begin + rest.take_while(|line| !line.is_empty()).count();
         self.lines.splice(begin..end, lines);

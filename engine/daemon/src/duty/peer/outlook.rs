@@ -248,10 +248,11 @@ fn if_it_is_gone(peer: &MonitorName, standing: &Standing) -> String {
         Standing::Held { .. } => {
             "this monitor has the duty and goes on, and nobody takes over if it is lost".to_owned()
         }
-        Standing::Elsewhere { holder: Some(holder), .. } if holder == peer => format!(
+        Standing::Elsewhere { holder: Some(holder), .. } if holder == peer => {
             "it has the duty, and this monitor cannot see whether it goes on. If it is gone for good, \
              and only then, `watchkeeper duty take --force` here"
-        ),
+                .to_owned()
+        }
         _ => "look at its daemon, its server and the network between".to_owned(),
     }
 }

@@ -27,7 +27,7 @@ use crate::journal::Journal;
 use crate::ledger::Ledger;
 
 /// Far longer than a busy machine needs.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn name(text: &str) -> MonitorName {
     MonitorName::new(text).unwrap()
