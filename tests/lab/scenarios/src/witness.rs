@@ -42,7 +42,10 @@ impl Witness {
             while !stop.load(Ordering::Relaxed) {
                 let one = look(&state, "dm1");
                 let other = look(&state, "dm2");
-                if !one.is_empty() && !other.is_empty() {
+                // A busy machine can keep the second look waiting for as long as a change of side
+                // takes. What ran before it and runs after it ran meanwhile.
+                let both = !one.is_empty() && !other.is_empty();
+                if both && !look(&state, "dm1").is_empty() {
                     let both = format!("dm1 runs {one:?} while dm2 runs {other:?}");
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(both);
                 }
