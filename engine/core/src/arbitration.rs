@@ -2,7 +2,8 @@
 //!
 //! Policies are ordered. The first that proposes an action takes the action slot, any hold of any
 //! policy or guard stops it, and all alerts are raised. A policy can only have what the
-//! configuration grants it. A policy that failed holds, unless the configuration lets it abstain:
+//! configuration grants it, and what it asks for about a service in maintenance does not take the slot
+//! from what can be done. A policy that failed holds, unless the configuration lets it abstain:
 //! acting fails closed.
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use crate::guards::{self, Guard, GuardHold, Situation};
 use crate::model::PolicyName;
 use crate::plan::PlanKind;
 use crate::proposal::{Action, AlertClaim, Evaluation, Grant, Opinion, Proposal, Severity};
+use crate::snapshot::Snapshot;
 
 /// What a policy's failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +137,7 @@ pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Stan
     let mut decision = Decision::none();
     for standing in standings {
         match opinions.iter().find(|one| one.policy == standing.policy).map(|one| &one.outcome) {
-            Some(Ok(evaluation)) => hear(&mut decision, evaluation, standing),
+            Some(Ok(evaluation)) => hear(&mut decision, evaluation, standing, situation.snapshot),
             Some(Err(failure)) => fail(&mut decision, &failure.to_string(), standing),
             None => fail(&mut decision, "it was not evaluated", standing),
         }
@@ -174,12 +176,19 @@ fn fail(decision: &mut Decision, failure: &str, standing: &Standing) {
     decision.alerts.push(failed_alert(policy, failure));
 }
 
-fn hear(decision: &mut Decision, evaluation: &Evaluation, standing: &Standing) {
+fn hear(
+    decision: &mut Decision,
+    evaluation: &Evaluation,
+    standing: &Standing,
+    snapshot: &Snapshot,
+) {
     let policy = &standing.policy;
     for proposal in &evaluation.proposals {
         let grant = proposal.action.grant();
         let why = if !standing.grants.contains(&grant) {
             format!("the configuration does not grant {grant} to {policy}")
+        } else if let Some(why) = left_alone(&proposal.action, snapshot) {
+            why
         } else if let Some(chosen) = &decision.chosen {
             format!(
                 "{} asks for something that comes first: {}",
@@ -210,6 +219,17 @@ fn hear(decision: &mut Decision, evaluation: &Evaluation, standing: &Standing) {
                 .iter()
                 .map(|claim| Claimed { source: policy.to_string(), claim: claim.clone() }),
         );
+    }
+}
+
+/// Why the service that `action` is about is not to be touched. Held in the action slot, it would
+/// keep everything else from being done until its maintenance ends.
+fn left_alone(action: &Action, snapshot: &Snapshot) -> Option<String> {
+    match action {
+        Action::Rescue(id) | Action::StopService(id) => {
+            guards::service_in_maintenance(snapshot, id)
+        }
+        Action::Failover => None,
     }
 }
 

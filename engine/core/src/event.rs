@@ -10,7 +10,9 @@ use crate::arbitration::Decision;
 use crate::duty;
 use crate::execution::{Outcome, PlanEnding};
 use crate::facts::Observation;
-use crate::model::{ClusterName, MonitorName, PolicyName, ReceiverName, Side, Term, Timestamp};
+use crate::model::{
+    ClusterName, MonitorName, PolicyName, ReceiverName, ServiceId, Side, Term, Timestamp,
+};
 use crate::plan::Plan;
 use crate::proposal::{Opinion, Revision};
 use crate::snapshot::Snapshot;
@@ -170,11 +172,17 @@ pub enum Event {
         reason: String,
         /// When it ends by itself, if it does.
         until: Option<Timestamp>,
+        /// The service it is for; none: the whole cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceId>,
     },
     /// Maintenance mode was switched off, or ran out.
     MaintenanceOff {
         /// Who; `watchkeeper` if it ran out.
         by: String,
+        /// The service it was for; none: the whole cluster, and of its services' own nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceId>,
     },
     /// Something is wrong.
     AlertFired(Alert),

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::alerting::{Alert, Fingerprint};
 use crate::execution::Progress;
 use crate::lifecycle::Phase;
-use crate::model::{PolicyName, ReceiverName, Timestamp};
+use crate::model::{PolicyName, ReceiverName, ServiceId, Timestamp};
 use crate::snapshot::{Change, Rescue};
 
-/// Maintenance mode, while it is on.
+/// Maintenance mode of a cluster or of one of its services, while it is on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maintenance {
     /// Who switched it on.
@@ -27,6 +27,17 @@ pub struct Maintenance {
     pub since: Timestamp,
     /// When it ends by itself, if it does.
     pub until: Option<Timestamp>,
+}
+
+/// A service in maintenance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftAlone {
+    /// Which service, where.
+    #[serde(flatten)]
+    pub id: ServiceId,
+    /// By whom and for how long.
+    #[serde(flatten)]
+    pub maintenance: Maintenance,
 }
 
 /// What a policy wanted remembered.
@@ -50,6 +61,9 @@ pub struct Past {
     /// Maintenance mode, while it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,
+    /// The services that are in maintenance, each by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services_in_maintenance: Vec<LeftAlone>,
     /// Recent rescues, oldest first.
     #[serde(default)]
     pub rescues: Vec<Rescue>,
@@ -69,6 +83,10 @@ pub struct Past {
     /// The end of the last change of side that counts for the cooldown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_since: Option<Timestamp>,
+    /// The active side's `active_since` when an operator put the duty where it is; see
+    /// [`ClusterState::is_kept`](crate::state::ClusterState::is_kept).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Timestamp>,
     /// What is firing: the successor goes on with these alerts, and says when they are over.
     #[serde(default)]
     pub alerts: Vec<Alert>,

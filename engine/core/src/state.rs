@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::alerting::{AlertBook, Notification, Outbox};
-use crate::duty::{self, DUTY, OutOfTerm, Tenure};
+use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
 use crate::event::{Event, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
-use crate::model::{ClusterName, PolicyName, Side, Term, Timestamp};
-use crate::past::Past;
+use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
+use crate::past::{LeftAlone, Past};
 use crate::plan::PlanKind;
 use crate::snapshot::{Change, Ending, Rescue};
 
@@ -30,6 +30,8 @@ pub struct ClusterState {
     pub active_since: Timestamp,
     /// Maintenance mode, while it is on.
     pub maintenance: Option<Maintenance>,
+    /// The services that are in maintenance, each by itself.
+    pub services_in_maintenance: BTreeMap<ServiceId, Maintenance>,
     /// Recent rescues, oldest first.
     pub rescues: VecDeque<Rescue>,
     /// Recent changes of side, oldest first.
@@ -51,6 +53,8 @@ pub struct ClusterState {
     pub last_evaluation: Option<u64>,
     /// Which monitor may act for it.
     pub tenure: Tenure,
+    /// The `active_since` of the moment when an operator put the duty where it is; none: nobody did.
+    pub kept: Option<Timestamp>,
     /// The journal's number of the last record that changed what a successor needs to know.
     pub version: u64,
 }
@@ -62,6 +66,7 @@ impl Default for ClusterState {
             phase: Phase::Active(Side::Primary),
             active_since: Timestamp(0),
             maintenance: None,
+            services_in_maintenance: BTreeMap::new(),
             rescues: VecDeque::new(),
             changes: VecDeque::new(),
             progress: None,
@@ -72,6 +77,7 @@ impl Default for ClusterState {
             cooling_since: None,
             last_evaluation: None,
             tenure: Tenure::default(),
+            kept: None,
             version: 0,
         }
     }
@@ -215,6 +221,7 @@ impl State {
             }
             _ => {}
         }
+        cluster.keep(change);
         Ok(())
     }
 
@@ -227,6 +234,11 @@ impl State {
             phase: cluster.phase,
             active_since: cluster.active_since,
             maintenance: cluster.maintenance,
+            services_in_maintenance: cluster
+                .services_in_maintenance
+                .into_iter()
+                .map(|(id, maintenance)| LeftAlone { id, maintenance })
+                .collect(),
             rescues: cluster.rescues.into(),
             changes: cluster.changes.into(),
             progress: cluster.progress.map(Box::new),
@@ -234,6 +246,7 @@ impl State {
             next_snapshot: cluster.next_snapshot,
             memories: cluster.memories,
             cooling_since: cluster.cooling_since,
+            kept: cluster.kept,
             told: alerts
                 .iter()
                 .map(|alert| &alert.fingerprint)
@@ -256,11 +269,53 @@ impl State {
 }
 
 impl ClusterState {
+    /// Maintenance mode of this service, or of the cluster, while it is on.
+    pub fn maintenance_of(&self, service: Option<&ServiceId>) -> Option<&Maintenance> {
+        match service {
+            Some(id) => self.services_in_maintenance.get(id),
+            None => self.maintenance.as_ref(),
+        }
+    }
+
+    /// What was to be in maintenance until now or earlier: the cluster (none) and services.
+    pub fn maintenance_over(&self, now: Timestamp) -> Vec<Option<ServiceId>> {
+        let of_cluster = self.maintenance.iter().map(|it| (None, it));
+        let of_services = self.services_in_maintenance.iter().map(|(id, it)| (Some(id), it));
+        of_cluster
+            .chain(of_services)
+            .filter(|(_, it)| it.until.is_some_and(|until| until <= now))
+            .map(|(id, _)| id.cloned())
+            .collect()
+    }
+
+    /// Whether an operator put the duty where it is, and the side has not changed since. It stays
+    /// there then, whichever monitor's watch it is otherwise.
+    pub fn is_kept(&self) -> bool {
+        self.kept == Some(self.active_since)
+    }
+
+    /// Remembers whether it was an operator who moved the duty: by taking it, by wanting it given
+    /// away, or by taking an offer back. A duty that was received comes with the giver's word for it.
+    fn keep(&mut self, change: &duty::Change) {
+        let ordered = match change {
+            duty::Change::Offered { ordered, .. } => *ordered,
+            duty::Change::Taken { grantor: Grantor::Peer { .. }, past: Some(_), .. } => return,
+            duty::Change::Taken { grantor, .. } => {
+                matches!(grantor, Grantor::Operator { .. } | Grantor::TakenBack)
+            }
+            _ => return,
+        };
+        self.kept = ordered.then_some(self.active_since);
+    }
+
     /// Puts what another monitor knew in the place of what was known here. Numbers never go back.
     fn take_over(&mut self, past: &Past) {
         self.phase = past.phase;
         self.active_since = past.active_since;
         self.maintenance.clone_from(&past.maintenance);
+        let left_alone = past.services_in_maintenance.iter();
+        self.services_in_maintenance =
+            left_alone.map(|it| (it.id.clone(), it.maintenance.clone())).collect();
         self.rescues = past.rescues.iter().cloned().collect();
         self.changes = past.changes.iter().cloned().collect();
         self.progress = past.progress.as_deref().cloned();
@@ -268,11 +323,15 @@ impl ClusterState {
         self.next_snapshot = self.next_snapshot.max(past.next_snapshot);
         self.memories.clone_from(&past.memories);
         self.cooling_since = past.cooling_since;
+        self.kept = past.kept;
     }
 
     fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         let seq = record.seq;
-        self.version = seq;
+        // What an evaluation came to is in its other records; a successor counts snapshots by itself.
+        if !matches!(record.event, Event::Evaluated(_)) {
+            self.version = seq;
+        }
         match &record.event {
             Event::Evaluated(evaluated) => {
                 self.last_evaluation = Some(seq);
@@ -316,16 +375,21 @@ impl ClusterState {
                 }
                 self.cooling_since = None;
             }
-            Event::MaintenanceOn { by, reason, until } => {
-                let since = self.maintenance.as_ref().map_or(record.at, |earlier| earlier.since);
-                self.maintenance = Some(Maintenance {
-                    by: by.clone(),
-                    reason: reason.clone(),
-                    since,
-                    until: *until,
-                });
+            Event::MaintenanceOn { by, reason, until, service } => {
+                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
+                let maintenance =
+                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
+                match service {
+                    Some(id) => {
+                        self.services_in_maintenance.insert(id.clone(), maintenance);
+                    }
+                    None => self.maintenance = Some(maintenance),
+                }
             }
-            Event::MaintenanceOff { .. } => self.maintenance = None,
+            Event::MaintenanceOff { service: Some(id), .. } => {
+                self.services_in_maintenance.remove(id);
+            }
+            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
             _ => {}
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! of a plan, and in each case goes the same way: [`Watch::evaluate`].
 
 mod claims;
+mod maintenance;
 mod order;
 mod setup;
 mod suspects;
@@ -24,7 +25,7 @@ use watchkeeper_core::event::{Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, Side, Status, Timestamp};
+use watchkeeper_core::model::{ClusterName, ServerName, Side, Status, Term, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
@@ -39,7 +40,7 @@ use suspects::Suspects;
 use crate::act::{self, Claim};
 use crate::clock;
 use crate::deliver::{self, Receivers};
-use crate::duty::{Duties, View};
+use crate::duty::{Duties, Hand, View};
 use crate::journal::Events;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -50,6 +51,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long everything may take to be seen anew, at the start and after a plan, before the
 /// policies are asked regardless.
 const SETTLE: Duration = Duration::from_secs(10);
+
+/// How long until servers that did not take the mark are told again.
+const MARK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long servers are given to take the mark of a new term.
 const MARK_PATIENCE: Duration = Duration::from_secs(3);
@@ -123,7 +127,12 @@ pub struct Watch {
     /// When a policy wants to look again.
     look_again: Option<Instant>,
     /// Leaving the mark of a term on the servers: nothing is judged before they have answered.
-    marking: Option<JoinHandle<()>>,
+    marking: Option<Marking>,
+    /// The servers that do not have it yet, and when they are told again.
+    unmarked: Vec<ServerName>,
+    mark_next: Instant,
+    /// The term in which this monitor had the duty last.
+    held: Option<Term>,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -160,6 +169,9 @@ impl Watch {
             settling: Some(Settling::begin()),
             look_again: None,
             marking: None,
+            unmarked: Vec::new(),
+            mark_next: Instant::now(),
+            held: None,
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -190,6 +202,11 @@ impl Watch {
                     self.adopt().await;
                 }
                 () = self.duties.changed() => self.look_at_duty().await,
+                left = marks_left(&mut self.marking) => {
+                    self.marked(left);
+                    self.resume().await;
+                    self.evaluate().await;
+                }
                 ending = finished(&mut self.executor) => self.plan_ended(ending).await,
                 () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {
                     self.look_again = None;
@@ -199,9 +216,7 @@ impl Watch {
             }
         }
         // A step that was begun is finished by whoever starts next; nothing new is begun.
-        if let Some(executor) = self.executor.take() {
-            executor.abort();
-        }
+        self.stop_executor().await;
         Ended::Stopped
     }
 
@@ -239,17 +254,19 @@ impl Watch {
 
     async fn tick(&mut self) {
         let state = self.ledger.cluster(&self.name).await;
-        let now = clock::now();
-        let may = matches!(self.duty, Duty::Held(_));
-        let ran_out = may
-            && state.maintenance.as_ref().and_then(|it| it.until).is_some_and(|until| until <= now);
-        if ran_out {
-            let event = Event::MaintenanceOff { by: "watchkeeper".to_owned() };
-            self.record(vec![event], None).await;
+        // Only where it counts: at the monitor that has the duty.
+        let over = match self.duty {
+            Duty::Held(_) => state.maintenance_over(clock::now()),
+            Duty::NotHeld(_) | Duty::Uncertain(_) => Vec::new(),
+        };
+        if !over.is_empty() {
+            let off = |service| Event::MaintenanceOff { by: "watchkeeper".to_owned(), service };
+            self.record(over.into_iter().map(off).collect(), None).await;
         }
         if self.executor.is_none() && state.progress.is_some() {
             self.resume().await;
         }
+        self.mark_again().await;
         self.evaluate().await;
     }
 
@@ -261,19 +278,29 @@ impl Watch {
         if self.duty != before {
             tracing::info!(cluster = %self.name, duty = ?self.duty, "the duty has changed");
             self.last = None;
-            if let Duty::Held(_) = self.duty {
+            // What another term began does not go on beside what came after it.
+            self.stop_executor().await;
+            if let Duty::Held(term) = self.duty {
+                let same = self.held.replace(term) == Some(term);
                 self.mark().await;
-                if !matches!(before, Duty::Uncertain(_)) {
+                if !(same && matches!(before, Duty::Uncertain(_))) {
                     self.settling = Some(Settling::begin_for(self.duties.observe()));
                     self.setup.borrow().probe_all();
                 }
                 self.resume().await;
-            } else if let Some(executor) = self.executor.take() {
-                executor.abort();
             }
             self.publish(None).await;
         }
         self.evaluate().await;
+    }
+
+    /// Ends carrying out, and waits until it has ended: nothing of it goes on beside whoever is next.
+    async fn stop_executor(&mut self) {
+        if let Some(executor) = self.executor.take() {
+            executor.abort();
+            // That it was ended is no news.
+            let _ = executor.await;
+        }
     }
 
     /// Leaves the mark of this term on both sides' servers, so that they refuse an older one.
@@ -285,26 +312,49 @@ impl Watch {
         }
         let ordered = self.ledger.cluster(&self.name).await.tenure.ordered();
         let hand = duties.hand(&self.name, term, ordered);
-        self.marking = Some(tokio::spawn(async move {
-            let deadline = Instant::now() + MARK_PATIENCE;
-            let sides = [Side::Primary, Side::Secondary].map(|side| &setup.topology.on(side).name);
-            let claims = sides.map(|server| act::claim(&setup.equipment, server, &hand, deadline));
-            for claim in futures_util::future::join_all(claims).await {
-                match claim {
-                    Claim::Left => {}
-                    // Its first command leaves it.
-                    Claim::Unreachable(why) => tracing::debug!(why, "no mark was left"),
-                    Claim::Refused(refusal) => duties.refuse(&hand.cluster, term, refusal),
-                    Claim::Unwritten(why) => duties.unmarked(&hand.cluster, term, why),
-                }
-            }
-        }));
+        let sides =
+            [Side::Primary, Side::Secondary].map(|side| setup.topology.on(side).name.clone());
+        let marking = tokio::spawn(leave_marks(setup, duties, hand, sides.to_vec()));
+        self.marking = Some(Marking { task: marking, again: false });
+    }
+
+    /// Leaves the mark where it could not be left before: a server that returns must know whose term
+    /// it is before an older monitor finds it.
+    async fn mark_again(&mut self) {
+        let Duty::Held(term) = self.duty else { return };
+        if self.marking.is_some() || self.unmarked.is_empty() || Instant::now() < self.mark_next {
+            return;
+        }
+        let ordered = self.ledger.cluster(&self.name).await.tenure.ordered();
+        let (setup, duties) = (Arc::clone(&self.setup.borrow()), self.duties.clone());
+        let hand = duties.hand(&self.name, term, ordered);
+        let left = std::mem::take(&mut self.unmarked);
+        let marking = tokio::spawn(leave_marks(setup, duties, hand, left));
+        self.marking = Some(Marking { task: marking, again: true });
+    }
+
+    /// Waits for the servers to have taken the mark, if they are being asked.
+    async fn await_marks(&mut self) {
+        if let Some(marking) = self.marking.take() {
+            self.marked(marking.task.await.unwrap_or_default());
+        }
+    }
+
+    fn marked(&mut self, left: Vec<ServerName>) {
+        self.unmarked = left;
+        self.mark_next = Instant::now() + MARK_AGAIN;
+    }
+
+    /// Whether the servers are being told of a new term for the first time.
+    fn is_marking(&self) -> bool {
+        self.marking.as_ref().is_some_and(|marking| !marking.again)
     }
 
     /// Goes on with a plan that was in flight when the journal was last written.
     async fn resume(&mut self) {
         if self.executor.is_none()
             && matches!(self.duty, Duty::Held(_))
+            && !self.is_marking()
             && let Some(progress) = self.ledger.cluster(&self.name).await.progress
         {
             tracing::warn!(cluster = %self.name, plan = progress.plan().number, "going on with the plan in flight");
@@ -340,15 +390,15 @@ impl Watch {
         let setup = Arc::clone(&self.setup.borrow_and_update());
         self.book.retain(|probe| setup.probes.contains(probe));
         self.suspects.forget();
+        self.mark().await;
         self.last = None;
         self.evaluate().await;
     }
 
     fn settled(&mut self, setup: &Setup) -> bool {
-        if self.marking.as_ref().is_some_and(|marking| !marking.is_finished()) {
+        if self.is_marking() {
             return false;
         }
-        self.marking = None;
         let Some(settling) = &self.settling else { return true };
         let seen = setup
             .probes
@@ -387,11 +437,11 @@ impl Watch {
             phase: state.phase,
             duty: &duty,
             limits: &setup.limits,
+            arrangements: &setup.arrangements,
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
         let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
-        decision.alerts.extend(claims::of_phase(&state));
         decision.alerts.extend(claims);
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
@@ -409,6 +459,7 @@ impl Watch {
             }))
         });
         let plan = plan.flatten();
+        decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
         let signature = claims::Signature::of(&decision);
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
         if self.last.as_ref() != Some(&signature) || plan.is_some() {
@@ -475,6 +526,7 @@ impl Watch {
             state.rescues.iter().cloned().collect::<Vec<_>>(),
             state.changes.iter().cloned().collect::<Vec<_>>(),
         );
+        let in_maintenance: Vec<_> = state.services_in_maintenance.keys().cloned().collect();
         Arc::new(Snapshot::take(
             number,
             at,
@@ -484,6 +536,7 @@ impl Watch {
                 phase: state.phase,
                 active_since: state.active_since,
                 maintenance: state.maintenance.is_some(),
+                services_in_maintenance: &in_maintenance,
                 rescues: &rescues,
                 changes: &changes,
             },
@@ -584,6 +637,49 @@ struct Telling<'a> {
     /// What is done, in a line.
     doing: String,
     now: Timestamp,
+}
+
+/// Leaving marks.
+struct Marking {
+    task: JoinHandle<Vec<ServerName>>,
+    /// Whether that was tried before in this term.
+    again: bool,
+}
+
+/// Leaves the mark of a term on servers; gives those that do not have it afterwards.
+async fn leave_marks(
+    setup: Arc<Setup>,
+    duties: Duties,
+    hand: Hand,
+    servers: Vec<ServerName>,
+) -> Vec<ServerName> {
+    let deadline = Instant::now() + MARK_PATIENCE;
+    let claims = servers.iter().map(|it| act::claim(&setup.equipment, it, &hand, deadline));
+    let claims = futures_util::future::join_all(claims).await;
+    let mut left = Vec::new();
+    for (server, claim) in servers.into_iter().zip(claims) {
+        match claim {
+            Claim::Left => duties.marked(&hand.cluster, hand.term, &server),
+            Claim::Refused(refusal) => duties.refuse(&hand.cluster, hand.term, refusal),
+            Claim::Unreachable(why) => {
+                tracing::debug!(why, "no mark was left");
+                left.push(server);
+            }
+            Claim::Unwritten(why) => {
+                duties.unmarked(&hand.cluster, hand.term, &server, why);
+                left.push(server);
+            }
+        }
+    }
+    left
+}
+
+/// Waits for marks that are being left; for ever if there are none.
+async fn marks_left(marking: &mut Option<Marking>) -> Vec<ServerName> {
+    let Some(Marking { task, .. }) = marking else { return std::future::pending().await };
+    let left = task.await.unwrap_or_default();
+    *marking = None;
+    left
 }
 
 /// Waits for the plan in flight; for ever if there is none.

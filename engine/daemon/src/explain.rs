@@ -274,7 +274,8 @@ fn server(name: &str, state: &State) -> String {
 }
 
 fn service(facts: &ServiceFacts) -> String {
-    line(&facts.id.to_string(), &facts.state)
+    let maintenance = if facts.maintenance { ", in maintenance" } else { "" };
+    format!("{}{maintenance}", line(&facts.id.to_string(), &facts.state))
 }
 
 fn line(what: &str, state: &State) -> String {

@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "import/golden.rs"]
+mod import;
+
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use std::process::{Command, Output};
@@ -39,7 +43,6 @@ impl Folder {
     }
 
     fn private(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
         self.write(name, text);
         fs::set_permissions(self.0.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -79,7 +82,11 @@ fn copy(from: &Path, to: &Path) {
             fs::create_dir_all(&target).unwrap();
             copy(&entry.path(), &target);
         } else if entry.file_name() != "expected.txt" {
-            fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), &target).unwrap();
+            if target.extension().is_some_and(|it| it == "key") {
+                // git keeps no such modes.
+                fs::set_permissions(&target, fs::Permissions::from_mode(0o600)).unwrap();
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use watchkeeper::cli::Cli;
 
 /// What systemd calls "OK", and with room for other versions, which count a little differently;
-/// systemd 252 says 15.
+/// systemd 252 says 16.
 const EXPOSURE: u32 = 20;
 
 const INSTALLED: &str = "/usr/local/bin/watchkeeper";

@@ -236,6 +236,7 @@ pub(crate) struct ServiceFacts {
     service: Service,
     place: Place,
     expected: bool,
+    maintenance: bool,
     state: State,
 }
 
@@ -246,6 +247,7 @@ impl From<&seen::ServiceFacts> for ServiceFacts {
             service: facts.id.service.into(),
             place: facts.place.into(),
             expected: facts.expected,
+            maintenance: facts.maintenance,
             state: (&facts.state).into(),
         }
     }

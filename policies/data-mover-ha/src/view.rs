@@ -3,6 +3,9 @@
 //! A calm cluster is asked for little, and the answers are short: only what is not up on the
 //! active side, only the agents that are not up, only what runs on the standby without being meant
 //! to. The history is asked for only when something is broken.
+//!
+//! What an operator has put in maintenance is not judged. It is kept apart, and not left out: what
+//! waits for it is then not to blame, and what must not run twice must not run beside it.
 
 use core::cell::OnceCell;
 
@@ -23,9 +26,11 @@ pub(crate) struct View<'a> {
     pub(crate) standby: Option<Server>,
     /// What is meant to run on the active side and is not up, in the order in which services start.
     pub(crate) broken: Vec<ServiceFacts>,
+    /// The same of what is in maintenance.
+    left_alone: Vec<ServiceFacts>,
     /// The agents that are not up, those on the active side first.
     pub(crate) agents: Vec<ServiceFacts>,
-    /// What runs on the standby and is not meant to.
+    /// What runs on the standby and is not meant to, in maintenance or not.
     pub(crate) strays: Vec<ServiceFacts>,
     rescues: OnceCell<Vec<Rescue>>,
 }
@@ -37,6 +42,7 @@ impl<'a> View<'a> {
             active: snapshot.server_at(Place::Active),
             standby: snapshot.server_at(Place::Standby),
             broken: snapshot.services(Filter::active().expected(true).not_up()),
+            left_alone: Vec::new(),
             agents: snapshot.services(Filter::all().service(Service::Agent).not_up()),
             strays: snapshot.services(Filter::standby().expected(false).up()),
             rescues: OnceCell::new(),
@@ -52,15 +58,19 @@ impl<'a> View<'a> {
     }
 
     /// Leaves out what was never probed, and what was seen before the present side became active:
-    /// the change itself stopped and started services.
+    /// the change itself stopped and started services. Sets apart what is in maintenance.
     fn keep_what_counts(&mut self) {
         let since = self.cluster.active_since;
         let counts = |state: &State| state.confirmations > 0 && state.seen > since;
         let old_agent = self.old_agent_is_stray();
+        self.left_alone = self.broken.extract_if(.., |service| service.maintenance).collect();
         self.broken.retain(|service| counts(&service.state));
         self.strays.retain(|service| counts(&service.state));
-        self.agents
-            .retain(|agent| counts(&agent.state) && !(old_agent && agent.place == Place::Standby));
+        self.agents.retain(|agent| {
+            counts(&agent.state)
+                && !agent.maintenance
+                && !(old_agent && agent.place == Place::Standby)
+        });
         // There is one agent on the active side at most. (A sort would be a tenth of the component.)
         if let Some(at) = self.agents.iter().position(|agent| agent.place == Place::Active) {
             self.agents.get_mut(..=at).unwrap_or_default().rotate_right(1);
@@ -76,19 +86,40 @@ impl<'a> View<'a> {
         self.on_secondary() && self.settings.stop_old_agent
     }
 
-    /// The broken service of this kind on the active side.
+    /// The broken service of this kind on the active side, unless it is in maintenance.
     pub(crate) fn broken(&self, service: Service) -> Option<&ServiceFacts> {
         self.broken.iter().find(|facts| facts.service == service)
+    }
+
+    /// The service of this kind on the active side if it is in maintenance and not up.
+    pub(crate) fn left_alone(&self, service: Service) -> Option<&ServiceFacts> {
+        self.left_alone.iter().find(|facts| facts.service == service)
+    }
+
+    /// Whether all that is not up on the active side is in maintenance.
+    pub(crate) fn nothing_counts(&self) -> bool {
+        self.broken.is_empty() && !self.left_alone.is_empty()
     }
 
     /// What `service` waits for: something it depends on that is down on the active side, or has
     /// only just come back, so that `service` may not have found it yet. While that is so, its own
     /// failure says nothing.
     pub(crate) fn waits_for(&self, service: Service) -> Option<Service> {
-        let needed = service.depends_on().iter().copied();
-        needed.filter(|needed| self.cared_for(*needed)).find(|needed| match self.broken(*needed) {
-            Some(facts) => facts.state.status == Status::Down,
-            None => self.just_came_back(*needed),
+        service.depends_on().iter().copied().find(|needed| {
+            self.left_alone(*needed).is_some()
+                || (self.cared_for(*needed)
+                    && match self.broken(*needed) {
+                        Some(facts) => facts.state.status == Status::Down,
+                        None => self.just_came_back(*needed),
+                    })
+        })
+    }
+
+    /// Whether `service` waits, be it through others, for something that is in maintenance: whoever
+    /// stopped that knows.
+    pub(crate) fn waits_for_maintenance(&self, service: Service) -> bool {
+        self.waits_for(service).is_some_and(|needed| {
+            self.left_alone(needed).is_some() || self.waits_for_maintenance(needed)
         })
     }
 

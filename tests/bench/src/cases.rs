@@ -145,6 +145,7 @@ impl Case {
             phase: Phase::Active(Side::Primary),
             active_since: BEGAN,
             maintenance: false,
+            services_in_maintenance: &[],
             rescues: &rescues,
             changes: &[],
         };

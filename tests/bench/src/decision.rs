@@ -76,6 +76,7 @@ async fn run(loaded: &Loaded, changes: usize, path: &Path) -> Result<Vec<Duratio
     let topology = CALM.topology()?;
     let name = topology.cluster().clone();
     let maintenance = Event::MaintenanceOn {
+        service: None,
         by: "bench".to_owned(),
         reason: "measuring".to_owned(),
         until: None,

@@ -94,6 +94,9 @@ pub struct SiteConfig {
     pub servers: Vec<ServerConfig>,
     /// From launch to readiness.
     pub start_delay: Duration,
+    /// How long a command over SSH and a statement to a repository take: half of it before anything is
+    /// done, half before the answer. So there is a time in which it is done and nobody was told.
+    pub latency: Duration,
     /// How a service fails that lacks what it depends on.
     pub refusal: Refusal,
     /// How long a broker still counts an agent that it no longer hears.
@@ -140,6 +143,7 @@ impl SiteConfig {
             sink_port: 8080,
             servers: servers.into_iter().collect::<Result<_, _>>().expect("valid names"),
             start_delay: Duration::from_millis(50),
+            latency: Duration::ZERO,
             refusal: Refusal::AtStart,
             agent_timeout: Duration::from_secs(1),
             tls: None,

@@ -29,7 +29,7 @@
 //!
 //! In the order of the data: [`config`], the sockets (wire, network), the state
 //! (replication, events, world), the services, SSH with its commands, the [`sink`], access, the [`site`], and the
-//! demo's [`control`] socket.
+//! demo's [`control`] socket. [`etcd`] stands apart: a real one, for monitors that share the duty.
 
 mod base64;
 pub mod config;
@@ -52,6 +52,8 @@ mod access;
 pub mod site;
 
 pub mod control;
+
+pub mod etcd;
 
 pub use config::{Net, Ports, SiteConfig, SiteError};
 pub use events::Overlap;

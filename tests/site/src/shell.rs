@@ -71,7 +71,10 @@ async fn marked(world: &Arc<World>, server: usize, arguments: &[&str], by: &str)
     };
     let mark = Mark { term, way, owner: (*owner).to_owned() };
     match world.mark(server, cluster, mark, *ordered == "1") {
-        Ok(()) => Box::pin(run(world, server, command, by)).await,
+        Ok(()) => {
+            let output = Box::pin(run(world, server, command, by)).await;
+            Output { stderr: format!("watchkeeper: runs\n{}", output.stderr), ..output }
+        }
         Err(Mark { term, owner, .. }) => {
             Output::failed(97, format!("watchkeeper: term {term} of {owner} is in force\n"))
         }

@@ -180,7 +180,7 @@ impl Handler for Login {
         let (world, server, by) = (Arc::clone(&self.world), self.server, self.by.clone());
         let handle = session.handle();
         tokio::spawn(async move {
-            let output = shell::run(&world, server, &command, &by).await;
+            let output = world.slowly(shell::run(&world, server, &command, &by)).await;
             // It fails only when the client has gone.
             let _ = finish(&handle, channel, output).await;
         });

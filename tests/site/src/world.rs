@@ -243,6 +243,18 @@ impl World {
         serves(one) && serves(other) && !self.network.is_cut(one, Node::Server(other))
     }
 
+    /// Does something in the middle of the site's latency.
+    pub(crate) async fn slowly<T>(&self, done: impl Future<Output = T>) -> T {
+        let half = self.config.latency / 2;
+        if half.is_zero() {
+            return done.await;
+        }
+        tokio::time::sleep(half).await;
+        let done = done.await;
+        tokio::time::sleep(half).await;
+        done
+    }
+
     /// What `systemctl start` does. Readiness comes later.
     pub(crate) async fn start(
         self: &Arc<Self>,

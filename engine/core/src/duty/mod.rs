@@ -114,6 +114,9 @@ pub enum Change {
         next: Term,
         /// To whom.
         to: MonitorName,
+        /// Whether an operator wants it there: it stays until the side changes.
+        #[serde(default)]
+        ordered: bool,
         /// Why, for people.
         why: String,
     },

@@ -49,7 +49,7 @@ impl Report {
 
 /// What one monitor asks of the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "ask")]
+#[serde(rename_all = "kebab-case", tag = "ask", deny_unknown_fields)]
 pub enum Ask {
     /// Nothing but an answer: both hear each other's reports.
     Greet,
@@ -106,7 +106,7 @@ impl Ask {
 
 /// What came of what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "answer")]
+#[serde(rename_all = "kebab-case", tag = "answer", deny_unknown_fields)]
 pub enum Answer {
     /// The reports say it all.
     Heard,
@@ -269,10 +269,12 @@ pub const fn belongs_here(first: bool, active: Side) -> bool {
 }
 
 /// The offer that a monitor makes, now that it is to give the duty away; or why it must not.
+/// `ordered` says whether an operator wants it.
 pub fn may_give(
     tenure: &Tenure,
     phase: Phase,
     peer: &MonitorName,
+    ordered: bool,
     why: &str,
 ) -> Result<Change, String> {
     let Standing::Held { term } = tenure.standing else {
@@ -283,7 +285,8 @@ pub fn may_give(
             "the cluster is {phase}: the plan in flight is carried to its end first"
         ));
     }
-    Ok(Change::Offered { term, next: tenure.next(), to: peer.clone(), why: why.to_owned() })
+    let (next, to, why) = (tenure.next(), peer.clone(), why.to_owned());
+    Ok(Change::Offered { term, next, to, ordered, why })
 }
 
 /// What the answer to an own question makes of the own tenure.

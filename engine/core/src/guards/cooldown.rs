@@ -4,12 +4,8 @@
 //! A failover that was refused counts too: begun again at once, it would be refused again.
 
 use super::Situation;
-use crate::plan::PlanKind;
 
-pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
-    if !matches!(kind, PlanKind::Failover) {
-        return None;
-    }
+pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     let passed = situation.snapshot.facts().at.since(situation.last_change?);
     let cooldown = situation.limits.cooldown_ms;
     (passed < cooldown).then(|| {

@@ -1,9 +1,8 @@
 //! This monitor has the duty to act.
 
 use super::{Duty, Situation};
-use crate::plan::PlanKind;
 
-pub(super) fn check(situation: &Situation<'_>, _: &PlanKind) -> Option<String> {
+pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     match situation.duty {
         Duty::Held(_) => None,
         Duty::NotHeld(why) => Some(format!("this monitor does not have the duty to act: {why}")),

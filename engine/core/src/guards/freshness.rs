@@ -3,7 +3,8 @@
 //!
 //! A server without a probe of its own is judged by its services. DSA and the synchronisation are
 //! no reason for a change of side and need no probe; what was never probed otherwise is not known,
-//! and acting on it would be acting on nothing.
+//! and acting on it would be acting on nothing. A service in maintenance is no reason either, and may
+//! be gone with its probes: it holds no change of side.
 
 use super::Situation;
 use crate::model::Service;
@@ -17,6 +18,7 @@ pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String
         PlanKind::Rescue(id) | PlanKind::Clear(id) => one.id == *id,
         PlanKind::Failover | PlanKind::Switchover | PlanKind::Switchback => {
             one.place != Place::Additional
+                && !one.maintenance
                 && (one.id.service.essential() || one.id.service == Service::Agent)
         }
     };

@@ -12,11 +12,13 @@ mod placement;
 mod standby;
 mod storm;
 
+pub(crate) use maintenance::of_service as service_in_maintenance;
+
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Phase;
 use crate::model::{Term, Timestamp};
-use crate::plan::PlanKind;
+use crate::plan::{Arrangements, PlanKind};
 use crate::snapshot::Snapshot;
 
 /// Which guard.
@@ -29,7 +31,7 @@ pub enum Guard {
     Lifecycle,
     /// The service is started or stopped only where it belongs or does not belong.
     Placement,
-    /// Maintenance mode is off.
+    /// Maintenance mode is off, and the service in question is not in maintenance.
     Maintenance,
     /// The facts it is decided on are fresh.
     Freshness,
@@ -65,6 +67,39 @@ impl Guard {
             Self::Cooldown => "cooldown",
             Self::Standby => "standby",
             Self::Storm => "storm",
+        }
+    }
+
+    /// What is so when it does not hold a plan of this kind, for people.
+    pub const fn assures(self, kind: &PlanKind) -> &'static str {
+        match self {
+            Self::Duty => "this monitor has the duty to act",
+            Self::Lifecycle => "it fits where the cluster stands, and no other plan is in flight",
+            Self::Placement => "the service belongs there, and does not run across",
+            Self::Maintenance => "maintenance mode is off",
+            Self::Freshness => "the facts are fresh",
+            Self::Cooldown => "the last change of side is long enough ago",
+            Self::Standby => match kind {
+                PlanKind::Switchover => {
+                    "both sides answer; the standby's repository serves, follows and is near enough"
+                }
+                PlanKind::Switchback => {
+                    "both sides answer; there is a repository to copy from, and one to copy to"
+                }
+                _ => "the standby answers and is whole; its repository serves and is near enough",
+            },
+            Self::Storm => "not too many clusters change sides at once",
+        }
+    }
+
+    /// Whether it has a say in a plan of this kind.
+    pub const fn concerns(self, kind: &PlanKind) -> bool {
+        match self {
+            Self::Duty | Self::Lifecycle | Self::Maintenance | Self::Freshness => true,
+            Self::Placement => !kind.changes_side(),
+            // What an operator orders in good order is no flapping, and no storm.
+            Self::Cooldown | Self::Storm => matches!(kind, PlanKind::Failover),
+            Self::Standby => kind.changes_side(),
         }
     }
 
@@ -120,6 +155,8 @@ pub struct Situation<'a> {
     pub duty: &'a Duty,
     /// The limits.
     pub limits: &'a Limits,
+    /// What the site arranged for plans.
+    pub arrangements: &'a Arrangements,
     /// The last change of side of this cluster that was not acknowledged by an operator.
     pub last_change: Option<Timestamp>,
     /// When other clusters' changes of side began, most recent last.
@@ -135,22 +172,65 @@ pub struct GuardHold {
     pub reason: String,
 }
 
+/// What a guard says of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// What it makes sure of is so.
+    Ok,
+    /// It has no say in a plan of this kind.
+    NotAsked,
+    /// It holds the plan.
+    Holds {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// One guard's verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Which guard.
+    pub guard: Guard,
+    /// What it says.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+impl Check {
+    /// The hold, if it is one.
+    pub fn hold(&self) -> Option<GuardHold> {
+        match &self.verdict {
+            Verdict::Holds { reason } => {
+                Some(GuardHold { guard: self.guard, reason: reason.clone() })
+            }
+            Verdict::Ok | Verdict::NotAsked => None,
+        }
+    }
+}
+
+/// What every guard says of `kind`, in their order.
+pub fn checks(situation: &Situation<'_>, kind: &PlanKind) -> Vec<Check> {
+    let verdict = |guard: Guard| {
+        if !guard.concerns(kind) {
+            return Verdict::NotAsked;
+        }
+        let reason = match guard {
+            Guard::Duty => duty::check(situation),
+            Guard::Lifecycle => lifecycle::check(situation, kind),
+            Guard::Placement => placement::check(situation, kind),
+            Guard::Maintenance => maintenance::check(situation, kind),
+            Guard::Freshness => freshness::check(situation, kind),
+            Guard::Cooldown => cooldown::check(situation),
+            Guard::Standby => standby::check(situation, kind),
+            Guard::Storm => storm::check(situation),
+        };
+        reason.map_or(Verdict::Ok, |reason| Verdict::Holds { reason })
+    };
+    Guard::ALL.into_iter().map(|guard| Check { guard, verdict: verdict(guard) }).collect()
+}
+
 /// All reasons why `kind` must not be begun now; none: it may.
 pub fn check(situation: &Situation<'_>, kind: &PlanKind) -> Vec<GuardHold> {
-    Guard::ALL
-        .into_iter()
-        .filter_map(|guard| {
-            let reason = match guard {
-                Guard::Duty => duty::check(situation, kind),
-                Guard::Lifecycle => lifecycle::check(situation, kind),
-                Guard::Placement => placement::check(situation, kind),
-                Guard::Maintenance => maintenance::check(situation, kind),
-                Guard::Freshness => freshness::check(situation, kind),
-                Guard::Cooldown => cooldown::check(situation, kind),
-                Guard::Standby => standby::check(situation, kind),
-                Guard::Storm => storm::check(situation, kind),
-            };
-            reason.map(|reason| GuardHold { guard, reason })
-        })
-        .collect()
+    checks(situation, kind).iter().filter_map(Check::hold).collect()
 }

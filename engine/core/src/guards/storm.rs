@@ -2,11 +2,10 @@
 //! the monitor's or the network's than every cluster's own.
 
 use super::Situation;
-use crate::plan::PlanKind;
 
-pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
+pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     let limits = situation.limits;
-    if !matches!(kind, PlanKind::Failover) || limits.storm_limit == 0 {
+    if limits.storm_limit == 0 {
         return None;
     }
     let now = situation.snapshot.facts().at;

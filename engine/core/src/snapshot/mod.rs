@@ -100,6 +100,10 @@ pub struct ServiceFacts {
     pub place: Place,
     /// Whether it is meant to run there now.
     pub expected: bool,
+    /// Whether an operator has put this service in maintenance: how it stands is then nobody's
+    /// business but theirs, and the engine touches it only with its whole side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
     /// What its probes say.
     #[serde(flatten)]
     pub state: State,
@@ -290,6 +294,8 @@ pub struct Background<'a> {
     pub active_since: Timestamp,
     /// Whether maintenance mode is on.
     pub maintenance: bool,
+    /// The services that are in maintenance, each by itself.
+    pub services_in_maintenance: &'a [ServiceId],
     /// Recent rescues, oldest first.
     pub rescues: &'a [Rescue],
     /// Recent changes of side, oldest first.
@@ -324,8 +330,10 @@ impl Snapshot {
                     } else {
                         book.stray(&server.name, service)
                     };
+                    let id = ServiceId { server: server.name.clone(), service };
                     services.push(ServiceFacts {
-                        id: ServiceId { server: server.name.clone(), service },
+                        maintenance: background.services_in_maintenance.contains(&id),
+                        id,
                         place,
                         expected,
                         state: state(verdict, at),

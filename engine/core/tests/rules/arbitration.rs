@@ -94,6 +94,29 @@ fn what_is_not_granted_is_passed_over_and_does_not_take_the_slot() {
 }
 
 #[test]
+fn what_is_asked_about_a_service_in_maintenance_does_not_block_what_else_is_asked() {
+    let mut world = World::new();
+    world.services_in_maintenance = vec![id("dm1", Service::Daemon), id("dm2", Service::Rest)];
+    let stray = Action::StopService(id("dm2", Service::Rest));
+    let other = Action::Rescue(id("dm1", Service::Rest));
+    let opinions = [proposes("a", &[rescue(), stray]), proposes("b", std::slice::from_ref(&other))];
+    let standings = [standing("a"), standing("b")];
+    let decision = decided(&world, &opinions, &standings);
+    assert_eq!(decision.to_carry_out().unwrap().proposal.action, other);
+    let why: Vec<&str> = decision.passed_over.iter().map(|one| one.why.as_str()).collect();
+    assert!(why[0].contains("dm1/daemon is in maintenance"), "{why:?}");
+    assert!(why[1].contains("dm2/rest is in maintenance"), "{why:?}");
+    // Nobody is woken about what people asked for themselves.
+    assert!(decision.alerts.is_empty(), "{:?}", decision.alerts);
+
+    let decision = decided(&world, &[proposes("a", &[rescue()])], &[standing("a")]);
+    assert!(decision.chosen.is_none() && decision.alerts.is_empty());
+    // A failover for a reason of its own is none of the service's business.
+    let decision = decided(&world, &[proposes("a", &[Action::Failover])], &[standing("a")]);
+    assert!(decision.to_carry_out().is_some());
+}
+
+#[test]
 fn a_hold_of_any_policy_stops_the_action() {
     let opinions = [proposes("a", &[Action::Failover]), holding("b", "the lag is odd")];
     let decision = decided(&World::new(), &opinions, &[standing("a"), standing("b")]);
@@ -193,6 +216,10 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
             world.phase = *dice.pick(&Phase::ALL);
         }
         world.maintenance = dice.one_in(8);
+        if dice.one_in(4) {
+            world.services_in_maintenance =
+                vec![id("dm1", Service::Daemon), id("dm2", Service::Rest)];
+        }
         if dice.one_in(8) {
             world.lose("dm2");
         }
@@ -234,6 +261,11 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
             one.policy == chosen.policy && one.grants.contains(&chosen.proposal.action.grant())
         });
         assert!(granted, "seed {seed}");
+        let left_alone = world.services_in_maintenance.iter().any(|service| {
+            matches!(&chosen.proposal.action,
+                Action::Rescue(id) | Action::StopService(id) if id == service)
+        });
+        assert!(!left_alone, "seed {seed}");
         let snapshot = world.snapshot();
         let guards = check(&world.situation(&snapshot), &plan_kind(&chosen.proposal.action));
         let policy_holds = standings.iter().any(|one| {

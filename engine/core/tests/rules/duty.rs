@@ -121,7 +121,7 @@ impl Model {
                 }
             }
             let phase = Phase::Active(Side::Secondary);
-            if let Ok(offer) = may_give(tenure, phase, &monitor(1 - who), "a test") {
+            if let Ok(offer) = may_give(tenure, phase, &monitor(1 - who), false, "a test") {
                 let mut after = self.clone();
                 after.apply(who, Some(offer));
                 all.push((format!("{} gives", monitor(who)), after));
@@ -258,7 +258,7 @@ fn a_monitor_that_forgot_everything_does_not_begin_again() {
         settle(&mut model);
         if holder == 1 {
             let offer =
-                may_give(&model.tenures[0], Phase::Active(Side::Secondary), &monitor(1), "")
+                may_give(&model.tenures[0], Phase::Active(Side::Secondary), &monitor(1), false, "")
                     .unwrap();
             model.apply(0, Some(offer));
             settle(&mut model);
@@ -281,12 +281,12 @@ fn each_side_has_its_monitor_and_a_plan_in_flight_keeps_the_duty() {
     assert!(!belongs_here(true, Side::Secondary) && !belongs_here(false, Side::Primary));
     let mut tenure = Tenure::default();
     let phase = Phase::Active(Side::Secondary);
-    assert!(may_give(&tenure, phase, &monitor(1), "").is_err());
+    assert!(may_give(&tenure, phase, &monitor(1), false, "").is_err());
     let taken = Change::Taken { term: Term(1), grantor: Grantor::Beginning, past: None };
     tenure.apply(&taken).unwrap();
-    let busy = may_give(&tenure, Phase::FailingOver(Side::Primary), &monitor(1), "");
+    let busy = may_give(&tenure, Phase::FailingOver(Side::Primary), &monitor(1), false, "");
     assert!(busy.unwrap_err().contains("plan in flight"));
-    assert!(may_give(&tenure, phase, &monitor(1), "").is_ok());
+    assert!(may_give(&tenure, phase, &monitor(1), false, "").is_ok());
 }
 
 struct Journal(State);
@@ -309,6 +309,11 @@ fn taken(term: u64, past: Option<Past>) -> Change {
     Change::Taken { term: Term(term), grantor: Grantor::Lease, past: past.map(Box::new) }
 }
 
+fn offered(term: u64, ordered: bool) -> Change {
+    let (next, to, why) = (Term(term + 1), monitor(1), "a test".to_owned());
+    Change::Offered { term: Term(term), next, to, ordered, why }
+}
+
 fn left(term: u64) -> Change {
     let (holder, why) = (Some(monitor(1)), "a test".to_owned());
     Change::Left { term: Term(term), holder, why }
@@ -328,8 +333,7 @@ fn plans_and_steps_of_an_older_term_are_refused() {
     assert!(matches!(journal.write(plan(4)), Err(ApplyError::Duty { .. })));
     journal.write(plan(5)).unwrap();
     assert!(matches!(journal.write(step(4)), Err(ApplyError::Duty { .. })));
-    let offer =
-        Change::Offered { term: Term(5), next: Term(6), to: monitor(1), why: String::new() };
+    let offer = offered(5, false);
     assert!(matches!(journal.duty(offer), Err(ApplyError::PlanInFlight(_))));
     journal.duty(left(9)).unwrap();
     for term in [5, 9, 10] {
@@ -393,4 +397,36 @@ fn what_is_shared_counts_if_it_is_newer_and_the_duty_is_elsewhere() {
     assert_eq!(journal.0.cluster(&cluster()).next_plan, 4, "numbers never go back");
     journal.duty(taken(4, None)).unwrap();
     assert!(matches!(journal.duty(shared(9, 9, 9)), Err(ApplyError::Duty { .. })));
+}
+
+/// Where an operator put the duty it stays, at the giver's and the taker's, until the side changes.
+#[test]
+fn what_an_operator_moved_stays_until_the_side_changes() {
+    let kept = |journal: &Journal| journal.0.cluster(&cluster()).is_kept();
+    let operator = |term| Change::Taken {
+        term: Term(term),
+        grantor: Grantor::Operator { by: "ada".to_owned(), reason: "patching".to_owned() },
+        past: None,
+    };
+    let mut giver = Journal(State::default());
+    giver.duty(taken(1, None)).unwrap();
+    assert!(!kept(&giver));
+    giver.duty(offered(1, true)).unwrap();
+    let past = giver.0.past(&cluster());
+    let grantor = Grantor::Peer { monitor: monitor(0) };
+    let received = Change::Taken { term: Term(2), grantor, past: Some(Box::new(past)) };
+    let mut taker = Journal(State::default());
+    taker.duty(received).unwrap();
+    assert!(kept(&taker), "the giver says that it was an order");
+    let (side, by, reason) = (Side::Secondary, "ada".to_owned(), "moved".to_owned());
+    taker.write(Event::Declared { side, by, reason }).unwrap();
+    assert!(!kept(&taker));
+
+    taker.duty(offered(2, false)).unwrap();
+    let back = Change::Taken { term: Term(4), grantor: Grantor::TakenBack, past: None };
+    taker.duty(back).unwrap();
+    assert!(kept(&taker), "an offer that was taken back is not made again at once");
+    taker.duty(offered(4, false)).unwrap();
+    taker.duty(operator(6)).unwrap();
+    assert!(kept(&taker));
 }

@@ -1,7 +1,7 @@
 //! Each guard holds when it should and only then.
 
 use watchkeeper_core::facts::{ReasonCode, Value};
-use watchkeeper_core::guards::{Duty, Guard, check};
+use watchkeeper_core::guards::{Check, Duty, Guard, Verdict, check, checks};
 use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::PlanKind;
@@ -90,6 +90,36 @@ fn maintenance_mode_holds_everything() {
     for kind in [rescue(), clear(), PlanKind::Failover, PlanKind::Switchover] {
         held(&world, &kind, Guard::Maintenance, "maintenance off");
     }
+}
+
+#[test]
+fn a_service_in_maintenance_is_left_alone_and_nothing_else_is_held() {
+    let mut world = World::new();
+    world.services_in_maintenance =
+        vec![id("dm1", Service::Daemon), id("dm2", Service::Rest), id("dm1", Service::Rest)];
+    held(&world, &rescue(), Guard::Maintenance, "off --service dm1/daemon");
+    let stray = PlanKind::Clear(id("dm2", Service::Rest));
+    held(&world, &stray, Guard::Maintenance, "dm2/rest is in maintenance");
+    free(&world, &clear());
+    for kind in [PlanKind::Rescue(id("dm1", Service::Activemq)), PlanKind::Switchover] {
+        free(&world, &kind);
+    }
+    // Its probes may be gone with it, or be from long ago: a change of side does not rest on them.
+    world.saw_at("dm1", Some(Service::Daemon), Status::Down, ReasonCode::NotRunning, 99_000);
+    world.never_probed("dm1", Some(Service::Rest));
+    free(&world, &PlanKind::Failover);
+    world.services_in_maintenance.clear();
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm1/daemon was last seen 99 s ago");
+    held(&world, &PlanKind::Failover, Guard::Freshness, "dm1/rest was never probed");
+}
+
+#[test]
+fn a_service_in_maintenance_still_must_not_run_twice() {
+    let mut world = World::new();
+    world.saw("dm1", Some(Service::Daemon), Status::Down);
+    world.saw("dm2", Some(Service::Daemon), Status::Up);
+    world.services_in_maintenance = vec![id("dm2", Service::Daemon)];
+    held(&world, &rescue(), Guard::Placement, "dm2/daemon runs");
 }
 
 #[test]
@@ -231,6 +261,115 @@ fn a_standby_that_cannot_take_over_holds_every_change_of_side() {
     let mut without_agent = World::new();
     without_agent.uninstall("dm2", Service::Agent);
     free(&without_agent, &PlanKind::Failover);
+}
+
+/// What can be known before anything is touched holds a planned change, and no failover: there nobody
+/// waits for anything better.
+#[test]
+fn a_planned_change_is_held_by_all_that_would_stop_it_on_the_way() {
+    let changed = |change: fn(&mut World)| {
+        let mut world = World::new();
+        change(&mut world);
+        world
+    };
+    let unfollowed = |server: &'static str, name: &'static str| {
+        let mut world = World::new();
+        world.measured(server, name, Value::Flag(false));
+        world
+    };
+    for (world, because) in [
+        (
+            changed(|it| it.saw("dm1", None, Status::Unknown)),
+            "dm1 is unknown: seen unknown, so its services cannot be stopped in order",
+        ),
+        (
+            changed(|it| it.saw("dm1", Some(Service::Repository), Status::Down)),
+            "dm1/repository is down: seen down, so nothing can be awaited from it",
+        ),
+        (
+            changed(|it| {
+                let code = ReasonCode::Monitor;
+                it.saw_at("dm2", Some(Service::Rest), Status::Unknown, code, 1_000);
+            }),
+            "dm2/rest is unknown",
+        ),
+        (unfollowed("dm1", "configured"), "replication is not configured on dm1"),
+        (unfollowed("dm1", "connected"), "dm2/repository is not connected to dm1/repository"),
+        (unfollowed("dm1", "slot-active"), "dm2/repository is not connected to dm1/repository"),
+        (unfollowed("dm2", "worker-running"), "worker of the subscription of dm2/repository"),
+    ] {
+        held(&world, &PlanKind::Switchover, Guard::Standby, because);
+        free(&world, &PlanKind::Failover);
+    }
+}
+
+#[test]
+fn a_site_that_replicates_by_its_own_means_needs_no_stream_for_a_planned_change() {
+    let mut world = World::new();
+    world.measured("dm1", "connected", Value::Flag(false));
+    world.saw("dm1", Some(Service::Repository), Status::Down);
+    world.arrangements.replicated_repository = false;
+    free(&world, &PlanKind::Switchover);
+    let mut world = World::on_secondary();
+    world.saw("dm2", Some(Service::Repository), Status::Down);
+    world.arrangements.replicated_repository = false;
+    free(&world, &PlanKind::Switchback);
+}
+
+#[test]
+fn a_switchback_needs_the_primary_s_server_and_something_to_copy_from() {
+    // A repository that is down is started, one that was never kept up to date is copied.
+    let mut world = World::on_secondary();
+    world.saw("dm1", Some(Service::Repository), Status::Down);
+    world.measured("dm1", "connected", Value::Flag(false));
+    free(&world, &PlanKind::Switchback);
+
+    world.saw_at("dm1", Some(Service::Repository), Status::Unknown, ReasonCode::Denied, 1_000);
+    held(&world, &PlanKind::Switchback, Guard::Standby, "dm1/repository is unknown");
+    let mut world = World::on_secondary();
+    world.uninstall("dm1", Service::Repository);
+    held(&world, &PlanKind::Switchback, Guard::Standby, "dm1/repository is not configured");
+}
+
+#[test]
+fn all_that_holds_a_planned_change_is_said_at_once() {
+    let mut world = World::on_secondary();
+    world.maintenance = true;
+    world.lose("dm1");
+    world.saw("dm2", Some(Service::Repository), Status::Down);
+    world.saw_at("dm2", Some(Service::Rest), Status::Up, ReasonCode::Serving, 99_000);
+    let holds = holds(&world, &PlanKind::Switchback);
+    let guards: Vec<Guard> = holds.iter().map(|(guard, _)| *guard).collect();
+    assert_eq!(guards, [Guard::Maintenance, Guard::Freshness, Guard::Standby]);
+    let standby = &holds[2].1;
+    for because in
+        ["dm1 is unknown", "dm2/repository is down: seen down, so there is nothing to copy"]
+    {
+        assert!(standby.contains(because), "{standby}");
+    }
+}
+
+/// Who looks at the checks sees each guard once, in order, and the same holds.
+#[test]
+fn each_guard_is_asked_or_said_to_have_no_say() {
+    for kind in kinds() {
+        let mut world = World::new();
+        world.last_change = Some(NOW);
+        world.maintenance = true;
+        let snapshot = world.snapshot();
+        let said = checks(&world.situation(&snapshot), &kind);
+        assert_eq!(said.iter().map(|check| check.guard).collect::<Vec<_>>(), Guard::ALL);
+        for check in &said {
+            let asked = check.verdict != Verdict::NotAsked;
+            assert_eq!(asked, check.guard.concerns(&kind), "{kind}: {check:?}");
+        }
+        let holds: Vec<_> = said.iter().filter_map(Check::hold).collect();
+        assert_eq!(holds, check(&world.situation(&snapshot), &kind));
+        assert!(holds.iter().any(|hold| hold.guard == Guard::Maintenance), "{kind}");
+    }
+    assert!(!Guard::Cooldown.concerns(&PlanKind::Switchback));
+    assert!(!Guard::Placement.concerns(&PlanKind::Failover));
+    assert!(!Guard::Standby.concerns(&rescue()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
 use watchkeeper_core::guards::{Guard, check};
 use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{
-    ClusterName, MonitorName, ReceiverName, Service, Side, Status, Term, Timestamp,
+    ClusterName, MonitorName, ReceiverName, Service, ServiceId, Side, Status, Term, Timestamp,
 };
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::proposal::{AlertClaim, Severity};
@@ -94,6 +94,14 @@ fn failed() -> Outcome {
     Outcome::Failed { detail: "no".to_owned() }
 }
 
+fn on(until: Option<Timestamp>, service: Option<ServiceId>) -> Event {
+    Event::MaintenanceOn { by: "ada".to_owned(), reason: "patches".to_owned(), until, service }
+}
+
+fn off(service: Option<ServiceId>) -> Event {
+    Event::MaintenanceOff { by: "ada".to_owned(), service }
+}
+
 fn alert(name: &str) -> Alert {
     let claim = AlertClaim {
         name: name.to_owned(),
@@ -123,6 +131,7 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
         // Everything that may happen at any time.
         let any: Vec<Event> = journal_format::samples()
             .into_iter()
+            .chain(journal_format::further_samples())
             .filter(|event| {
                 !matches!(
                     event,
@@ -202,8 +211,8 @@ fn every_beginning_of_a_history_folds_to_what_was_known_then() {
 #[test]
 fn records_that_are_missing_or_doubled_are_refused() {
     let mut journal = Journal::default();
-    journal.write(Event::MaintenanceOff { by: "ada".to_owned() });
-    journal.write(Event::MaintenanceOff { by: "ada".to_owned() });
+    journal.write(off(None));
+    journal.write(off(None));
     let mut state = State::default();
     let gap = state.apply(&journal.records[1]);
     assert!(matches!(gap, Err(ApplyError::Gap { last: 0, found: 2 })));
@@ -361,16 +370,38 @@ fn saying_what_is_so_already_changes_nothing() {
 
 #[test]
 fn moving_the_end_of_maintenance_keeps_its_beginning() {
+    for service in [None, Some(id("dm1", Service::Daemon))] {
+        let mut journal = Journal::default();
+        journal.write(on(None, service.clone()));
+        journal.write(on(Some(NOW.plus(3_600_000)), service.clone()));
+        let here = journal.here();
+        let maintenance = here.maintenance_of(service.as_ref()).unwrap();
+        assert_eq!(maintenance.since, journal.records[0].at);
+        assert_eq!(maintenance.until, Some(NOW.plus(3_600_000)));
+        journal.write(off(service.clone()));
+        assert_eq!(journal.here().maintenance_of(service.as_ref()), None);
+    }
+}
+
+#[test]
+fn the_cluster_s_maintenance_and_each_service_s_are_switched_apart() {
+    let (daemon, rest) = (id("dm1", Service::Daemon), id("dm1", Service::Rest));
     let mut journal = Journal::default();
-    let on =
-        |until| Event::MaintenanceOn { by: "ada".to_owned(), reason: "patches".to_owned(), until };
-    journal.write(on(None));
-    journal.write(on(Some(NOW.plus(3_600_000))));
-    let maintenance = journal.here().maintenance.unwrap();
-    assert_eq!(maintenance.since, journal.records[0].at);
-    assert_eq!(maintenance.until, Some(NOW.plus(3_600_000)));
-    journal.write(Event::MaintenanceOff { by: "watchkeeper".to_owned() });
+    journal.write(on(Some(NOW.plus(500)), Some(daemon.clone())));
+    journal.write(on(Some(NOW.plus(700)), None));
+    journal.write(on(None, Some(rest.clone())));
+    journal.restart();
+    assert_eq!(journal.here().maintenance_over(NOW.plus(499)), []);
+    assert_eq!(journal.here().maintenance_over(NOW.plus(500)), [Some(daemon.clone())]);
+    assert_eq!(journal.here().maintenance_over(NOW.plus(9_999)), [None, Some(daemon.clone())]);
+
+    journal.write(off(None));
+    let left = journal.here().services_in_maintenance;
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&daemon, &rest]);
     assert_eq!(journal.here().maintenance, None);
+    journal.write(off(Some(daemon)));
+    let left = journal.here().services_in_maintenance;
+    assert_eq!(left.keys().collect::<Vec<_>>(), [&rest]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use watchkeeper_core::event::{Evaluated, Event, GuestKind, Record};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Value;
 use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
-use watchkeeper_core::past::{Maintenance, Memory, Past};
+use watchkeeper_core::past::{LeftAlone, Maintenance, Memory, Past};
 use watchkeeper_core::plan::{Act, PlanKind};
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
@@ -90,8 +90,9 @@ every_event! {
         by: "ada".to_owned(),
         reason: "patches".to_owned(),
         until: Some(NOW),
+        service: None,
     };
-    MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned() };
+    MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned(), service: None };
     AlertFired => Event::AlertFired(alert());
     AlertResolved => Event::AlertResolved { fingerprint: alert().fingerprint };
     NotificationQueued => Event::NotificationQueued {
@@ -106,6 +107,20 @@ every_event! {
     };
     NotificationDelivered => Event::NotificationDelivered { id: 4 };
     NotificationDead => Event::NotificationDead { id: 4, problem: "404".to_owned() };
+}
+
+/// Further forms, of events whose sample leaves something out.
+pub(crate) fn further_samples() -> Vec<Event> {
+    let service = Some(id("dm1", Service::Daemon));
+    vec![
+        Event::MaintenanceOn {
+            by: "ada".to_owned(),
+            reason: "a new version".to_owned(),
+            until: None,
+            service: service.clone(),
+        },
+        Event::MaintenanceOff { by: "watchkeeper".to_owned(), service },
+    ]
 }
 
 fn monitor() -> MonitorName {
@@ -134,19 +149,22 @@ pub(crate) fn past() -> Past {
         let record = Record { seq: i as u64 + 1, at: NOW, cluster: Some(cluster()), event };
         state.apply(&record).unwrap();
     }
+    let maintenance = Maintenance {
+        by: "ada".to_owned(),
+        reason: "patches".to_owned(),
+        since: NOW,
+        until: Some(NOW.plus(1)),
+    };
     Past {
-        maintenance: Some(Maintenance {
-            by: "ada".to_owned(),
-            reason: "patches".to_owned(),
-            since: NOW,
-            until: Some(NOW.plus(1)),
-        }),
+        maintenance: Some(maintenance.clone()),
+        services_in_maintenance: vec![LeftAlone { id: id("dm1", Service::Daemon), maintenance }],
         memories: [(
             policy("data-mover-ha"),
             Memory { version: "1.0.0".to_owned(), state: vec![0, 255] },
         )]
         .into(),
         cooling_since: Some(NOW),
+        kept: None,
         ..state.past(&cluster())
     }
 }
@@ -244,7 +262,7 @@ fn every_event_survives_json() {
     let all = samples();
     let listed: Vec<&str> = all.iter().map(variant).collect();
     assert_eq!(listed, VARIANTS);
-    all.into_iter().for_each(survives);
+    all.into_iter().chain(further_samples()).for_each(survives);
 }
 
 #[test]
@@ -289,7 +307,8 @@ fn every_sort_of_plan_outcome_and_ending_survives_json() {
 
 #[test]
 fn the_format_is_as_it_was() {
-    let records: Vec<Record> = samples().into_iter().map(record).collect();
+    let all = samples().into_iter().chain(further_samples());
+    let records: Vec<Record> = all.map(record).collect();
     let mut text = serde_json::to_string_pretty(&records).unwrap();
     text.push('\n');
     golden("events.json", &text);

@@ -44,6 +44,7 @@ fn the_index_finds_what_looking_at_every_service_finds() {
         let mut facts = Facts::from(world.snapshot());
         for service in &mut facts.services {
             service.expected ^= dice.one_in(5);
+            service.maintenance = dice.one_in(5);
         }
         let snapshot = Snapshot::from(facts.clone());
         for filter in &filters {

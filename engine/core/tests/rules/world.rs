@@ -53,6 +53,7 @@ pub(crate) struct World {
     /// The phase that the snapshot was taken in, if it is another.
     pub(crate) snapshot_phase: Option<Phase>,
     pub(crate) maintenance: bool,
+    pub(crate) services_in_maintenance: Vec<ServiceId>,
     pub(crate) duty: Duty,
     pub(crate) limits: Limits,
     pub(crate) last_change: Option<Timestamp>,
@@ -74,6 +75,7 @@ impl World {
             phase: Phase::Active(Side::Primary),
             snapshot_phase: None,
             maintenance: false,
+            services_in_maintenance: vec![],
             duty: Duty::Held(Term(3)),
             limits: Limits {
                 fresh_ms: 15_000,
@@ -204,6 +206,7 @@ impl World {
             phase: self.snapshot_phase.unwrap_or(self.phase),
             active_since: Timestamp(NOW.0 - 86_400_000),
             maintenance: self.maintenance,
+            services_in_maintenance: &self.services_in_maintenance,
             rescues: &[],
             changes: &[],
         };
@@ -216,6 +219,7 @@ impl World {
             phase: self.phase,
             duty: &self.duty,
             limits: &self.limits,
+            arrangements: &self.arrangements,
             last_change: self.last_change,
             fleet_changes: &self.fleet_changes,
         }

@@ -29,13 +29,18 @@ const UNWRITTEN: u32 = 98;
 /// How the script's own words begin.
 const SAYS: &str = "watchkeeper: ";
 
+/// What the script says just before the command is run: without it, an exit code is not the command's.
+const RUNS: &str = "watchkeeper: runs";
+
 /// Arguments: cluster, term, way, owner, whether an operator ordered it, whether the mark has to be
 /// written, command. No single quote may stand in it: it is put between two.
 const SCRIPT: &str = r#"c=$1 t=$2 w=$3 o=$4 ordered=$5 strict=$6 run=$7
 f=$HOME/.watchkeeper/$c.term
 written=yes
 mkdir -p "$HOME/.watchkeeper" 2>/dev/null
-if ( : >>"$f.lock" ) 2>/dev/null; then exec 9>>"$f.lock"; flock -w 5 9 2>/dev/null; fi
+if ( : >>"$f.lock" ) 2>/dev/null; then exec 9>>"$f.lock"; flock -w 5 9 2>/dev/null; fl=$?
+  if [ $fl = 1 ]; then echo "watchkeeper: $f.lock is held by another command" >&2; exit 96; fi
+fi
 mt=0 mw=0 mo=
 [ ! -r "$f" ] || read -r mt mw mo <"$f"
 case $mt in ""|*[!0-9]*) mt=0 mw=0 mo=;; esac
@@ -50,10 +55,11 @@ if [ -n "$mo" ]; then
 fi
 if [ -n "$no" ]; then echo "watchkeeper: term $mt of $mo is in force" >&2; exit 97; fi
 if [ "$mt $mw $mo" != "$t $w $o" ]; then
-  { echo "$t $w $o" >"$f.new" && mv "$f.new" "$f"; } 2>/dev/null || written=no
+  { echo "$t $w $o" >"$f.$$" && mv "$f.$$" "$f"; } 2>/dev/null || written=no
 fi
 exec 9>&-
 if [ "$strict" = 1 ] && [ $written = no ]; then echo "watchkeeper: cannot write $f" >&2; exit 98; fi
+echo "watchkeeper: runs" >&2
 exec /bin/sh -c "$run""#;
 
 /// The command line for a server's shell. With `strict` it fails if the mark cannot be written.
@@ -88,6 +94,8 @@ fn quote(text: &str) -> String {
 pub(super) enum Unrun {
     /// The server refuses this monitor.
     Refused(String),
+    /// The server's shell did not get as far as the command.
+    Shell(String),
     /// The way to it.
     Ssh(SshError),
 }
@@ -96,7 +104,7 @@ impl Unrun {
     /// Why, for people.
     pub(super) fn why(&self) -> String {
         match self {
-            Self::Refused(why) => why.clone(),
+            Self::Refused(why) | Self::Shell(why) => why.clone(),
             Self::Ssh(error) => chain(error),
         }
     }
@@ -114,19 +122,36 @@ pub(super) async fn run(
     };
     let output =
         server.ssh.exec(&line(hand, command, false), None, deadline).await.map_err(Unrun::Ssh)?;
-    match refusal(&output) {
-        Some(said) => Err(Unrun::Refused(
-            hand.note(&server.ssh.target().server, said.trim_start_matches(SAYS)).why,
-        )),
-        None => Ok(output),
+    if let Some(said) = refusal(&output) {
+        return Err(Unrun::Refused(hand.note(&server.ssh.target().server, &said).why));
     }
+    let said = super::service::said(&output);
+    ran(output).ok_or_else(|| {
+        Unrun::Shell(format!(
+            "the shell on {} did not get as far as the command ({said}); it has to be a POSIX shell \
+             that may run it, or `term-mark = false`",
+            server.ssh.target().server
+        ))
+    })
 }
 
+/// What the mark says against the command, if that is why it was not run.
 fn refusal(output: &ExecOutput) -> Option<String> {
-    (output.exit == Some(REFUSED))
-        .then(|| output.stderr.first_line())
-        .flatten()
-        .filter(|said| said.starts_with(SAYS))
+    if output.exit != Some(REFUSED) {
+        return None;
+    }
+    let text = output.stderr.text();
+    // A shell may have its own to say before.
+    let mut own = text.lines().filter_map(|line| line.strip_prefix(SAYS));
+    own.find(|said| said.starts_with("term ")).map(str::to_owned)
+}
+
+/// The output of the command itself, if it was run.
+fn ran(mut output: ExecOutput) -> Option<ExecOutput> {
+    let text = output.stderr.text();
+    let (before, after) = text.split_once(&format!("{RUNS}\n"))?;
+    output.stderr.bytes = format!("{before}{after}").into_bytes();
+    Some(output)
 }
 
 /// What came of leaving the mark on a server.
@@ -156,7 +181,7 @@ pub async fn claim(
     match way.ssh.exec(&line(hand, "true", true), None, deadline).await {
         Err(error) => Claim::Unreachable(chain(&error)),
         Ok(output) => match (refusal(&output), output.exit) {
-            (Some(said), _) => Claim::Refused(hand.note(server, said.trim_start_matches(SAYS))),
+            (Some(said), _) => Claim::Refused(hand.note(server, &said)),
             (None, Some(0)) => Claim::Left,
             (None, Some(UNWRITTEN)) => Claim::Unwritten(format!(
                 "{server}: {}",
@@ -280,7 +305,8 @@ mod tests {
             let (code, out, err) = home.run(&hand(1, Way::Alone, "vp1-aa"), command, false);
             assert_eq!(code, plain.status.code(), "{command}");
             assert_eq!(out, String::from_utf8_lossy(&plain.stdout).trim(), "{command}");
-            assert_eq!(err, String::from_utf8_lossy(&plain.stderr).trim(), "{command}");
+            let plain = String::from_utf8_lossy(&plain.stderr).trim().to_owned();
+            assert_eq!(err, format!("{RUNS}\n{plain}").trim(), "{command}");
         }
     }
 
@@ -310,6 +336,34 @@ mod tests {
             assert_eq!(home.code(&hand(1, Way::Alone, "vp1-aa")), RUN, "{damaged:?}");
             assert_eq!(home.mark(), "1 0 vp1-aa", "{damaged:?}");
         }
+    }
+
+    fn output(exit: u32, stderr: &str) -> ExecOutput {
+        let mut output = ExecOutput {
+            exit: Some(exit),
+            signal: None,
+            stdout: crate::ssh::Captured::default(),
+            stderr: crate::ssh::Captured::default(),
+        };
+        output.stderr.push(stderr.as_bytes());
+        output
+    }
+
+    /// A shell that fails before the command must not pass for a service that is stopped.
+    #[test]
+    fn an_exit_code_counts_only_if_the_command_was_run() {
+        assert!(ran(output(2, "sh: 1: Cannot fork\n")).is_none());
+        assert!(ran(output(1, "This account is restricted\n")).is_none());
+        assert!(ran(output(3, "")).is_none());
+        let ended =
+            ran(output(3, "bash: warning: no locale\nwatchkeeper: runs\nstopped\n")).unwrap();
+        assert_eq!(
+            (ended.exit, ended.stderr.text().as_str()),
+            (Some(3), "bash: warning: no locale\nstopped\n")
+        );
+        let refused = "bash: warning: no locale\nwatchkeeper: term 7 of vp2-bb is in force\n";
+        assert_eq!(refusal(&output(97, refused)).unwrap(), "term 7 of vp2-bb is in force");
+        assert!(refusal(&output(97, "watchkeeper: runs\nno\n")).is_none());
     }
 
     #[test]

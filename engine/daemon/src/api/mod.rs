@@ -10,6 +10,6 @@ mod types;
 pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, Listening, serve};
 pub use types::{
-    AlertReport, ClusterReport, DutyReport, Mistake, OrderReply, OrderRequest, PlanReport,
-    PolicyReport, ServerReport, ServiceReport, StatusReport,
+    AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
+    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
 };

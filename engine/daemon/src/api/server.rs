@@ -16,13 +16,14 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
 use watchkeeper_core::duty::Standing;
-use watchkeeper_core::guards::Duty;
+use watchkeeper_core::guards::{Check, Duty, Guard};
 use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::PlanKind;
+use watchkeeper_core::state::Maintenance;
 
 use super::types::{
-    AlertReport, ClusterReport, DutyReport, Mistake, OrderReply, OrderRequest, PlanReport,
-    PolicyReport, ServerReport, ServiceReport, StatusReport,
+    AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
+    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
 use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
 use crate::duty::{Duties, Wish};
@@ -206,10 +207,12 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
         active: state.phase.side(),
         active_since: state.active_since,
         duty: duty_report(duty, state.tenure.standing()),
-        maintenance: state
-            .maintenance
-            .as_ref()
-            .map(|it| (it.by.clone(), it.reason.clone(), it.until)),
+        maintenance: state.maintenance.as_ref().map(maintenance),
+        services_in_maintenance: state
+            .services_in_maintenance
+            .iter()
+            .map(|(id, it)| (id.to_string(), maintenance(it)))
+            .collect(),
         plan: state.progress.as_ref().map(|progress| {
             let plan = progress.plan();
             PlanReport {
@@ -230,6 +233,11 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                 .iter()
                 .map(|it| ServerReport {
                     name: it.name.clone(),
+                    address: setup
+                        .equipment
+                        .servers
+                        .get(&it.name)
+                        .map_or_else(String::new, |server| server.address.clone()),
                     role: it.role,
                     place: it.place,
                     status: it.state.status,
@@ -245,6 +253,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                     server: it.id.server.clone(),
                     service: it.id.service,
                     expected: it.expected,
+                    maintenance: state.services_in_maintenance.contains_key(&it.id),
                     status: it.state.status,
                     detail: it.state.reason.detail.to_string(),
                     since: it.state.since,
@@ -262,6 +271,15 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
         evaluations: view.evaluations,
         last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
         trouble: view.trouble.clone(),
+    }
+}
+
+fn maintenance(it: &Maintenance) -> MaintenanceReport {
+    MaintenanceReport {
+        by: it.by.clone(),
+        reason: it.reason.clone(),
+        since: it.since,
+        until: it.until,
     }
 }
 
@@ -433,6 +451,7 @@ async fn orders(
 ) -> Result<Json<OrderReply>, Wrong> {
     let Handle { name, orders: sender, .. } = known(&context.clusters.borrow(), &cluster)?.clone();
     let (reply, answer) = oneshot::channel();
+    let overrides = overrides(&request).to_vec();
     let order = match order(request, peer.name(), reply) {
         Asked::Cluster(order) => order,
         Asked::Duty(wish, reason) => {
@@ -448,8 +467,10 @@ async fn orders(
     match answer.await.map_err(|_| gone())? {
         Ok(Answer::Done) => Ok(Json(OrderReply::Done)),
         Ok(Answer::Plan { plan, begun: true, .. }) => Ok(Json(OrderReply::Begun { plan })),
-        Ok(Answer::Plan { plan, begun: false, holds }) => {
-            Ok(Json(OrderReply::Shown { plan, holds }))
+        Ok(Answer::Plan { plan, begun: false, holds, checks }) => {
+            let report = |check| checked(check, &plan.kind, &overrides);
+            let checks = checks.into_iter().map(report).collect();
+            Ok(Json(OrderReply::Shown { plan, holds, checks }))
         }
         Err(Refusal::Held(holds)) => Ok(Json(OrderReply::Held { holds })),
         Err(Refusal::Impossible(why)) => Ok(Json(OrderReply::Impossible { why })),
@@ -458,6 +479,32 @@ async fn orders(
             "the journal cannot be written, so nothing is done; see `watchkeeper status`"
                 .to_owned(),
         )),
+    }
+}
+
+/// The guards that are not to hold it.
+fn overrides(request: &OrderRequest) -> &[Guard] {
+    match request {
+        OrderRequest::Failover { overrides, .. }
+        | OrderRequest::Switchover { overrides, .. }
+        | OrderRequest::Switchback { overrides, .. } => overrides,
+        OrderRequest::MaintenanceOn { .. }
+        | OrderRequest::MaintenanceOff { .. }
+        | OrderRequest::Declare { .. }
+        | OrderRequest::TakeDuty { .. }
+        | OrderRequest::GiveDuty { .. }
+        | OrderRequest::CancelDuty { .. } => &[],
+    }
+}
+
+fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
+    let guard = check.guard;
+    let can_be_overridden = guard.can_be_overridden();
+    CheckReport {
+        check,
+        assures: guard.assures(kind).to_owned(),
+        can_be_overridden,
+        overridden: can_be_overridden && overrides.contains(&guard),
     }
 }
 
@@ -496,10 +543,10 @@ fn order(
         OrderRequest::Switchback { reason, overrides, dry_run } => {
             Order::Change(change(PlanKind::Switchback, reason, overrides, dry_run), reply)
         }
-        OrderRequest::MaintenanceOn { reason, until } => {
-            Order::MaintenanceOn { by, reason, until, reply }
+        OrderRequest::MaintenanceOn { reason, until, service } => {
+            Order::MaintenanceOn { by, reason, until, service, reply }
         }
-        OrderRequest::MaintenanceOff => Order::MaintenanceOff { by, reply },
+        OrderRequest::MaintenanceOff { service } => Order::MaintenanceOff { by, service, reply },
         OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
     })
 }

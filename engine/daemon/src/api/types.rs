@@ -1,7 +1,9 @@
 //! What goes over the socket.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use watchkeeper_core::guards::{Guard, GuardHold};
+use watchkeeper_core::guards::{Check, Guard, GuardHold};
 use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Revision, Severity};
@@ -41,8 +43,11 @@ pub struct ClusterReport {
     pub active_since: Timestamp,
     /// Whether this monitor may act for it.
     pub duty: DutyReport,
-    /// Who switched maintenance mode on, why, and until when.
-    pub maintenance: Option<(String, String, Option<Timestamp>)>,
+    /// Maintenance mode, while it is on.
+    pub maintenance: Option<MaintenanceReport>,
+    /// The services that are in maintenance, each by itself, by names such as `dm1/daemon`.
+    #[serde(default)]
+    pub services_in_maintenance: BTreeMap<String, MaintenanceReport>,
     /// The plan in flight.
     pub plan: Option<PlanReport>,
     /// Its servers.
@@ -63,6 +68,19 @@ pub struct ClusterReport {
     pub last_evaluation_us: u64,
     /// Why nothing can be recorded, and so nothing is done.
     pub trouble: Option<String>,
+}
+
+/// Maintenance mode of a cluster or of one of its services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceReport {
+    /// Who switched it on.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it ends by itself, if it does.
+    pub until: Option<Timestamp>,
 }
 
 /// Whether a monitor may act for a cluster.
@@ -100,6 +118,8 @@ pub struct PlanReport {
 pub struct ServerReport {
     /// Its name.
     pub name: ServerName,
+    /// Its address in the configuration; empty while a change that removes the server is taken over.
+    pub address: String,
     /// Its designated role.
     pub role: Role,
     /// Where it stands now.
@@ -119,6 +139,9 @@ pub struct ServiceReport {
     pub service: Service,
     /// Whether it is meant to run there now.
     pub expected: bool,
+    /// Whether it is in maintenance by itself.
+    #[serde(default)]
+    pub maintenance: bool,
     /// Its status.
     pub status: Status,
     /// Why.
@@ -202,9 +225,16 @@ pub enum OrderRequest {
         reason: String,
         /// When it ends by itself.
         until: Option<Timestamp>,
+        /// The service that is to be left alone, such as `dm1/daemon`; none: the whole cluster.
+        #[serde(default)]
+        service: Option<String>,
     },
     /// Act again.
-    MaintenanceOff,
+    MaintenanceOff {
+        /// The service it was for; none: the whole cluster.
+        #[serde(default)]
+        service: Option<String>,
+    },
     /// Let this monitor have the duty.
     TakeDuty {
         /// Why.
@@ -232,6 +262,20 @@ pub enum OrderRequest {
     },
 }
 
+/// What a guard says of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Which guard, and its verdict: `ok`, `not-asked`, or `holds` with its reason.
+    #[serde(flatten)]
+    pub check: Check,
+    /// What is so when it does not hold, for people.
+    pub assures: String,
+    /// Whether an operator may override it.
+    pub can_be_overridden: bool,
+    /// Whether the order overrides it.
+    pub overridden: bool,
+}
+
 /// What was done about an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "result")]
@@ -254,6 +298,9 @@ pub enum OrderReply {
         plan: Box<Plan>,
         /// What would hold it.
         holds: Vec<GuardHold>,
+        /// What each guard says, in the order in which they are asked.
+        #[serde(default)]
+        checks: Vec<CheckReport>,
     },
     /// Guards hold it: all reasons at once.
     Held {

@@ -15,9 +15,11 @@ use watchkeeper_wasm::{Host, HostConfig};
 use super::exit::Exit;
 use super::{print, print_json};
 use crate::collect::run_once;
+use crate::config::duty::Mode as Way;
 use crate::config::problem::report;
 use crate::config::{Config, Level, Mode, Problem, load_as};
 use crate::deliver::Receivers;
+use crate::duty::peer;
 use crate::errors::chain;
 use crate::wiring::{self, Shelf};
 
@@ -33,6 +35,7 @@ pub(super) struct Check {
 struct Found {
     problems: Vec<Problem>,
     guests: Vec<String>,
+    duty: Vec<String>,
     probes: Vec<Observation>,
 }
 
@@ -40,6 +43,7 @@ impl Found {
     fn exit(&self) -> Exit {
         let wrong = self.problems.iter().any(|problem| problem.level == Level::Error)
             || !self.guests.is_empty()
+            || !self.duty.is_empty()
             || self.probes.iter().any(|it| it.status == Status::Unknown);
         if wrong { Exit::Failed } else { Exit::Ok }
     }
@@ -48,11 +52,13 @@ impl Found {
 /// Looks at the file, at the guests that it names, and if asked to at the servers.
 pub(super) async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
     crate::tls::install_provider();
-    let mut found = Found { problems: Vec::new(), guests: Vec::new(), probes: Vec::new() };
+    let mut found =
+        Found { problems: Vec::new(), guests: Vec::new(), duty: Vec::new(), probes: Vec::new() };
     match load_as(path, Mode::Check) {
         Ok(config) => {
             found.problems = config.warnings().to_vec();
             found.guests = guests(&config);
+            found.duty = duty(&config);
             if arguments.connect {
                 found.probes = probes(&config).await;
             }
@@ -87,6 +93,14 @@ fn guests(config: &Config) -> Vec<String> {
     problems
 }
 
+/// Reads the keys and certificates of two monitors.
+fn duty(config: &Config) -> Vec<String> {
+    match &config.duty.mode {
+        Way::Peer(config) => peer::check(config).err().map(|it| chain(&it)).into_iter().collect(),
+        Way::Alone | Way::Etcd(_) => Vec::new(),
+    }
+}
+
 /// Runs every probe once, all at the same time.
 async fn probes(config: &Config) -> Vec<Observation> {
     let mut specs = Vec::new();
@@ -100,7 +114,7 @@ async fn probes(config: &Config) -> Vec<Observation> {
 
 fn text(found: &Found, connected: bool) -> String {
     let mut out = format!("{}\n", report(&found.problems));
-    for problem in &found.guests {
+    for problem in found.guests.iter().chain(&found.duty) {
         let _ = writeln!(out, "error: {problem}");
     }
     for it in &found.probes {
@@ -123,19 +137,18 @@ fn text(found: &Found, connected: bool) -> String {
 }
 
 fn to_json(found: &Found) -> Value {
-    let problems: Vec<Value> = found
-        .problems
-        .iter()
-        .map(|problem| {
-            json!({
-                "level": problem.level.to_string(),
-                "file": problem.at.file.to_string_lossy(),
-                "line": (problem.at.line > 0).then_some(problem.at.line),
-                "column": (problem.at.line > 0).then_some(problem.at.column),
-                "message": problem.message,
-                "help": problem.help,
-            })
-        })
-        .collect();
-    json!({ "problems": problems, "guests": found.guests, "probes": found.probes })
+    let problems: Vec<Value> = found.problems.iter().map(problem_json).collect();
+    json!({ "problems": problems, "guests": found.guests, "duty": found.duty, "probes": found.probes })
+}
+
+/// A mistake in a file.
+pub(super) fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "level": problem.level.to_string(),
+        "file": problem.at.file.to_string_lossy(),
+        "line": (problem.at.line > 0).then_some(problem.at.line),
+        "column": (problem.at.line > 0).then_some(problem.at.column),
+        "message": problem.message,
+        "help": problem.help,
+    })
 }

@@ -1,11 +1,15 @@
 //! `watchkeeper duty`: which monitor may act.
 
 use std::fmt::Write as _;
+use std::path::Path;
+
+use watchkeeper_core::model::MonitorName;
 
 use super::client::{Client, ClientError};
 use super::exit::Exit;
-use super::{DutyCommand, order};
+use super::{DutyCommand, complain, order};
 use crate::api::{ClusterReport, OrderRequest, StatusReport};
+use crate::duty::peer::keys;
 
 pub(super) async fn ask(
     client: &Client,
@@ -18,6 +22,8 @@ pub(super) async fn ask(
             show(&report, json);
             return Ok(Exit::Ok);
         }
+        // It needs no daemon, and does not come here.
+        DutyCommand::Keys { .. } => return Ok(Exit::Failed),
         DutyCommand::Take { cluster, reason, force } => {
             (cluster, OrderRequest::TakeDuty { reason, force })
         }
@@ -25,6 +31,32 @@ pub(super) async fn ask(
         DutyCommand::Cancel { cluster, reason } => (cluster, OrderRequest::CancelDuty { reason }),
     };
     order(client, &cluster, &request, false, json).await
+}
+
+/// Makes a monitor's key and certificate, and says where they go.
+pub(super) fn make_keys(dir: &Path, name: &MonitorName, json: bool) -> Exit {
+    let keys = match keys::make(dir, name) {
+        Ok(keys) => keys,
+        Err(error) => {
+            complain(&error);
+            return Exit::Failed;
+        }
+    };
+    if json {
+        super::print_json(&keys);
+        return Exit::Ok;
+    }
+    let (certificate, key) = (keys.certificate.display(), keys.key.display());
+    super::print(&format!(
+        "made {key}, which stays here, and {certificate}, SHA-256 {}\nnext: copy {certificate} to the \
+         other monitor, compare its SHA-256 there\n  openssl x509 -in {name}.pem -noout -fingerprint \
+         -sha256\nand name it as `peer-certificate` in [duty.peer] there; here\n  certificate = \
+         {:?}\n  key = {:?}\n",
+        keys.fingerprint,
+        keys.certificate.display().to_string(),
+        keys.key.display().to_string(),
+    ));
+    Exit::Ok
 }
 
 fn show(report: &StatusReport, json: bool) {

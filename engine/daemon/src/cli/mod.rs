@@ -5,8 +5,10 @@
 
 mod check;
 mod client;
+mod dmcluster;
 mod duty;
 pub mod exit;
+mod import;
 mod init;
 mod operate;
 mod policy;
@@ -19,7 +21,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use watchkeeper_core::guards::Guard;
-use watchkeeper_core::model::{Side, Timestamp};
+use watchkeeper_core::model::{MonitorName, Side, Timestamp};
 
 use crate::api::{OrderRequest, StatusReport};
 use crate::explain::Story;
@@ -64,12 +66,15 @@ enum Command {
     /// Write a commented configuration for five servers to start from
     #[command(after_help = "Example:\n  watchkeeper init --dir /etc/watchkeeper")]
     Init(init::Init),
+    /// Make a configuration of the failover.properties of Data Mover's own monitor
+    #[command(after_help = import::HELP)]
+    Import(import::Import),
     /// Find every mistake in the configuration; with --connect, try every probe once
     #[command(after_help = "Example:\n  watchkeeper check --connect --config watchkeeper.toml")]
     Check(check::Check),
     /// Show how every cluster stands
-    #[command(after_help = "Example:\n  watchkeeper status --json")]
-    Status,
+    #[command(after_help = status::HELP)]
+    Status(status::Arguments),
     /// Tell why it acted, or why not, from the journal
     #[command(
         after_help = "Examples:\n  watchkeeper explain\n  watchkeeper explain --cluster prod --record 142"
@@ -106,7 +111,7 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Observe and record, and take no action by itself
+    /// Observe and record, and take no action by itself: on a whole cluster, or on one service
     #[command(subcommand)]
     Maintenance(Maintenance),
     /// See which monitor may act, and say which one is to
@@ -142,7 +147,7 @@ struct Change {
     /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
-    /// Only show the plan, and what would hold it
+    /// Only show the plan, and what every guard says of it
     #[arg(long)]
     dry_run: bool,
     /// Do not wait for its end
@@ -153,10 +158,15 @@ struct Change {
 #[derive(Debug, Subcommand)]
 enum Maintenance {
     /// Switch it on
-    #[command(after_help = "Example:\n  watchkeeper maintenance on --reason 'patching' --for 2h")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper maintenance on --reason 'patching' --for 2h\n  watchkeeper maintenance on --service dm1/daemon --reason 'a new version' --for 30m"
+    )]
     On {
         #[command(flatten)]
         cluster: Which,
+        /// Only for this service, such as dm1/daemon: it is neither judged nor touched
+        #[arg(long, value_name = "SERVER/SERVICE")]
+        service: Option<String>,
         /// Why, for the journal
         #[arg(long)]
         reason: String,
@@ -165,10 +175,15 @@ enum Maintenance {
         duration: Option<std::time::Duration>,
     },
     /// Switch it off
-    #[command(after_help = "Example:\n  watchkeeper maintenance off")]
+    #[command(
+        after_help = "Examples:\n  watchkeeper maintenance off\n  watchkeeper maintenance off --service dm1/daemon"
+    )]
     Off {
         #[command(flatten)]
         cluster: Which,
+        /// Only that of this service, such as dm1/daemon
+        #[arg(long, value_name = "SERVER/SERVICE")]
+        service: Option<String>,
     },
 }
 
@@ -201,6 +216,18 @@ enum DutyCommand {
         /// Why, for the journal
         #[arg(long)]
         reason: String,
+    },
+    /// Make a key and a certificate for two monitors that share the duty
+    #[command(
+        after_help = "No daemon is needed, and no other certificate.\n\nExample:\n  watchkeeper duty keys --dir /etc/watchkeeper --name vp1"
+    )]
+    Keys {
+        /// The folder to write NAME.key and NAME.pem to
+        #[arg(long, default_value = "/etc/watchkeeper")]
+        dir: PathBuf,
+        /// The monitor's name, as its [monitor] has it
+        #[arg(long, value_parser = monitor)]
+        name: MonitorName,
     },
     /// Take an offer back that the other monitor has not accepted
     #[command(after_help = "Example:\n  watchkeeper duty cancel --reason 'VP2 does not come up'")]
@@ -240,6 +267,10 @@ enum PolicyCommand {
     },
 }
 
+fn monitor(text: &str) -> Result<MonitorName, String> {
+    MonitorName::new(text).map_err(|error| error.to_string())
+}
+
 fn side(text: &str) -> Result<Side, String> {
     match text {
         "primary" => Ok(Side::Primary),
@@ -268,6 +299,11 @@ pub(crate) fn print_json(value: &impl Serialize) {
     print(&text);
 }
 
+/// Prints to standard error what belongs to the answer, but not to what is piped on.
+pub(crate) fn print_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Says what went wrong, with all that caused it.
 fn complain(error: &dyn std::error::Error) {
     let _ = writeln!(std::io::stderr().lock(), "watchkeeper: {}", crate::errors::chain(error));
@@ -280,12 +316,16 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Init(ref arguments) => {
             arguments.run(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())
         }
+        Command::Import(ref arguments) => arguments.run(cli.json),
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
         Command::Policy(PolicyCommand::Inspect { ref file }) => {
             offline(policy::inspect(file, cli.json))
         }
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
+        }
+        Command::Duty(DutyCommand::Keys { ref dir, ref name }) => {
+            duty::make_keys(dir, name, cli.json)
         }
         Command::Journal(ref arguments) if arguments.file().is_some() => {
             records::offline(arguments, cli.json).await
@@ -341,15 +381,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
     let client = Client::new(&socket(&cli))?;
     let json = cli.json;
     match cli.command {
-        Command::Status => {
-            let report: StatusReport = client.get("/v1/status").await?;
-            if json {
-                print_json(&report);
-            } else {
-                print(&status::text(&report));
-            }
-            Ok(Exit::Ok)
-        }
+        Command::Status(arguments) => status::ask(&client, &arguments, json).await,
         Command::Explain { cluster, record } => {
             let cluster = operate::which(&client, cluster.name.as_deref()).await?;
             let query = record.map_or_else(String::new, |record| format!("?record={record}"));
@@ -380,11 +412,13 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
         }
         Command::Maintenance(maintenance) => {
             let (cluster, request) = match maintenance {
-                Maintenance::On { cluster, reason, duration } => {
+                Maintenance::On { cluster, service, reason, duration } => {
                     let until = duration.map(until);
-                    (cluster, OrderRequest::MaintenanceOn { reason, until })
+                    (cluster, OrderRequest::MaintenanceOn { reason, until, service })
                 }
-                Maintenance::Off { cluster } => (cluster, OrderRequest::MaintenanceOff),
+                Maintenance::Off { cluster, service } => {
+                    (cluster, OrderRequest::MaintenanceOff { service })
+                }
             };
             order(&client, &cluster, &request, false, json).await
         }

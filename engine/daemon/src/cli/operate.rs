@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use watchkeeper_core::guards::GuardHold;
-use watchkeeper_core::plan::Plan;
+use watchkeeper_core::guards::{GuardHold, Verdict};
+use watchkeeper_core::plan::{Plan, PlanKind};
 
 use super::client::{Client, ClientError};
 use super::exit::Exit;
-use crate::api::{ClusterReport, OrderReply, OrderRequest, StatusReport};
+use crate::api::{CheckReport, ClusterReport, OrderReply, OrderRequest, StatusReport};
 
 /// How often a plan in flight is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -18,17 +18,23 @@ pub(super) async fn which(client: &Client, named: Option<&str>) -> Result<String
     if let Some(name) = named {
         return Ok(name.to_owned());
     }
-    let report: StatusReport = client.get("/v1/status").await?;
-    let mut all = report.clusters.into_iter().map(|cluster| cluster.name);
-    match (all.next(), all.next()) {
-        (Some(only), None) => Ok(only),
-        (first, second) => {
-            let known: Vec<String> = first.into_iter().chain(second).chain(all).collect();
-            Err(ClientError::Refused(format!(
-                "say which cluster is meant with --cluster: {}",
-                known.join(", ")
-            )))
-        }
+    chosen(&client.get("/v1/status").await?, None)
+}
+
+/// The cluster of the report that is meant: the one named, or the only one there is.
+pub(super) fn chosen(report: &StatusReport, named: Option<&str>) -> Result<String, ClientError> {
+    let known: Vec<&str> = report.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    match (named, known.as_slice()) {
+        (Some(name), _) if known.contains(&name) => Ok(name.to_owned()),
+        (Some(name), _) => Err(ClientError::Refused(format!(
+            "there is no cluster {name:?}; there is {}",
+            known.join(", ")
+        ))),
+        (None, [only]) => Ok((*only).to_owned()),
+        (None, _) => Err(ClientError::Refused(format!(
+            "say which cluster is meant with --cluster: {}",
+            known.join(", ")
+        ))),
     }
 }
 
@@ -106,7 +112,7 @@ fn text(reply: &OrderReply) -> String {
         OrderReply::Done => "done\n".to_owned(),
         OrderReply::Duty { said } => format!("{said}\n"),
         OrderReply::Begun { plan } => format!("plan {} begins: {}\n", plan.number, plan.kind),
-        OrderReply::Shown { plan, holds } => {
+        OrderReply::Shown { plan, holds, checks } => {
             let mut out =
                 format!("{} from {} to {} would do this:\n", plan.kind, plan.from, plan.to);
             for (i, step) in plan.steps.iter().enumerate() {
@@ -119,17 +125,36 @@ fn text(reply: &OrderReply) -> String {
                     step.attempts
                 );
             }
-            if holds.is_empty() {
-                out.push_str("nothing would hold it now\n");
-            } else {
-                out.push_str("it would be held now:\n");
-                out.push_str(&reasons(holds));
+            out.push_str("what the guards say:\n");
+            for check in checks {
+                let _ = writeln!(out, "  {}", verdict(check, &plan.kind));
             }
+            out.push_str(if holds.is_empty() {
+                "nothing would hold it now\n"
+            } else {
+                "it would be held now\n"
+            });
             out
         }
         OrderReply::Held { holds } => format!("refused; nothing was done:\n{}", reasons(holds)),
         OrderReply::Impossible { why } => format!("not possible; nothing was done: {why}\n"),
     }
+}
+
+/// One guard's verdict in a line.
+fn verdict(report: &CheckReport, kind: &PlanKind) -> String {
+    let CheckReport { check, assures, can_be_overridden, overridden } = report;
+    let guard = check.guard;
+    let (word, what) = match &check.verdict {
+        Verdict::Ok => ("ok", assures.clone()),
+        Verdict::NotAsked => ("not asked", format!("it has no say in a {kind}")),
+        Verdict::Holds { reason } if *overridden => ("OVERRIDDEN", reason.clone()),
+        Verdict::Holds { reason } if *can_be_overridden => {
+            ("HOLDS", format!("{reason} (--override {guard} if you know better)"))
+        }
+        Verdict::Holds { reason } => ("HOLDS", format!("{reason} (it cannot be overridden)")),
+    };
+    format!("{word:<10} {guard:<11} {what}")
 }
 
 fn reasons(holds: &[GuardHold]) -> String {

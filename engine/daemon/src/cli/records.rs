@@ -185,7 +185,12 @@ fn line(event: &Event) -> String {
                 chosen.proposal.action,
                 it.decision.holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             ),
-            None => "evaluated: nothing is asked for".to_owned(),
+            None => match it.decision.passed_over.first() {
+                Some(passed) => {
+                    format!("evaluated: {} is passed over: {}", passed.proposal.action, passed.why)
+                }
+                None => "evaluated: nothing is asked for".to_owned(),
+            },
         },
         Event::PlanBegun(plan) => {
             format!("plan {} begins: {}, {}", plan.number, plan.kind, plan.reason)

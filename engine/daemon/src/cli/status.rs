@@ -2,11 +2,77 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
 use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::snapshot::Place;
 
-use super::duty;
-use crate::api::{AlertReport, ClusterReport, StatusReport};
+use super::client::{Client, ClientError};
+use super::exit::Exit;
+use super::{dmcluster, duty, operate, print, print_error, print_json};
+use crate::api::{AlertReport, ClusterReport, MaintenanceReport, ServerReport, StatusReport};
+
+/// What `--help` says behind the options.
+pub(super) const HELP: &str = "\
+With --dmcluster there is a line for each service on each server, servers in the order of the
+configuration, each service after those that it needs:
+
+  Data Mover daemon is RUNNING on dm1.example.com
+  Data Mover daemon is NOT RUNNING on dm2.example.com
+  Data Mover agent is NOT RUNNING on dm3.example.com (unknown: the login timed out)
+
+The exit code is then 0 if everything that is meant to run is known to run, and nothing that is
+meant to be stopped runs; 1 otherwise.
+
+Examples:
+  watchkeeper status --json
+  watchkeeper status --dmcluster --cluster prod";
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Show services as `dmcluster status` of Data Mover's own monitor does
+    #[arg(long)]
+    dmcluster: bool,
+    /// Only this cluster; with --dmcluster it may be left out if there is only one
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+}
+
+/// Asks, and shows what was asked for.
+pub(super) async fn ask(
+    client: &Client,
+    arguments: &Arguments,
+    json: bool,
+) -> Result<Exit, ClientError> {
+    let mut report: StatusReport = client.get("/v1/status").await?;
+    let named = arguments.cluster.as_deref();
+    if arguments.dmcluster || named.is_some() {
+        let name = operate::chosen(&report, named)?;
+        report.clusters.retain(|cluster| cluster.name == name);
+    }
+    if arguments.dmcluster {
+        return Ok(as_dmcluster(&report, json));
+    }
+    if json {
+        print_json(&report);
+    } else {
+        print(&text(&report));
+    }
+    Ok(Exit::Ok)
+}
+
+fn as_dmcluster(report: &StatusReport, json: bool) -> Exit {
+    let lines: Vec<_> = report.clusters.iter().flat_map(dmcluster::lines).collect();
+    if json {
+        print_json(&lines);
+    } else {
+        print(&dmcluster::text(&lines));
+    }
+    if lines.is_empty() {
+        print_error("watchkeeper: nothing has been looked at yet: the daemon has just started\n");
+    }
+    dmcluster::exit(&lines)
+}
 
 /// How everything stands, for people.
 pub(super) fn text(report: &StatusReport) -> String {
@@ -30,9 +96,11 @@ pub(super) fn text(report: &StatusReport) -> String {
 fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
     let _ = writeln!(out, "\ncluster {}: {}", cluster.name, cluster.phase);
     let _ = writeln!(out, "  {}", duty::line(monitor, cluster));
-    if let Some((by, reason, until)) = &cluster.maintenance {
-        let until = until.map_or_else(|| "switched off".to_owned(), |until| until.to_string());
-        let _ = writeln!(out, "  maintenance mode until {until}, by {by}: {reason}");
+    if let Some(it) = &cluster.maintenance {
+        maintenance(out, "maintenance mode", it);
+    }
+    for (service, it) in &cluster.services_in_maintenance {
+        maintenance(out, &format!("maintenance of {service}"), it);
     }
     if let Some(trouble) = &cluster.trouble {
         let _ = writeln!(out, "  NOTHING IS DONE: {trouble}");
@@ -69,6 +137,11 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
     );
 }
 
+fn maintenance(out: &mut String, what: &str, it: &MaintenanceReport) {
+    let until = it.until.map_or_else(|| "switched off".to_owned(), |until| until.to_string());
+    let _ = writeln!(out, "  {what} until {until}, by {}: {}", it.by, it.reason);
+}
+
 fn servers(out: &mut String, cluster: &ClusterReport) {
     for server in &cluster.servers {
         let place = match server.place {
@@ -85,11 +158,11 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             why(server.status, &server.detail)
         );
         for service in cluster.services.iter().filter(|it| it.server == server.name) {
-            // The failover stopped it with everything else, and the policies leave it so.
-            let left = service.service == Service::Agent
-                && server.place == Place::Standby
-                && cluster.active == Side::Secondary;
+            let left = left_stopped(cluster, server, service.service);
             let (word, tell) = match (service.expected && !left, service.status) {
+                (_, Status::Up) if service.maintenance => ("in maintenance, up", false),
+                (_, Status::Down) if service.maintenance => ("in maintenance, down", false),
+                (_, Status::Unknown) if service.maintenance => ("in maintenance, unknown", true),
                 (false, Status::Up) if left => ("up", false),
                 (false, Status::Up) => ("RUNS, AND IS NOT MEANT TO", false),
                 (false, Status::Down) => ("stopped, as it is meant to be", false),
@@ -101,6 +174,15 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             let _ = writeln!(out, "    {:<11}{word}{detail}", service.service.as_str());
         }
     }
+}
+
+/// Whether the failover stopped it with everything else, and the policies leave it so.
+pub(super) fn left_stopped(
+    cluster: &ClusterReport,
+    server: &ServerReport,
+    service: Service,
+) -> bool {
+    service == Service::Agent && server.place == Place::Standby && cluster.active == Side::Secondary
 }
 
 fn why(status: Status, detail: &str) -> String {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use watchkeeper_core::alerting::Claimed;
 use watchkeeper_core::arbitration::{Chosen, Decision, ENGINE, Hold};
+use watchkeeper_core::execution::Progress;
 use watchkeeper_core::guards::Guard;
-use watchkeeper_core::lifecycle::Phase;
+use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{PolicyName, ServerName, Service};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
@@ -79,11 +80,13 @@ pub(super) fn doing(decision: &Decision, state: &ClusterState, begins: Option<&P
     net::one_line(&line)
 }
 
-/// What is to be told about where the cluster stands.
-pub(super) fn of_phase(state: &ClusterState) -> Option<Claimed> {
-    let plan = state.progress.as_ref().map(watchkeeper_core::execution::Progress::plan);
+/// What is to be told about where the cluster stands, once the plan that begins now has begun: it is
+/// told with its beginning, since it may be over before anybody looks again.
+pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Claimed> {
+    let plan = begins.or_else(|| state.progress.as_ref().map(Progress::plan));
     let reason = plan.map_or("", |plan| plan.reason.as_str());
-    let (name, severity, summary) = match state.phase {
+    let next = begins.and_then(|plan| step(state.phase, plan.kind.trigger()).ok());
+    let (name, severity, summary) = match next.unwrap_or(state.phase) {
         Phase::Active(_) | Phase::Rescuing(_) | Phase::Clearing(_) => return None,
         Phase::FailingOver(from) => (
             "failover",

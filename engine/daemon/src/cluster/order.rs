@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::event::{Evaluated, Event};
-use watchkeeper_core::guards::{self, Duty, Guard, GuardHold, Situation};
+use watchkeeper_core::guards::{self, Check, Duty, Guard, GuardHold, Situation};
 use watchkeeper_core::lifecycle::{Trigger, step};
 use watchkeeper_core::model::{Side, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
@@ -33,6 +33,8 @@ pub enum Order {
     Change(ChangeOrder, oneshot::Sender<Result<Answer, Refusal>>),
     /// Maintenance mode on, with its reason and its end, if it has one.
     MaintenanceOn {
+        /// The service it is for, as the operator wrote it; none: the whole cluster.
+        service: Option<String>,
         /// Who.
         by: String,
         /// Why.
@@ -44,6 +46,8 @@ pub enum Order {
     },
     /// Maintenance mode off.
     MaintenanceOff {
+        /// The service it was for, as the operator wrote it; none: the whole cluster.
+        service: Option<String>,
         /// Who.
         by: String,
         /// Where the answer goes.
@@ -77,6 +81,8 @@ pub enum Answer {
         begun: bool,
         /// What would hold it, in a dry run.
         holds: Vec<GuardHold>,
+        /// What each guard says of it, in a dry run, whether it is overridden or not.
+        checks: Vec<Check>,
     },
 }
 
@@ -95,17 +101,11 @@ impl Watch {
     pub(super) async fn obey(&mut self, order: Order) {
         let (answer, reply) = match order {
             Order::Change(order, reply) => (self.change(order).await, reply),
-            Order::MaintenanceOn { by, reason, until, reply } => {
-                (self.note(Event::MaintenanceOn { by, reason, until }).await, reply)
+            Order::MaintenanceOn { by, reason, until, service, reply } => {
+                (self.maintenance_on(by, reason, until, service.as_deref()).await, reply)
             }
-            Order::MaintenanceOff { by, reply } => {
-                let on = self.ledger.cluster(&self.name).await.maintenance.is_some();
-                let answer = if on {
-                    self.note(Event::MaintenanceOff { by }).await
-                } else {
-                    Err(Refusal::Impossible("maintenance mode is not on".to_owned()))
-                };
-                (answer, reply)
+            Order::MaintenanceOff { by, service, reply } => {
+                (self.maintenance_off(by, service.as_deref()).await, reply)
             }
             Order::Declare { side, by, reason, reply } => {
                 let phase = self.ledger.cluster(&self.name).await.phase;
@@ -128,7 +128,7 @@ impl Watch {
     }
 
     /// Records what an operator says, where it counts: at the monitor that has the duty.
-    async fn note(&self, event: Event) -> Result<Answer, Refusal> {
+    pub(super) async fn note(&self, event: Event) -> Result<Answer, Refusal> {
         if let Duty::NotHeld(why) | Duty::Uncertain(why) = self.duties.of(&self.name).duty {
             let why =
                 format!("this monitor does not have the duty: {why}; say it to the one that has");
@@ -142,6 +142,7 @@ impl Watch {
     }
 
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
+        self.await_marks().await;
         let setup = std::sync::Arc::clone(&self.setup.borrow());
         let state = self.ledger.cluster(&self.name).await;
         if self.executor.is_some() && state.progress.is_none() {
@@ -155,16 +156,24 @@ impl Watch {
             phase: state.phase,
             duty: &duty,
             limits: &setup.limits,
+            arrangements: &setup.arrangements,
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
-        let holds: Vec<GuardHold> = guards::check(&situation, &order.kind)
-            .into_iter()
+        let checks = guards::checks(&situation, &order.kind);
+        let holds: Vec<GuardHold> = checks
+            .iter()
+            .filter_map(Check::hold)
             .filter(|hold| {
                 !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
             })
             .collect();
-        let Duty::Held(term) = duty else { return Err(Refusal::Held(holds)) };
+        let term = match duty {
+            Duty::Held(term) => term,
+            // It is only to be looked at, and the guard says why it would not begin here.
+            Duty::NotHeld(_) | Duty::Uncertain(_) if order.dry_run => state.tenure.seen(),
+            Duty::NotHeld(_) | Duty::Uncertain(_) => return Err(Refusal::Held(holds)),
+        };
         let plan = Plan::make(Request {
             number: state.next_plan,
             kind: order.kind,
@@ -176,7 +185,7 @@ impl Watch {
             snapshot: &snapshot,
         });
         if order.dry_run {
-            return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds });
+            return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds, checks });
         }
         if !holds.is_empty() {
             return Err(Refusal::Held(holds));
@@ -193,7 +202,8 @@ impl Watch {
         }
         // Who ordered it looks at once how it goes.
         self.carry_out();
-        Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds: Vec::new() })
+        let (holds, checks) = (Vec::new(), Vec::new());
+        Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds, checks })
     }
 }
 

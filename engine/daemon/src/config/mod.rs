@@ -42,3 +42,5 @@ pub use keys::expected;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
 pub use units::duration;
+
+pub(crate) use units::nearest;

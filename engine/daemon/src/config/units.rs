@@ -39,7 +39,7 @@ pub(super) fn size_text(bytes: u64) -> String {
 
 /// The words most like `given`, all equally, if they are alike enough to be what was meant: a
 /// third of the letters may differ.
-pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let close = |word: &str| ((word.len().min(given.len()) + 1) / 3).max(1);
     let all: Vec<(usize, &str)> = known
         .map(|word| (strsim::damerau_levenshtein(given, word), word))

@@ -11,7 +11,9 @@
 //! - What is not known is not held: a task that ends leaves no view behind that lets anyone act.
 
 mod alone;
+mod etcd;
 mod hand;
+pub mod peer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,9 +25,10 @@ use tokio::task::JoinHandle;
 use watchkeeper_core::alerting::Claimed;
 use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::guards::Duty;
-use watchkeeper_core::model::{ClusterName, MonitorName, Term};
+use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
+pub use etcd::SetupError as EtcdSetupError;
 pub use hand::{Hand, Refusal};
 
 use crate::config::duty::{DutyConfig, Mode};
@@ -54,7 +57,7 @@ pub(crate) struct Remark {
     /// The greatest term that is in force on one of them instead, and why it is.
     refused: Option<(Term, String)>,
     /// Servers that cannot keep a mark, and why.
-    unwritten: Vec<String>,
+    unwritten: BTreeMap<ServerName, String>,
 }
 
 impl Remark {
@@ -165,6 +168,9 @@ pub struct Duties {
 impl Duties {
     /// Whether this monitor may act for a cluster.
     pub fn of(&self, cluster: &ClusterName) -> View {
+        if let Err(why) = self.kept() {
+            return View::not_held(why);
+        }
         let mut view =
             self.views.borrow().get(cluster).cloned().unwrap_or_else(|| {
                 View::not_held("it is not known yet which monitor has the duty")
@@ -178,7 +184,7 @@ impl Duties {
             let summary = format!(
                 "servers that cannot keep the mark of the term in force cannot refuse a monitor \
                  that has lost the duty: {}",
-                remark.unwritten.join("; ")
+                remark.unwritten.values().cloned().collect::<Vec<_>>().join("; ")
             );
             view.claims.push(claim("term-mark-unwritable", Severity::Warning, summary));
         }
@@ -187,6 +193,12 @@ impl Duties {
             view.duty = Duty::NotHeld(why.clone());
         }
         view
+    }
+
+    /// Whether there still is a task that keeps the duty: what it said last must not outlive it.
+    fn kept(&self) -> Result<(), String> {
+        let kept = self.views.has_changed().map(drop);
+        kept.map_err(|_| "the task that keeps the duty has ended; restart the daemon".to_owned())
     }
 
     fn conflict(&self, why: &str) -> String {
@@ -229,8 +241,26 @@ impl Duties {
     }
 
     /// Takes in that a server cannot keep a mark.
-    pub(crate) fn unmarked(&self, cluster: &ClusterName, term: Term, why: String) {
-        self.remark(cluster, term, |remark| remark.unwritten.push(why));
+    pub(crate) fn unmarked(
+        &self,
+        cluster: &ClusterName,
+        term: Term,
+        server: &ServerName,
+        why: String,
+    ) {
+        self.remark(cluster, term, |remark| drop(remark.unwritten.insert(server.clone(), why)));
+    }
+
+    /// Takes in that a server has the mark.
+    pub(crate) fn marked(&self, cluster: &ClusterName, term: Term, server: &ServerName) {
+        let known = self
+            .remarked
+            .borrow()
+            .get(cluster)
+            .is_some_and(|remark| remark.of == term && remark.unwritten.contains_key(server));
+        if known {
+            self.remark(cluster, term, |remark| drop(remark.unwritten.remove(server)));
+        }
     }
 
     fn remark(&self, cluster: &ClusterName, term: Term, change: impl FnOnce(&mut Remark)) {
@@ -245,6 +275,7 @@ impl Duties {
 
     /// Whether a step may be carried out in this term; see [`Fence::admit`].
     pub async fn admit(&self, cluster: &ClusterName, term: Term) -> Result<(), String> {
+        self.kept()?;
         self.fence.admit(cluster, term).await
     }
 
@@ -279,9 +310,12 @@ pub struct Keeper {
 /// Why the duty cannot be kept as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum DutyError {
-    /// This way is not there yet.
-    #[error("mode {0} is not there yet")]
-    NotYet(&'static str),
+    /// The other monitor cannot be talked to as configured.
+    #[error("the duty cannot be shared with the other monitor")]
+    Peer(#[from] peer::LinkError),
+    /// Etcd cannot be asked.
+    #[error("etcd cannot be asked")]
+    Etcd(#[from] EtcdSetupError),
 }
 
 impl Keeper {
@@ -316,8 +350,8 @@ impl Keeper {
         };
         let (task, fence): (_, Arc<dyn Fence>) = match &config.mode {
             Mode::Alone => alone::start(office),
-            Mode::Peer(_) => return Err(DutyError::NotYet("peer")),
-            Mode::Etcd(_) => return Err(DutyError::NotYet("etcd")),
+            Mode::Peer(config) => peer::start(config, office).await?,
+            Mode::Etcd(config) => etcd::start(config, office)?,
         };
         let duties = Duties {
             views: seen,

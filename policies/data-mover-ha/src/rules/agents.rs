@@ -17,7 +17,8 @@ fn readable(view: &View<'_>) -> bool {
 fn none_is_up(view: &View<'_>) -> bool {
     let up = view.snapshot.count(Filter::all().service(Service::Agent).up()).up;
     // The old primary's agent is no help: it is about to be stopped.
-    let old = view.strays.iter().filter(|stray| stray.service == Service::Agent).count();
+    let leaves = |stray: &&ServiceFacts| stray.service == Service::Agent && !stray.maintenance;
+    let old = view.strays.iter().filter(leaves).count();
     usize::try_from(up).is_ok_and(|up| up <= old)
 }
 

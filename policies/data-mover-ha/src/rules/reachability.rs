@@ -18,7 +18,8 @@ fn turns_away(server: &Server) -> bool {
     matches!(server.state.code, ReasonCode::HostKey | ReasonCode::Denied)
 }
 
-/// Whether that was found often enough, for the server and each of its services.
+/// Whether that was found often enough, for the server and each of its services that is not in
+/// maintenance. If all are, nothing that counts is lost with it.
 pub(crate) fn lost(view: &View<'_>) -> bool {
     let enough = view.settings.unreachable_confirmations;
     let unavailable = |server: &Server| server.state.confirmations >= enough;
@@ -28,12 +29,20 @@ pub(crate) fn lost(view: &View<'_>) -> bool {
         && view.broken.iter().all(|service| service.state.confirmations >= enough)
 }
 
+/// Why the standby could not take over.
+struct Unavailable {
+    why: String,
+    /// It is its repository alone, and that is in maintenance: whoever stopped it knows.
+    left_alone: bool,
+}
+
 /// Whether the standby could not take over: it cannot be logged in to, or its repository is not up.
-fn standby_unavailable(view: &View<'_>) -> Option<String> {
+fn standby_unavailable(view: &View<'_>) -> Option<Unavailable> {
     let enough = view.settings.down_confirmations;
     let server = view.standby.as_ref()?;
     if !server.state.is_up() && server.state.confirmations >= enough {
-        return Some(format!("{} is {}", server.name, finding(&server.state)));
+        let why = format!("{} is {}", server.name, finding(&server.state));
+        return Some(Unavailable { why, left_alone: false });
     }
     // On the old primary the repository is no longer kept up to date, so its state is no news.
     if view.on_secondary() {
@@ -41,8 +50,10 @@ fn standby_unavailable(view: &View<'_>) -> Option<String> {
     }
     let repository = view.snapshot.service(&server.name, Service::Repository)?;
     let state = &repository.state;
-    (state.down_for(enough) || state.unknown_for(enough))
-        .then(|| format!("the repository on {} is {}", server.name, finding(state)))
+    (state.down_for(enough) || state.unknown_for(enough)).then(|| Unavailable {
+        why: format!("the repository on {} is {}", server.name, finding(state)),
+        left_alone: repository.maintenance,
+    })
 }
 
 pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
@@ -73,6 +84,18 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
                         finding(&server.state)
                     )),
             );
+        } else if unreachable && view.nothing_counts() {
+            evaluation.alert(
+                Alert::warning("server-unreachable")
+                    .on_server(&server.name)
+                    .code(&view.settings.code_server_unreachable)
+                    .summary(format!(
+                        "the active server {} is {}; it is not given up, since everything on it is \
+                         in maintenance",
+                        server.name,
+                        finding(&server.state)
+                    )),
+            );
         } else if silent(view) {
             evaluation.note(format!(
                 "nothing on {} is up, and it is {}; found so {} of {} times",
@@ -84,7 +107,7 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
             evaluation.look_again(rescue::CONFIRMING);
         }
     }
-    let Some(why) = standby_unavailable(view) else { return };
+    let Some(Unavailable { why, left_alone }) = standby_unavailable(view) else { return };
     let standby = view.standby.as_ref().map_or("", |server| server.name.as_str());
     if active_lost || rescue::spent(view).or_else(|| agents::spent(view)).is_some() {
         evaluation.alert(
@@ -92,7 +115,7 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
                 .code(&view.settings.code_both_sides_unavailable)
                 .summary(format!("the active side has failed, and the standby cannot help: {why}")),
         );
-    } else {
+    } else if !left_alone {
         let what = if view.on_secondary() {
             "there is no way back now"
         } else {

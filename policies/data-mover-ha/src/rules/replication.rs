@@ -1,6 +1,6 @@
 //! The repository's replication, active to standby. Judged by what the probe named `replication`
 //! measures on both repositories; while the cluster runs on the secondary nothing is synchronised,
-//! and nothing is judged.
+//! and nothing is judged; nor is it while either repository is in maintenance.
 
 use watchkeeper_sdk::policy::{Alert, Evaluation, Server, Service, Value};
 
@@ -18,6 +18,23 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
     if view.on_secondary() {
         return;
     }
+    let before = evaluation.alerts.len();
+    look(view, evaluation);
+    // Asked only now: a calm cluster is asked for little.
+    if evaluation.alerts.len() > before && in_maintenance(view) {
+        evaluation.alerts.truncate(before);
+        evaluation.note("replication is not judged: a repository is in maintenance");
+    }
+}
+
+fn in_maintenance(view: &View<'_>) -> bool {
+    [&view.active, &view.standby].into_iter().flatten().any(|server| {
+        let repository = view.snapshot.service(&server.name, Service::Repository);
+        repository.is_some_and(|repository| repository.maintenance)
+    })
+}
+
+fn look(view: &View<'_>, evaluation: &mut Evaluation) {
     if let Some(server) = &view.active {
         if flag(view, server, "configured") == Some(false) {
             evaluation.alert(

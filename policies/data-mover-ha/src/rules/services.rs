@@ -11,6 +11,14 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
         return;
     }
     for service in view.broken.iter().filter(|facts| facts.service != Service::Agent) {
+        if view.waits_for_maintenance(service.service) {
+            evaluation.note(format!(
+                "{} is {}; it waits for what is in maintenance",
+                name(service),
+                finding(&service.state)
+            ));
+            continue;
+        }
         if service.state.confirmations < view.settings.down_confirmations {
             evaluation.note(format!(
                 "{} is {}; found so {} of {} times",

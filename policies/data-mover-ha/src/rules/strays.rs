@@ -15,7 +15,7 @@ fn unwanted<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a ServiceFacts> {
     view.strays.iter().filter(|stray| stray.service.exclusive() || stray.service == Service::Agent)
 }
 
-/// The stray of this kind, be it confirmed or not.
+/// The stray of this kind, be it confirmed or not, in maintenance or not.
 pub(crate) fn of<'a>(view: &'a View<'_>, service: Service) -> Option<&'a ServiceFacts> {
     unwanted(view).find(|stray| stray.service == service)
 }
@@ -27,7 +27,9 @@ fn confirmed(view: &View<'_>, stray: &ServiceFacts) -> bool {
 /// Whether all exclusive services run across from the active side, and none of them on it.
 pub(crate) fn sides_swapped(view: &View<'_>) -> bool {
     let mut exclusive = Service::ALL.into_iter().filter(|service| service.exclusive());
-    exclusive.all(|service| of(view, service).is_some() && view.broken(service).is_some())
+    exclusive.all(|service| {
+        of(view, service).is_some() && view.broken(service).or(view.left_alone(service)).is_some()
+    })
 }
 
 pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
@@ -48,7 +50,7 @@ pub(crate) fn judge(view: &View<'_>, evaluation: &mut Evaluation) {
         );
         return;
     }
-    for stray in unwanted(view) {
+    for stray in unwanted(view).filter(|stray| !stray.maintenance) {
         if confirmed(view, stray) {
             let alert = if stray.service.exclusive() {
                 Alert::critical("stray-service")
@@ -77,10 +79,11 @@ pub(crate) fn propose(view: &View<'_>, evaluation: &mut Evaluation) {
     propose_one(view, Service::Agent, evaluation);
 }
 
-/// Proposes to stop the stray of this kind, once, if it is confirmed.
+/// Proposes to stop the stray of this kind, once, if it is confirmed and not in maintenance.
 pub(crate) fn propose_one(view: &View<'_>, service: Service, evaluation: &mut Evaluation) {
     use watchkeeper_sdk::policy::Action;
-    let Some(stray) = of(view, service).filter(|stray| confirmed(view, stray)) else { return };
+    let due = |stray: &&ServiceFacts| confirmed(view, stray) && !stray.maintenance;
+    let Some(stray) = of(view, service).filter(due) else { return };
     let asked = evaluation.proposals.iter().any(
         |proposal| matches!(&proposal.action, Action::StopService(id) if id.service == service),
     );

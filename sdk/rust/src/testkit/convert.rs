@@ -117,6 +117,7 @@ impl From<&core::snapshot::ServiceFacts> for wit::ServiceFacts {
             service: service.id.service.into(),
             place: service.place.into(),
             expected: service.expected,
+            maintenance: service.maintenance,
             state: (&service.state).into(),
         }
     }

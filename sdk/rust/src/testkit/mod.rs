@@ -88,6 +88,15 @@ impl Cluster {
         self
     }
 
+    /// From now on the service is in maintenance.
+    #[must_use]
+    pub fn in_maintenance(mut self, server: &str, service: Service) -> Self {
+        let name = format!("{server}/{}", service.name());
+        let id = self.world.service(&name).unwrap_or_else(|error| mistake(&error));
+        self.world.services_in_maintenance.push(id);
+        self
+    }
+
     /// From now on the repository of `server` measures this value.
     #[must_use]
     pub fn measures(mut self, server: &str, name: &str, value: Value) -> Self {

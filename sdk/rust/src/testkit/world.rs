@@ -9,7 +9,7 @@ use std::sync::Arc;
 use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode, Value};
 use watchkeeper_core::lifecycle::{Phase, Trigger, step};
 use watchkeeper_core::model::{
-    ClusterName, Role, Server, ServerName, Service, Side, Status, Timestamp, Topology,
+    ClusterName, Role, Server, ServerName, Service, ServiceId, Side, Status, Timestamp, Topology,
 };
 use watchkeeper_core::snapshot::{Background, Change, Place, Rescue, Snapshot, expected};
 
@@ -55,6 +55,7 @@ pub(super) struct World {
     pub(super) phase: Phase,
     pub(super) active_since: Timestamp,
     pub(super) maintenance: bool,
+    pub(super) services_in_maintenance: Vec<ServiceId>,
     pub(super) rescues: Vec<Rescue>,
     pub(super) changes: Vec<Change>,
     pub(super) now: Timestamp,
@@ -73,6 +74,7 @@ impl World {
             phase: Phase::Active(active),
             active_since: Timestamp(now.0 - 3600 * SECOND),
             maintenance: false,
+            services_in_maintenance: Vec::new(),
             rescues: Vec::new(),
             changes: Vec::new(),
             now,
@@ -130,6 +132,18 @@ impl World {
             .find(|server| server.name.as_str() == name)
             .map(|server| server.name.clone())
             .ok_or_else(|| format!("there is no server {name:?}"))
+    }
+
+    /// The service of that name, such as `dm1/daemon`.
+    pub(super) fn service(&self, name: &str) -> Result<ServiceId, String> {
+        let all = self.topology.servers().iter().flat_map(|server| {
+            let id =
+                |service: &Service| ServiceId { server: server.name.clone(), service: *service };
+            server.services.iter().map(id)
+        });
+        all.into_iter()
+            .find(|id| id.to_string() == name)
+            .ok_or_else(|| format!("there is no service {name:?}"))
     }
 
     /// From now on probes find this of a service, or of the server itself.
@@ -208,6 +222,7 @@ impl World {
             phase: self.phase,
             active_since: self.active_since,
             maintenance: self.maintenance,
+            services_in_maintenance: &self.services_in_maintenance,
             rescues: &self.rescues,
             changes: &self.changes,
         };

@@ -93,6 +93,7 @@ impl From<&core::ServiceFacts> for ServiceFacts {
             service: facts.id.service.into(),
             place: facts.place.into(),
             expected: facts.expected,
+            maintenance: facts.maintenance,
             state: (&facts.state).into(),
         }
     }

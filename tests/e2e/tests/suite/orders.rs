@@ -7,7 +7,7 @@ use nix::unistd::{Gid, Group, getegid, geteuid};
 use watchkeeper::api::OrderReply;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Guard;
-use watchkeeper_core::model::{Service, Side};
+use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::plan::{OrderedBy, PlanKind};
 
 use crate::harness::{Said, World};
@@ -36,7 +36,7 @@ async fn maintenance_holds_and_records_and_its_end_lets_act() {
     let cluster = &status.clusters[0];
     assert!(cluster.wants.is_some(), "{cluster:#?}");
     assert!(cluster.held_by.iter().any(|hold| hold.contains("maintenance")), "{cluster:#?}");
-    assert!(cluster.maintenance.as_ref().is_some_and(|(_, reason, _)| reason == "patching"));
+    assert!(cluster.maintenance.as_ref().is_some_and(|it| it.reason == "patching"));
     assert_eq!(world.site.starts("dm1", Service::Daemon), before);
     assert!(world.plans().is_empty());
 
@@ -84,17 +84,100 @@ async fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let mut world = World::start().await;
     for kind in ["failover", "switchover"] {
         let shown = world.ok(&[kind, "--reason", "a look", "--dry-run", "--json"]).await;
-        let OrderReply::Shown { plan, holds } = reply(&shown) else { panic!("{shown:?}") };
+        let OrderReply::Shown { plan, holds, checks } = reply(&shown) else { panic!("{shown:?}") };
         assert_eq!((plan.from, plan.to), (Side::Primary, Side::Secondary));
         assert!(plan.steps.len() > 5 && holds.is_empty(), "{plan:#?} {holds:?}");
+        let guards: Vec<Guard> = checks.iter().map(|it| it.check.guard).collect();
+        assert_eq!(guards, Guard::ALL);
+        let wrong = checks.iter().find(|it| it.check.hold().is_some() || it.overridden);
+        assert!(wrong.is_none(), "{wrong:?}");
     }
     // It is on the primary already.
     let shown = world.cli(&["switchback", "--reason", "a look", "--dry-run"]).await;
-    assert_ne!(shown.code, Some(0), "{shown:?}");
+    assert_eq!(shown.code, Some(4), "{shown:?}");
+    for says in [
+        "HOLDS      lifecycle   a switchback is not possible",
+        "(it cannot be overridden)",
+        "ok         maintenance maintenance mode is off",
+        "not asked  cooldown    it has no say in a switchback",
+        "it would be held now",
+    ] {
+        assert!(shown.out.contains(says), "{says}: {}", shown.out);
+    }
     world.let_pass(5).await;
     assert!(world.plans().is_empty());
     world.assert_nothing_started_on_secondary();
     assert!(world.site.is_ready("dm1", Service::Daemon));
+}
+
+/// The guards that hold, and why the last one does.
+fn held(said: &Said) -> (Vec<Guard>, String) {
+    assert_eq!(said.code, Some(4), "{said:?}");
+    let holds = match reply(said) {
+        OrderReply::Held { holds } | OrderReply::Shown { holds, .. } => holds,
+        other => panic!("{other:?}"),
+    };
+    let why = holds.last().map(|hold| hold.reason.clone()).unwrap_or_default();
+    (holds.into_iter().map(|hold| hold.guard).collect(), why)
+}
+
+/// What would stop a planned change on the way is known before anything is touched, all of it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_change_is_refused_for_all_reasons_at_once_before_anything_is_touched() {
+    let mut world = World::start_with(|config| {
+        config.replicated();
+    })
+    .await;
+    world.ok(&["switchover", "--dry-run", "--reason", "a look"]).await;
+    world.ok(&["maintenance", "on", "--reason", "patching"]).await;
+    world.site.break_replication(true);
+    world.wait_alert("replication-standby").await;
+    let both = [Guard::Maintenance, Guard::Standby];
+    for more in [&[][..], &["--dry-run"]] {
+        let order = [&["switchover", "--reason", "a test", "--json"][..], more].concat();
+        let (guards, why) = held(&world.cli(&order).await);
+        assert_eq!(guards, both);
+        for because in ["dm2/repository is not connected to dm1/repository", "does not run"] {
+            assert!(why.contains(because), "{why}");
+        }
+    }
+    let lifted = ["--override", "maintenance", "--override", "standby"];
+    let shown = [&["switchover", "--reason", "a test", "--dry-run"][..], &lifted].concat();
+    let shown = world.ok(&shown).await;
+    assert!(shown.out.contains("OVERRIDDEN standby     this cannot be done"), "{}", shown.out);
+    assert!(shown.out.ends_with("nothing would hold it now\n"), "{}", shown.out);
+
+    world.site.break_replication(false);
+    world.wait_no_alert("replication-standby").await;
+    world.ok(&["switchover", "--reason", "a test", "--override", "maintenance"]).await;
+    world.wait_active(Side::Secondary).await;
+
+    world.site.cut("dm1", None).unwrap();
+    world.site.kill("dm2", Service::Repository).await.unwrap();
+    world
+        .wait_for("both to be seen", |status| {
+            let cluster = &status.clusters[0];
+            let lost = cluster
+                .servers
+                .iter()
+                .any(|it| it.name.as_str() == "dm1" && it.status != Status::Up);
+            lost && cluster.services.iter().any(|it| {
+                it.server.as_str() == "dm2"
+                    && it.service == Service::Repository
+                    && it.status == Status::Down
+            })
+        })
+        .await;
+    for more in [&[][..], &["--dry-run"]] {
+        let order = [&["switchback", "--reason", "a test", "--json"][..], more].concat();
+        let (guards, why) = held(&world.cli(&order).await);
+        assert_eq!(guards, both);
+        for because in ["dm1 is unknown", "so there is nothing to copy from"] {
+            assert!(why.contains(because), "{why}");
+        }
+    }
+    world.let_pass(3).await;
+    assert_eq!(world.plans().len(), 1, "{:?}", world.plans());
 }
 
 /// A planned change and the way back leave the cluster as it was, with both sides in order.

@@ -25,12 +25,18 @@ mod witness;
 
 pub use lab::Lab;
 pub use machine::{optimise, unfit};
-pub use monitor::{Monitor, Setup};
+pub use monitor::{Monitor, Setup, make_keys};
 pub use timeline::{Timeline, now};
 pub use unit::Unit;
 pub use witness::Witness;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// The repository's folder.
+pub fn repository() -> &'static Path {
+    machine::root()
+}
 
 /// How long is waited for things that take seconds on a good day.
 pub const LIMIT: Duration = Duration::from_mins(2);

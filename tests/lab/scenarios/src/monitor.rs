@@ -1,4 +1,4 @@
-//! The daemon on vp1, as an administrator would set it up, with a receiver for its alerts.
+//! The daemon on vp1 or vp2, as an administrator would set it up, with a receiver for its alerts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,13 @@ use serde_json::Value;
 use crate::lab::said;
 use crate::{Lab, machine, wait_for};
 
-/// The configuration's folder, as the hosts see it.
-const FOLDER: &str = "/lab/watchkeeper";
+/// The folder of a host's configuration, among the files that every host sees as `/lab`.
+fn folder(host: &str) -> String {
+    if host == FIRST { "watchkeeper".to_owned() } else { format!("watchkeeper-{host}") }
+}
+
+/// Where a monitor runs if nothing else is said.
+const FIRST: &str = "vp1";
 
 /// What differs between scenarios.
 #[derive(Debug, Clone, Copy)]
@@ -19,19 +24,26 @@ pub struct Setup {
     pub cooldown: &'static str,
     /// The policy's settings, as an inline table.
     pub settings: &'static str,
+    /// How the duty is shared, as the section `[duty]`; empty: with nobody.
+    pub duty: &'static str,
+    /// What the daemon is run by: a command and its arguments, put before it.
+    pub run_by: &'static str,
     /// Whether the daemon's log is for programs.
     pub log_json: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cooldown: "10m", settings: "{}", log_json: false }
+        Self { cooldown: "10m", settings: "{}", duty: "", run_by: "", log_json: false }
     }
 }
 
 /// A daemon under test. It ends with the lab.
 pub struct Monitor<'a> {
     lab: &'a Lab,
+    host: &'static str,
+    /// What the daemon is run by.
+    run_by: &'static str,
     /// The program and the configuration's file, as the hosts see them.
     program: String,
     config: String,
@@ -42,16 +54,23 @@ pub struct Monitor<'a> {
 impl<'a> Monitor<'a> {
     /// Writes the configuration, starts the sink and the daemon, and waits until all is well.
     pub fn start(lab: &'a Lab, setup: &Setup) -> Self {
+        Self::start_on(lab, FIRST, setup)
+    }
+
+    /// The same on the host vp1 or vp2, whose name it has.
+    pub fn start_on(lab: &'a Lab, host: &'static str, setup: &Setup) -> Self {
         let program = machine::program("watchkeeper").display().to_string();
-        let config = format!("{FOLDER}/watchkeeper.toml");
-        let mut monitor = Self::prepare(lab, &configuration(setup), program, config);
+        let config = format!("/lab/{}/watchkeeper.toml", folder(host));
+        let text = configuration(setup).replacen(r#"name = "vp1""#, &format!("name = {host:?}"), 1);
+        let mut monitor = Self::prepare_on(lab, host, &text, program, config);
+        monitor.run_by = setup.run_by;
         monitor.log_json = setup.log_json;
         monitor.run();
         monitor.wait_calm();
         monitor
     }
 
-    /// Writes a configuration, and all else that the daemon needs, to [`FOLDER`], and starts the
+    /// Writes a configuration, and all else that the daemon needs, to its folder, and starts the
     /// sink. The daemon is then run as `program` on `config`, by whoever does that.
     pub(crate) fn prepare(
         lab: &'a Lab,
@@ -59,7 +78,17 @@ impl<'a> Monitor<'a> {
         program: String,
         config: String,
     ) -> Self {
-        let folder = lab.file("watchkeeper");
+        Self::prepare_on(lab, FIRST, configuration, program, config)
+    }
+
+    fn prepare_on(
+        lab: &'a Lab,
+        host: &'static str,
+        configuration: &str,
+        program: String,
+        config: String,
+    ) -> Self {
+        let folder = lab.file(&folder(host));
         for sub in ["policies", "plugins"] {
             make_folder(&folder.join(sub));
         }
@@ -69,11 +98,22 @@ impl<'a> Monitor<'a> {
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
         copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
         write(&lab.file("sink.py"), include_bytes!("sink.py"));
-        drop(lab.spawn("vp1", &["python3", "/lab/sink.py", "8088", "/lab/alerts.jsonl"]));
-        wait_for("the sink", || {
-            lab.file("alerts.jsonl").exists().then_some(()).ok_or_else(String::new)
-        });
-        Self { lab, program, config, daemon: None, log_json: false }
+        let monitor =
+            Self { lab, host, run_by: "", program, config, daemon: None, log_json: false };
+        let taken = monitor.taken();
+        let path = format!("/lab/{taken}");
+        drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
+        wait_for("the sink", || lab.file(&taken).exists().then_some(()).ok_or_else(String::new));
+        monitor
+    }
+
+    /// The file of what the sink accepted.
+    fn taken(&self) -> String {
+        if self.host == FIRST {
+            "alerts.jsonl".to_owned()
+        } else {
+            format!("alerts-{}.jsonl", self.host)
+        }
     }
 
     fn words<'w>(&'w self, command: &[&'w str]) -> Vec<&'w str> {
@@ -88,15 +128,19 @@ impl<'a> Monitor<'a> {
         let mut command = vec!["run"];
         command.extend(self.log_json.then_some("--log-json"));
         let words = self.words(&command).join(" ");
+        let log = format!("/lab/{}/daemon.log", folder(self.host));
         let line =
-            format!("mkdir -p /var/lib/watchkeeper; exec {words} >>{FOLDER}/daemon.log 2>&1");
-        self.daemon = Some(self.lab.spawn("vp1", &["sh", "-c", &line]));
-        wait_for("the daemon", || self.ask(&["status"]));
+            format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
+        self.daemon = Some(self.lab.spawn(self.host, &["sh", "-c", &line]));
+        wait_for("the daemon", || {
+            let log = || self.lab.text(&format!("{}/daemon.log", folder(self.host)));
+            self.ask(&["status"]).map_err(|error| format!("{error}\n{}", log()))
+        });
     }
 
     /// `kill -9` of the daemon.
     pub fn kill(&mut self) {
-        let output = self.lab.exec("vp1", &["pkill", "-9", "-x", "watchkeeper"]);
+        let output = self.lab.exec(self.host, &["pkill", "-9", "-x", "watchkeeper"]);
         assert!(output.status.success(), "no daemon to kill: {}", said(&output));
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.wait();
@@ -105,7 +149,7 @@ impl<'a> Monitor<'a> {
 
     /// What a command of `watchkeeper` prints for people.
     pub fn say(&self, command: &[&str]) -> Result<String, String> {
-        let output = self.lab.exec("vp1", &self.words(command));
+        let output = self.lab.exec(self.host, &self.words(command));
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         } else {
@@ -202,7 +246,7 @@ impl<'a> Monitor<'a> {
 
     /// The notifications that the sink accepted: the body of each, in order.
     pub fn delivered(&self) -> Vec<Value> {
-        let text = self.lab.text("alerts.jsonl");
+        let text = self.lab.text(&self.taken());
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -232,8 +276,8 @@ impl<'a> Monitor<'a> {
 
     /// Replaces a text in the configuration, all at once, as an editor does.
     pub fn edit(&self, from: &str, to: &str) {
-        let file = self.lab.file("watchkeeper/watchkeeper.toml");
-        let text = self.lab.text("watchkeeper/watchkeeper.toml");
+        let file = self.lab.file(&format!("{}/watchkeeper.toml", folder(self.host)));
+        let text = self.lab.text(&format!("{}/watchkeeper.toml", folder(self.host)));
         assert!(text.contains(from), "{from:?} is not in the configuration");
         let fresh = file.with_extension("new");
         write(&fresh, text.replace(from, to).as_bytes());
@@ -243,7 +287,18 @@ impl<'a> Monitor<'a> {
 
     /// The file of the policy in force.
     pub fn policy_file(&self) -> PathBuf {
-        self.lab.file("watchkeeper/policies/data-mover-ha.wasm")
+        self.lab.file(&format!("{}/policies/data-mover-ha.wasm", folder(self.host)))
+    }
+}
+
+/// Makes a key and a certificate for each name, in the folder `keys` beside the configurations'.
+pub fn make_keys(lab: &Lab, names: &[&str]) {
+    let program = machine::program("watchkeeper").display().to_string();
+    make_folder(&lab.file("keys"));
+    for name in names {
+        let words = [program.as_str(), "duty", "keys", "--dir", "/lab/keys", "--name", name];
+        let output = lab.exec(FIRST, &words);
+        assert!(output.status.success(), "keys of {name}: {}", said(&output));
     }
 }
 
@@ -264,4 +319,5 @@ pub(crate) fn configuration(setup: &Setup) -> String {
     include_str!("watchkeeper.toml")
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)
+        .replace("@DUTY@", setup.duty)
 }

@@ -98,7 +98,7 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
             b'Q' => {
                 let text = body.split(|byte| *byte == 0).next().unwrap_or_default();
                 let text = String::from_utf8_lossy(text);
-                query(world, server, &text, &mut out);
+                world.slowly(async { query(world, server, &text, &mut out) }).await;
                 ready(&mut out);
             }
             b'S' => {

@@ -402,7 +402,8 @@ fn create_subscription(session: &mut Session<'_>, given: &[&str]) -> Answered {
     }
     let connection = plain(connection);
     let mut settings = connection.split(' ').filter_map(|pair| pair.split_once('='));
-    let host = settings.find(|(key, _)| *key == "host").map(|(_, host)| host);
+    // Quoted as libpq wants it, and once more as SQL does.
+    let host = settings.find(|(key, _)| *key == "host").map(|(_, host)| host.trim_matches('\''));
     let known = session.addresses.iter().find(|(_, address)| Some(address.as_str()) == host);
     let from = known.map(|(server, _)| *server).filter(|it| session.reachable.contains(it));
     let sender = from.and_then(|from| Some((from, session.replication.databases.get_mut(&from)?)));

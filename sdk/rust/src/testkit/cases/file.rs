@@ -21,6 +21,8 @@ pub(super) struct Case {
     pub(super) active: Side,
     pub(super) phase: Phase,
     pub(super) maintenance: bool,
+    /// Names such as `dm1/daemon`.
+    pub(super) in_maintenance: Vec<String>,
     pub(super) settings: BTreeMap<String, Given>,
     pub(super) outcomes: BTreeMap<String, Outcome>,
     pub(super) moments: Vec<Moment>,
@@ -47,6 +49,8 @@ pub(super) enum Happening {
     Outcome(String, Outcome),
     /// Maintenance mode is switched.
     Maintenance(bool),
+    /// These services are in maintenance, and no others.
+    InMaintenance(Vec<String>),
     /// An operator declares a side active.
     Declare(Side),
     /// An operator orders a change of side.
@@ -91,6 +95,7 @@ impl Case {
             None => Phase::Active(active),
         };
         let maintenance = start.flag("maintenance")?.unwrap_or(false);
+        let in_maintenance = start.texts("in-maintenance")?.unwrap_or_default();
         start.end("start")?;
         let settings = settings(keys.table("settings")?.unwrap_or_default())?;
         let outcomes = outcomes(keys.table("outcomes")?.unwrap_or_default())?;
@@ -115,6 +120,7 @@ impl Case {
             active,
             phase,
             maintenance,
+            in_maintenance,
             settings,
             outcomes,
             moments,
@@ -132,6 +138,9 @@ impl Moment {
         }
         if let Some(on) = keys.flag("maintenance")? {
             happenings.push(Happening::Maintenance(on));
+        }
+        if let Some(services) = keys.texts("in-maintenance")? {
+            happenings.push(Happening::InMaintenance(services));
         }
         if let Some(text) = keys.text("operator")? {
             happenings.push(Happening::Declare(side(&text)?));
@@ -204,6 +213,11 @@ impl Keys {
         }
     }
 
+    fn texts(&mut self, key: &str) -> Result<Option<Vec<String>>, String> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        texts(&value).map(Some).ok_or_else(|| format!("`{key}` has to be a list of texts"))
+    }
+
     fn table(&mut self, key: &str) -> Result<Option<Table>, String> {
         match self.take(key) {
             None => Ok(None),
@@ -271,6 +285,10 @@ fn topology(servers: Table) -> Result<Topology, String> {
     world::topology(all)
 }
 
+fn texts(value: &Toml) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
 fn settings(table: Table) -> Result<BTreeMap<String, Given>, String> {
     table
         .into_iter()
@@ -279,11 +297,8 @@ fn settings(table: Table) -> Result<BTreeMap<String, Given>, String> {
                 Toml::Boolean(flag) => Given::Flag(flag),
                 Toml::Integer(number) => Given::Integer(number),
                 Toml::String(text) => Given::Text(text),
-                Toml::Array(items) => Given::Texts(
-                    items
-                        .into_iter()
-                        .map(|item| item.as_str().map(str::to_owned))
-                        .collect::<Option<_>>()
+                list @ Toml::Array(_) => Given::Texts(
+                    texts(&list)
                         .ok_or_else(|| format!("settings.{key} has to be a list of texts"))?,
                 ),
                 _ => return Err(format!("settings.{key} is nothing a setting can be")),

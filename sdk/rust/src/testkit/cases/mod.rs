@@ -14,6 +14,7 @@
 //! active = "secondary"
 //! phase = "needs-operator"
 //! maintenance = true
+//! in-maintenance = ["dm1/daemon"]       # single services
 //!
 //! [servers]                             # default: dm1, dm2 with everything, dm3 with an agent
 //! dm1 = { role = "primary", services = ["repository", "activemq"] }
@@ -32,6 +33,7 @@
 //! measures.dm1.repository = { replay-lag-bytes = 1000 }
 //! outcomes.failover = "fails"
 //! maintenance = false
+//! in-maintenance = []                   # from now on these services, and no others
 //! operator = "secondary"                # declares a side active
 //! order = "switchover"                  # or switchback, failover
 //! ```

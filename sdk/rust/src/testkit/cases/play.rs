@@ -108,6 +108,8 @@ pub(super) fn play(case: &Case, evaluate: &mut Evaluate<'_>) -> Result<String, S
     let mut world = World::calm(case.topology.clone(), case.active);
     world.phase = case.phase;
     world.maintenance = case.maintenance;
+    let left_alone = case.in_maintenance.iter().map(|name| world.service(name));
+    world.services_in_maintenance = left_alone.collect::<Result<_, _>>()?;
     let mut player = Player {
         case,
         world,
@@ -181,6 +183,12 @@ impl Player<'_> {
             Happening::Maintenance(on) => {
                 self.world.maintenance = *on;
                 self.say("maintenance", if *on { "on" } else { "off" });
+            }
+            Happening::InMaintenance(names) => {
+                let ids = names.iter().map(|name| self.world.service(name));
+                self.world.services_in_maintenance = ids.collect::<Result<_, _>>()?;
+                let which = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+                self.say("in maintenance:", &which);
             }
             Happening::Declare(side) => {
                 self.world.step(Trigger::OperatorDeclares(*side))?;
@@ -296,7 +304,11 @@ impl Player<'_> {
                 self.block.push(format!("looks again after {}", seconds(ms)));
             }
         }
-        let first = evaluation.proposals.first().map(|proposal| proposal.action.clone());
+        let first = evaluation
+            .proposals
+            .iter()
+            .map(|proposal| proposal.action.clone())
+            .find(|action| !self.is_left_alone(action));
         let free = !self.world.phase.in_flight() && evaluation.holds.is_empty();
         // Asked for again and again, an action that is held is told once.
         let news = self.before.proposals != evaluation.proposals;
@@ -314,6 +326,16 @@ impl Player<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the engine passes `action` over, since its service is in maintenance.
+    fn is_left_alone(&self, action: &Action) -> bool {
+        match action {
+            Action::Rescue(id) | Action::StopService(id) => {
+                self.world.services_in_maintenance.contains(id)
+            }
+            Action::Failover => false,
+        }
     }
 
     fn tell_proposals(&mut self, evaluation: &Evaluation) {

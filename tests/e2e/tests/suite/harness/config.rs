@@ -137,6 +137,13 @@ impl Config {
         self
     }
 
+    /// The repository is taken care of by Watchkeeper's own steps, and its replication is probed.
+    pub fn replicated(&mut self) -> &mut Self {
+        self.set("clusters.prod.plan.replicated-repository", true)
+            .set("clusters.prod.services.repository.probes.1.name", "replication")
+            .set("clusters.prod.services.repository.probes.1.kind", "replication")
+    }
+
     /// Sets a setting of the policy data-mover-ha.
     pub fn setting(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
         self.set(&format!("clusters.prod.policies.0.settings.{name}"), value)

@@ -300,10 +300,15 @@ impl World {
 
     /// Every record that there is now.
     pub fn journal(&self) -> Vec<Record> {
+        self.journal_after(0)
+    }
+
+    /// Every record that there is now after the one of this number.
+    pub fn journal_after(&self, first: u64) -> Vec<Record> {
         let mut records: Vec<Record> = Vec::new();
         let Ok(reader) = Reader::open(&self.journal_path()) else { return records };
         loop {
-            let after = records.last().map_or(0, |record| record.seq);
+            let after = records.last().map_or(first, |record| record.seq);
             let query = Query { after, ..Query::default() };
             let page = reader.read_now(&query).expect("the journal can be read");
             if page.is_empty() {

@@ -12,7 +12,10 @@
 )]
 
 mod both;
+mod etcd;
 mod lost;
+mod page;
+mod peer;
 mod planned;
 mod replication;
 mod stopped;

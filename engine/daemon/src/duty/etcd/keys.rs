@@ -1,0 +1,136 @@
+//! What stands where in etcd. Other programs may read it; docs/operations.md lists it.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use watchkeeper_core::model::{ClusterName, MonitorName, Term};
+use watchkeeper_core::past::Past;
+
+/// The names of the keys.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A monitor that is alive.
+    Monitor(MonitorName),
+    /// Who has the duty for a cluster.
+    Duty(ClusterName),
+    /// Where the cluster stands.
+    State(ClusterName),
+    /// Who is to have the duty.
+    Wanted(ClusterName),
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// What all keys begin with.
+    pub(super) fn all(&self) -> String {
+        format!("{}/", self.prefix)
+    }
+
+    pub(super) fn monitor(&self, name: &MonitorName) -> String {
+        format!("{}/monitors/{name}", self.prefix)
+    }
+
+    pub(super) fn duty(&self, cluster: &ClusterName) -> String {
+        format!("{}/clusters/{cluster}/duty", self.prefix)
+    }
+
+    pub(super) fn state(&self, cluster: &ClusterName) -> String {
+        format!("{}/clusters/{cluster}/state", self.prefix)
+    }
+
+    pub(super) fn wanted(&self, cluster: &ClusterName) -> String {
+        format!("{}/clusters/{cluster}/wanted", self.prefix)
+    }
+
+    /// What a key is for; none: it is not one of these.
+    pub(super) fn place(&self, key: &str) -> Option<Place> {
+        let rest = key.strip_prefix(&self.prefix)?.strip_prefix('/')?;
+        if let Some(name) = rest.strip_prefix("monitors/") {
+            return MonitorName::new(name).ok().map(Place::Monitor);
+        }
+        let (name, what) = rest.strip_prefix("clusters/")?.split_once('/')?;
+        let name = ClusterName::new(name).ok()?;
+        match what {
+            "duty" => Some(Place::Duty(name)),
+            "state" => Some(Place::State(name)),
+            "wanted" => Some(Place::Wanted(name)),
+            _ => None,
+        }
+    }
+}
+
+/// A daemon: two that are given the same name have different journals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) monitor: MonitorName,
+    pub(super) journal: String,
+}
+
+/// The value of a monitor's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Alive {
+    pub(super) journal: String,
+    /// The clusters that it watches.
+    pub(super) clusters: BTreeSet<ClusterName>,
+}
+
+/// The value of `wanted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    pub(super) monitor: MonitorName,
+}
+
+/// The value of `state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shared {
+    /// Of the one who wrote it.
+    pub(super) term: Term,
+    /// Rises with each change within the term: the number of a record of its journal.
+    pub(super) version: u64,
+    /// Who wrote it.
+    #[serde(flatten)]
+    pub(super) by: Identity,
+    pub(super) past: Box<Past>,
+}
+
+impl Shared {
+    /// Whether the journal `journal`, whose last record about the cluster is `version`, has all of
+    /// this by itself.
+    pub(super) fn is_own(&self, me: &Identity, version: u64) -> bool {
+        self.by == *me && self.version <= version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_say_what_they_are_for() {
+        let keys = Keys::new("/wk");
+        let (cluster, monitor) =
+            (ClusterName::new("prod").unwrap(), MonitorName::new("vp1").unwrap());
+        let cases = [
+            (keys.monitor(&monitor), Place::Monitor(monitor)),
+            (keys.duty(&cluster), Place::Duty(cluster.clone())),
+            (keys.state(&cluster), Place::State(cluster.clone())),
+            (keys.wanted(&cluster), Place::Wanted(cluster)),
+        ];
+        for (key, place) in cases {
+            assert!(key.starts_with(&keys.all()));
+            assert_eq!(keys.place(&key), Some(place), "{key}");
+        }
+        for other in ["/wkx/monitors/vp1", "/wk/clusters/prod", "/wk/clusters/prod/note", "/wk/"] {
+            assert_eq!(keys.place(other), None, "{other}");
+        }
+    }
+}

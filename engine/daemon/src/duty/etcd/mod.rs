@@ -1,0 +1,123 @@
+//! The duty as leases in etcd.
+//!
+//! Each monitor has one lease, kept by [`session`]. On it hangs a key per cluster that it has the duty
+//! for; the revision that made the key is the term. Whoever writes that key first has the duty, until
+//! the key goes, with its lease or by hand. Before each step etcd is asked whether the key is still
+//! the one of that term ([`desk`]), and given what a successor has to know; so a monitor that was
+//! replaced is refused there, whatever it believes.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`wire`], [`client`], [`error`] | etcd's JSON gateway |
+//! | [`keys`] | what stands where |
+//! | [`session`] | the lease, and how long it is certain |
+//! | [`follow`], [`board`] | what stands in etcd, as it changes |
+//! | [`decide`] | what to do about a cluster, as a function |
+//! | [`desk`] | confirms what is held before each step, and shares the state |
+//! | [`clerk`], [`orders`] | does it, and records it |
+//! | [`publish`] | what the clusters' tasks go by: never longer than the lease is certain |
+//!
+//! Invariants:
+//! - The grant is in the journal before anything goes by it.
+//! - At the moment at which the lease is certain no more, nothing is held any more. That moment is on
+//!   this machine's monotonic clock; no wall clock is asked for anything.
+
+mod board;
+mod clerk;
+mod client;
+mod decide;
+mod desk;
+mod error;
+mod follow;
+mod keys;
+mod orders;
+mod publish;
+mod session;
+mod wire;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+pub use error::SetupError;
+
+use self::board::Board;
+use self::clerk::Clerk;
+use self::client::Client;
+use self::desk::Desk;
+use self::keys::{Identity, Keys};
+use self::publish::{Assumed, Publisher};
+use self::session::{Session, SessionTask};
+use super::{Fence, Office};
+use crate::config::duty::EtcdConfig;
+
+/// How much news may wait to be taken in.
+const NEWS: usize = 256;
+
+pub(super) fn start(
+    config: &EtcdConfig,
+    office: Office,
+) -> Result<(JoinHandle<()>, Arc<dyn Fence>), SetupError> {
+    let client = Arc::new(Client::new(config)?);
+    let keys = Keys::new(&config.prefix);
+    let journal = office.ledger.journal().id().to_owned();
+    let me = Identity { monitor: office.monitor.clone(), journal };
+    let session = watch::Sender::new(Session::none(config.lease));
+    let index = watch::Sender::new(None);
+    let assumed = watch::Sender::new(Assumed::default());
+    let (news, heard) = mpsc::channel(NEWS);
+    let (desk, lost) = Desk::new(
+        Arc::clone(&client),
+        keys.clone(),
+        me.clone(),
+        Arc::clone(&office.ledger),
+        session.subscribe(),
+    );
+    let desk = Arc::new(desk);
+    let fence: Arc<dyn Fence> = Arc::clone(&desk) as Arc<dyn Fence>;
+    let publisher = Publisher {
+        monitor: office.monitor.clone(),
+        lease: config.lease,
+        session: session.subscribe(),
+        assumed: assumed.subscribe(),
+        views: office.views.clone(),
+    };
+    let clerk = Clerk {
+        client: Arc::clone(&client),
+        board: Board::new(keys.clone()),
+        keys: keys.clone(),
+        me: me.clone(),
+        desk: Arc::clone(&desk),
+        session: session.subscribe(),
+        index: index.subscribe(),
+        news: heard,
+        lost,
+        refused: desk.refused(),
+        assumed,
+        tenures: std::collections::BTreeMap::new(),
+        lease: None,
+        last_given: None,
+        asked: Vec::new(),
+        office,
+    };
+    let lease = SessionTask {
+        client: Arc::clone(&client),
+        keys: keys.clone(),
+        me,
+        lease: config.lease,
+        clusters: clerk.office.clusters.clone(),
+        session,
+        index: index.clone(),
+    };
+    let task = async move {
+        // They end with this one.
+        let mut others = JoinSet::new();
+        others.spawn(publisher.run());
+        others.spawn(lease.run());
+        others.spawn(follow::follow(client, keys.all(), index.subscribe(), news));
+        others.spawn(desk.herald());
+        clerk.run().await;
+    };
+    Ok((tokio::spawn(task), fence))
+}
