@@ -34,6 +34,12 @@ pub enum Outcome {
         /// What went wrong, for people.
         detail: String,
     },
+    /// Nothing was done: the monitor was not sure of the duty when its turn came. Counts as no
+    /// attempt.
+    NotBegun {
+        /// Why, for people.
+        detail: String,
+    },
     /// It may have been done or not, and repeating it is not known to be harmless.
     Uncertain {
         /// What is known, for people.
@@ -45,9 +51,10 @@ impl Outcome {
     /// What is known, for people.
     pub fn detail(&self) -> &str {
         match self {
-            Self::Done { detail, .. } | Self::Failed { detail } | Self::Uncertain { detail } => {
-                detail
-            }
+            Self::Done { detail, .. }
+            | Self::Failed { detail }
+            | Self::NotBegun { detail }
+            | Self::Uncertain { detail } => detail,
         }
     }
 }
@@ -249,6 +256,7 @@ impl Progress {
             (Outcome::Done { .. }, _) | (Outcome::Uncertain { .. }, OnFailure::GoOn) => {
                 self.advance();
             }
+            (Outcome::NotBegun { .. }, _) => {}
             (Outcome::Uncertain { detail }, OnFailure::Stop) => {
                 self.ended =
                     Some(PlanEnding::Failed { step: index, detail: format!("{what}: {detail}") });

@@ -409,6 +409,7 @@ impl Carried {
                 let (word, detail) = match &attempt.outcome {
                     Some(Outcome::Done { detail, .. }) => ("done", detail.as_str()),
                     Some(Outcome::Failed { detail }) => ("failed", detail.as_str()),
+                    Some(Outcome::NotBegun { detail }) => ("not begun", detail.as_str()),
                     Some(Outcome::Uncertain { detail }) => ("uncertain", detail.as_str()),
                     None => ("under way", ""),
                 };

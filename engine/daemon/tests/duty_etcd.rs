@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use watchkeeper::config::duty::{DutyConfig, EtcdConfig, Mode};
+use watchkeeper::duty::etcd::check;
 use watchkeeper::duty::{Duties, DutyError, Keeper, View, Wish};
 use watchkeeper::journal::{Journal, Query, Reader};
 use watchkeeper::ledger::Ledger;
@@ -251,6 +252,42 @@ fn the_first_has_it_and_the_next_one_takes_it_over_with_the_past_when_that_one_i
     assert_eq!(taken, Some((Grantor::Lease, true)));
     second.admit(0, next).unwrap();
     assert!(second.admit(0, term).is_err(), "an older term");
+}
+
+#[test]
+fn a_check_asks_etcd_if_it_is_to() {
+    let folder = Folder::new();
+    let etcd = etcd!(folder, 1);
+    let runtime = Runtime::new().unwrap();
+    let check = |config: &EtcdConfig, connect| runtime.block_on(check(config, connect));
+    check(&config(&etcd), true).unwrap();
+    let nowhere =
+        EtcdConfig { endpoints: vec!["http://127.0.0.1:1".to_owned()], ..config(&etcd) };
+    check(&nowhere, false).unwrap();
+    let refused = check(&nowhere, true).unwrap_err();
+    assert!(refused.contains("127.0.0.1:1"), "{refused}");
+    assert!(refused.contains("the duty cannot be shared through etcd"), "{refused}");
+}
+
+#[test]
+fn who_cannot_take_it_is_not_given_it_again_and_again() {
+    let folder = Folder::new();
+    let etcd = etcd!(folder, 1);
+    // It has seen terms that etcd will not reach.
+    let second = Monitor::start(&folder.0.join("b"), "vp2", &config(&etcd), 0);
+    for number in 0..2 {
+        second.record(number, Event::Duty(Change::Declined { term: Term(u64::MAX / 2) }));
+    }
+    second.stop();
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 2);
+    let second = Monitor::start(&folder.0.join("b"), "vp2", &config(&etcd), 2);
+    // Each of both is given away for balance, once, and taken again.
+    let taken = || first.taken().len();
+    wait("it takes back what is not taken", || is(taken() == 4, || format!("{}", taken())));
+    std::thread::sleep(Duration::from_secs(14));
+    assert_eq!(taken(), 4);
+    assert!(second.taken().is_empty());
+    assert!(first.held(0).is_some() && first.held(1).is_some());
 }
 
 #[test]

@@ -253,7 +253,7 @@ fn failed_steps(end: &Record, records: &[Record]) -> Vec<String> {
     let Event::PlanEnded { plan: number, .. } = end.event else { return Vec::new() };
     let failed = records.iter().filter_map(|record| match &record.event {
         Event::StepEnded { plan, outcome, .. } if *plan == number => match outcome {
-            Outcome::Done { .. } => None,
+            Outcome::Done { .. } | Outcome::NotBegun { .. } => None,
             Outcome::Failed { detail } | Outcome::Uncertain { detail } => Some(detail.clone()),
         },
         _ => None,

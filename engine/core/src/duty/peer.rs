@@ -7,8 +7,9 @@
 //! How the duty passes: the giver records [`Change::Offered`], by which it acts no more, then asks
 //! [`Ask::Offer`] until it hears that the other has it. The other records [`Change::Taken`] before it
 //! says so. An offer can be taken back only with the other's promise, recorded as
-//! [`Change::Declined`], that it will not accept it any more. A monitor never takes the duty
-//! because the other is silent: that is for an operator to do.
+//! [`Change::Declined`], that it will not accept it any more. A duty that neither has is taken with the
+//! same promise. A monitor never takes the duty because the other is silent: that is for an operator
+//! to do.
 
 use serde::{Deserialize, Serialize};
 
@@ -80,10 +81,13 @@ pub enum Ask {
         /// The term that was offered.
         next: Term,
     },
-    /// To give the duty away, because an operator wants the asker to have it.
+    /// To give the duty away, because an operator wants the asker to have it; or if it is not
+    /// there, to promise not to begin the asker's term.
     Request {
         /// The cluster.
         cluster: ClusterName,
+        /// The term that the asker begins if the duty is free.
+        next: Term,
         /// Who wants it.
         by: String,
         /// Why.
@@ -119,7 +123,8 @@ pub enum Answer {
     Withdrawn,
     /// The duty is here and will be offered.
     Giving,
-    /// The duty is not here, and this is what is known of the cluster.
+    /// The duty is not here, the asker's term will not be begun here, and this is what is known of
+    /// the cluster.
     Free {
         /// Term and version of `past`, if another monitor shared it.
         known: Option<(Term, u64)>,
@@ -149,7 +154,7 @@ impl Response {
 }
 
 /// What to do about `ask` from `peer`, by a monitor with this tenure for the cluster in question.
-/// [`Ask::Request`] is for [`may_give`] to judge, and only [`Answer::Free`] comes from here.
+/// An [`Ask::Request`] for a duty that is here is for [`may_give`] to judge, and refused here.
 pub fn respond(
     tenure: &Tenure,
     peer: &MonitorName,
@@ -172,12 +177,7 @@ pub fn respond(
                 }),
                 answer: Answer::Accepted { term: *next },
             },
-            _ => Response::plain(Answer::Refused {
-                why: format!(
-                    "term {} is over: term {} was granted, offered or declined already",
-                    next.0, tenure.seen.0
-                ),
-            }),
+            _ => Response::plain(over(tenure, *next)),
         },
         Ask::Withdraw { next, .. } => match tenure.standing {
             Standing::Held { term } if term >= *next => Response::plain(Answer::Accepted { term }),
@@ -189,10 +189,23 @@ pub fn respond(
                 answer: Answer::Withdrawn,
             },
         },
-        Ask::Request { .. } => {
-            Response::plain(Answer::Free { known: tenure.known, past: Box::new(past()) })
-        }
+        Ask::Request { next, .. } => match tenure.standing {
+            Standing::Held { .. } | Standing::Offered { .. } => {
+                Response::plain(Answer::Refused { why: "the duty is here".to_owned() })
+            }
+            _ if *next > tenure.seen => Response {
+                change: Some(Change::Declined { term: *next }),
+                answer: Answer::Free { known: tenure.known, past: Box::new(past()) },
+            },
+            _ => Response::plain(over(tenure, *next)),
+        },
     }
+}
+
+fn over(tenure: &Tenure, term: Term) -> Answer {
+    let (term, seen) = (term.0, tenure.seen.0);
+    let why = format!("term {term} is over: term {seen} was granted, offered or declined already");
+    Answer::Refused { why }
 }
 
 fn shared(tenure: &Tenure, term: Term, version: u64, past: &Past) -> Option<Change> {
@@ -291,20 +304,30 @@ pub fn may_give(
 
 /// What the answer to an own question makes of the own tenure.
 pub fn conclude(tenure: &Tenure, ask: &Ask, answer: &Answer, peer: &MonitorName) -> Option<Change> {
-    let Standing::Offered { next: offered, .. } = tenure.standing else { return None };
-    match (ask, answer) {
-        (Ask::Offer { next, .. } | Ask::Withdraw { next, .. }, Answer::Accepted { term })
-            if *next == offered && *term >= offered =>
+    match (ask, answer, &tenure.standing) {
+        (
+            Ask::Offer { next, .. } | Ask::Withdraw { next, .. },
+            Answer::Accepted { term },
+            Standing::Offered { next: offered, .. },
+        ) if next == offered && term >= offered => Some(Change::Left {
+            term: *term,
+            holder: Some(peer.clone()),
+            why: "the other monitor has accepted it".to_owned(),
+        }),
+        (Ask::Withdraw { next, .. }, Answer::Withdrawn, Standing::Offered { next: offered, .. })
+            if next == offered =>
         {
-            Some(Change::Left {
-                term: *term,
-                holder: Some(peer.clone()),
-                why: "the other monitor has accepted it".to_owned(),
-            })
-        }
-        (Ask::Withdraw { next, .. }, Answer::Withdrawn) if *next == offered => {
             Some(Change::Taken { term: tenure.next(), grantor: Grantor::TakenBack, past: None })
         }
+        (
+            Ask::Request { next, by, reason, .. },
+            Answer::Free { known, past },
+            Standing::None | Standing::Elsewhere { .. },
+        ) if *next > tenure.seen => Some(Change::Taken {
+            term: *next,
+            grantor: Grantor::Operator { by: by.clone(), reason: reason.clone() },
+            past: (*known > tenure.known).then(|| past.clone()),
+        }),
         _ => None,
     }
 }

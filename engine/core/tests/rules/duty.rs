@@ -37,6 +37,8 @@ enum Kind {
     Greet,
     Offer(u64),
     Withdraw(u64),
+    Request(u64),
+    Free,
     Heard,
     Accepted(u64),
     Withdrawn,
@@ -49,6 +51,10 @@ impl Kind {
         match self {
             Self::Offer(next) => Ask::Offer { cluster, next: Term(next), past },
             Self::Withdraw(next) => Ask::Withdraw { cluster, next: Term(next) },
+            Self::Request(next) => {
+                let (by, reason) = ("ada".to_owned(), "it burns".to_owned());
+                Ask::Request { cluster, next: Term(next), by, reason }
+            }
             _ => Ask::Greet,
         }
     }
@@ -58,6 +64,7 @@ impl Kind {
             Self::Accepted(term) => Answer::Accepted { term: Term(term) },
             Self::Withdrawn => Answer::Withdrawn,
             Self::Refused => Answer::Refused { why: String::new() },
+            Self::Free => Answer::Free { known: None, past: Box::new(past()) },
             _ => Answer::Heard,
         }
     }
@@ -67,6 +74,7 @@ impl Kind {
             Answer::Accepted { term } => Self::Accepted(term.0),
             Answer::Withdrawn => Self::Withdrawn,
             Answer::Refused { .. } => Self::Refused,
+            Answer::Free { .. } => Self::Free,
             _ => Self::Heard,
         }
     }
@@ -109,6 +117,8 @@ impl Model {
                 let mut asks = vec![Kind::Greet];
                 if let Standing::Offered { next, .. } = tenure.standing() {
                     asks.extend([Kind::Offer(next.0), Kind::Withdraw(next.0)]);
+                } else if !matches!(tenure.standing(), Standing::Held { .. }) {
+                    asks.push(Kind::Request(tenure.next().0));
                 }
                 for ask in asks {
                     let mut after = self.clone();
@@ -175,7 +185,7 @@ fn at_most_one_has_the_duty_in_every_order_of_losses_delays_and_doubles() {
     let start = Model::default();
     let mut before: BTreeMap<Model, Option<(Model, String)>> = [(start.clone(), None)].into();
     let mut open = VecDeque::from([start]);
-    let (mut handed, mut taken_back) = (0, 0);
+    let (mut handed, mut taken_back, mut taken_free) = (0, 0, 0);
     while let Some(model) = open.pop_front() {
         assert!(model.holders() <= 1, "{}", story(&before, &model));
         for tenure in &model.tenures {
@@ -184,6 +194,7 @@ fn at_most_one_has_the_duty_in_every_order_of_losses_delays_and_doubles() {
             taken_back +=
                 usize::from(matches!(tenure.standing(), Standing::Held { term } if term.0 == 3));
         }
+        taken_free += model.tenures.iter().filter(|it| it.ordered()).count();
         if model.tenures.iter().any(|it| it.seen() >= Term(TERMS)) {
             continue;
         }
@@ -194,7 +205,8 @@ fn at_most_one_has_the_duty_in_every_order_of_losses_delays_and_doubles() {
             }
         }
     }
-    assert!(before.len() > 5_000 && handed > 0 && taken_back > 0, "{} states", before.len());
+    assert!(before.len() > 5_000, "{} states", before.len());
+    assert!(handed > 0 && taken_back > 0 && taken_free > 0);
 }
 
 fn story(before: &BTreeMap<Model, Option<(Model, String)>>, end: &Model) -> String {

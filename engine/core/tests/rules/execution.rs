@@ -23,16 +23,19 @@ enum Fate {
     CrashAfter,
     /// It has no effect, certainly.
     Fails,
+    /// The duty is not certain once the intent is recorded, so it is not begun.
+    NotBegun,
     /// It had an effect or not.
     Uncertain,
 }
 
-const FATES: [Fate; 6] = [
+const FATES: [Fate; 7] = [
     Fate::Done,
     Fate::CrashBeforeIntent,
     Fate::CrashBefore,
     Fate::CrashAfter,
     Fate::Fails,
+    Fate::NotBegun,
     Fate::Uncertain,
 ];
 
@@ -115,6 +118,11 @@ impl Run {
             self.journal.write(Event::StepIntended { plan, step: index, attempt, term: Term(0) });
             if fate == Fate::CrashBefore {
                 self.journal.restart();
+                continue;
+            }
+            if fate == Fate::NotBegun {
+                let detail = "the duty was not certain".to_owned();
+                self.end_step(index, attempt, Outcome::NotBegun { detail });
                 continue;
             }
             if self.order.last() != Some(&index) {
@@ -232,7 +240,7 @@ fn whatever_befalls_a_step_once_or_always_the_plan_ends_as_the_rules_say() {
             let repeatable = step.act.repeatable();
             for fate in FATES {
                 let once = match fate {
-                    Fate::Done | Fate::CrashBeforeIntent => "completed",
+                    Fate::Done | Fate::CrashBeforeIntent | Fate::NotBegun => "completed",
                     Fate::CrashBefore | Fate::CrashAfter if repeatable => "completed",
                     Fate::Fails if step.attempts > 1 => "completed",
                     Fate::Fails => without(&plan, at, true),
@@ -243,7 +251,8 @@ fn whatever_befalls_a_step_once_or_always_the_plan_ends_as_the_rules_say() {
                 befall(fate, |nth| nth == 1)(fate, once, &world, &kind, at);
                 let always = match fate {
                     Fate::Done => "completed",
-                    Fate::CrashBeforeIntent => continue, // nothing is recorded, and nothing is done
+                    // Nothing is done, and nothing counts.
+                    Fate::CrashBeforeIntent | Fate::NotBegun => continue,
                     Fate::Fails => without(&plan, at, true),
                     _ => without(&plan, at, false),
                 };

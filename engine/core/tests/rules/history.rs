@@ -155,6 +155,7 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
             Next::Attempt { index, attempt, .. } => {
                 let outcome = match dice.below(10) {
                     0 | 1 => failed(),
+                    3 => Outcome::NotBegun { detail: "not sure".to_owned() },
                     2 => Outcome::Uncertain { detail: "who knows".to_owned() },
                     _ => done(),
                 };

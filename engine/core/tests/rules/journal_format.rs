@@ -291,9 +291,12 @@ fn every_sort_of_plan_outcome_and_ending_survives_json() {
     }
     assert_eq!(acts.len(), 9, "{acts:?}");
     let detail = || "no".to_owned();
-    for outcome in
-        [done(), Outcome::Failed { detail: detail() }, Outcome::Uncertain { detail: detail() }]
-    {
+    for outcome in [
+        done(),
+        Outcome::Failed { detail: detail() },
+        Outcome::NotBegun { detail: detail() },
+        Outcome::Uncertain { detail: detail() },
+    ] {
         survives(Event::StepEnded { plan: 1, step: 2, attempt: 3, outcome });
     }
     for ending in [

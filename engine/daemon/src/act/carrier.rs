@@ -13,12 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Next, Outcome};
-use watchkeeper_core::guards::Duty;
-use watchkeeper_core::model::Term;
 use watchkeeper_core::plan::Plan;
 
+use super::leave::Leave;
 use super::{Equipment, Suspicions, attempt_step};
-use crate::duty::Duties;
 use crate::ledger::{Ledger, LedgerError};
 use crate::share;
 
@@ -27,11 +25,8 @@ pub(super) struct Carrier<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) equipment: &'a Equipment,
     pub(super) suspicions: &'a Suspicions,
-    pub(super) duties: &'a Duties,
+    pub(super) leave: Leave<'a>,
     pub(super) plan: &'a Plan,
-    pub(super) term: Term,
-    /// Whether an operator said that this monitor is to have the duty.
-    pub(super) ordered: bool,
 }
 
 /// An attempt at a step.
@@ -50,14 +45,15 @@ impl Carrier<'_> {
     /// Carries out the attempt that is next, and all that follow at once. A break means that the
     /// duty is lost.
     pub(super) async fn carry_on(&self, first: Attempt) -> Result<ControlFlow<()>, LedgerError> {
-        if !self.admitted().await {
+        if self.leave.ask().await.is_err() {
             return Ok(ControlFlow::Break(()));
         }
         self.ledger.record(vec![(Some(self.plan.cluster.clone()), self.intent(&first))]).await?;
         let mut due = Some(first);
         while let Some(attempt) = due {
             // With a step intended, for whoever has the duty next.
-            if !self.admitted().await {
+            if self.leave.ask().await.is_err() {
+                self.record_not_begun(&attempt).await?;
                 return Ok(ControlFlow::Break(()));
             }
             match self.carry_out(attempt).await? {
@@ -68,28 +64,12 @@ impl Carrier<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    async fn admitted(&self) -> bool {
-        let cluster = &self.plan.cluster;
-        let why = match self.duties.of(cluster).duty {
-            Duty::Held(term) if term == self.term => {
-                match self.duties.admit(cluster, self.term).await {
-                    Ok(()) => return true,
-                    Err(why) => why,
-                }
-            }
-            Duty::Held(term) => format!("term {} has begun", term.0),
-            Duty::NotHeld(why) | Duty::Uncertain(why) => why,
-        };
-        tracing::warn!(%cluster, why, "the plan waits for the duty");
-        false
-    }
-
     fn intent(&self, attempt: &Attempt) -> Event {
         Event::StepIntended {
             plan: self.plan.number,
             step: attempt.index,
             attempt: attempt.number,
-            term: self.term,
+            term: self.leave.term(),
         }
     }
 
@@ -103,14 +83,20 @@ impl Carrier<'_> {
         let (cluster, plan) = (&self.plan.cluster, self.plan.number);
         let Some(step) = self.plan.steps.get(index) else { return Ok(ControlFlow::Continue(None)) };
         tracing::info!(%cluster, plan, step = index, attempt = number, resumed, act = %step.act, "step begins");
-        let marks = self.equipment.marks;
-        let hand = marks.then(|| self.duties.hand(cluster, self.term, self.ordered));
-        let acting =
-            attempt_step(self.equipment, self.suspicions, hand.as_ref(), self.plan, step, resumed);
+        if !step.act.repeatable() {
+            // Who goes on by an operator's word alone must not find it not begun.
+            self.leave.tell().await;
+        }
+        let acting = attempt_step(
+            self.equipment,
+            self.suspicions,
+            &self.leave,
+            self.plan,
+            step,
+            resumed,
+        );
         let (outcome, took) = share::measured(acting).await;
-        if let Some(refusal) = hand.and_then(|hand| hand.refused()) {
-            // Not this monitor's any more: how the step ended is for its successor to see.
-            self.duties.refuse(cluster, self.term, refusal);
+        if self.leave.is_withdrawn() {
             return Ok(ControlFlow::Break(()));
         }
         let next = self.record_end(&attempt, &outcome).await?;
@@ -123,6 +109,27 @@ impl Carrier<'_> {
         Ok(ControlFlow::Continue(next))
     }
 
+    /// Records that an attempt was intended and certainly not begun, if that is still for this monitor
+    /// to say. A moment without an answer about the duty then counts as nothing.
+    async fn record_not_begun(&self, attempt: &Attempt) -> Result<(), LedgerError> {
+        let Attempt { index, number, .. } = *attempt;
+        let detail = "the duty was not certain".to_owned();
+        let outcome = Outcome::NotBegun { detail };
+        let writing = self.ledger.record_with(|state| {
+            let cluster = state.cluster(&self.plan.cluster);
+            let held = cluster.tenure.admits(self.leave.term()).is_ok();
+            let mut progress = cluster.progress;
+            let taken = progress.as_mut().map(|it| it.end_step(index, number, &outcome));
+            if !held || !matches!(taken, Some(Ok(()))) {
+                return Vec::new();
+            }
+            let plan = self.plan.number;
+            let ended = Event::StepEnded { plan, step: index, attempt: number, outcome };
+            vec![(Some(self.plan.cluster.clone()), ended)]
+        });
+        writing.await.map(drop)
+    }
+
     /// Records how an attempt ended and, if the duty is still held, the intent of what follows at
     /// once, which it gives.
     async fn record_end(
@@ -131,7 +138,7 @@ impl Carrier<'_> {
         outcome: &Outcome,
     ) -> Result<Option<Attempt>, LedgerError> {
         let Attempt { index, number, .. } = *attempt;
-        let admitted = self.admitted().await;
+        let admitted = self.leave.ask().await.is_ok();
         let mut next = None;
         let writing = self.ledger.record_with(|state| {
             let mut progress = state.cluster(&self.plan.cluster).progress;

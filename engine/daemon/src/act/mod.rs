@@ -4,13 +4,15 @@
 //! it, and records the outcome ([`carrier`]). Whoever starts again after a crash folds the journal
 //! and goes on with the same question.
 //!
-//! Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
+//! The [`leave`] to act is asked for before each step, and within it before each change that no server
+//! checks. Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
 //! [`sequences`], [`site`]), so that beginning again is harmless. What is known already of a server
 //! that does not answer is in [`suspicion`]: it shortens a step and changes no outcome.
 
 mod carrier;
 mod confirm;
 mod equipment;
+mod leave;
 mod mark;
 mod repository;
 mod sequences;
@@ -30,12 +32,13 @@ use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
 use carrier::{Attempt, Carrier};
+use leave::Leave;
 pub use equipment::{Control, Equipment, Reachable, Repository};
 pub use mark::{Claim, claim};
 pub use suspicion::Suspicions;
 pub use testimony::{Testimony, testify};
 
-use crate::duty::{Duties, Hand};
+use crate::duty::Duties;
 use crate::ledger::{Ledger, LedgerError};
 use crate::share;
 
@@ -81,8 +84,9 @@ pub async fn carry_out(
                     sleep(Duration::from_millis(delay_ms)).await;
                 }
                 let ordered = state.tenure.ordered();
-                let carrier =
-                    Carrier { ledger, equipment, suspicions, duties, plan, term, ordered };
+                let hand = equipment.marks.then(|| duties.hand(cluster, term, ordered));
+                let leave = Leave::new(duties, cluster, term, hand);
+                let carrier = Carrier { ledger, equipment, suspicions, leave, plan };
                 let first = Attempt { index, number, resumed, begun: Instant::now() };
                 if carrier.carry_on(first).await?.is_break() {
                     return Ok(None);
@@ -102,13 +106,14 @@ pub async fn carry_out(
 async fn attempt_step(
     equipment: &Equipment,
     suspicions: &Suspicions,
-    hand: Option<&Hand>,
+    leave: &Leave<'_>,
     plan: &Plan,
     step: &Step,
     resumed: bool,
 ) -> Outcome {
     let limit = Duration::from_millis(step.timeout_ms);
     let deadline = Instant::now() + limit;
+    let hand = leave.hand();
     let act = async {
         // What goes to a repository does not go through the server's shell.
         let at = match &step.act {
@@ -132,16 +137,16 @@ async fn attempt_step(
                 repository::await_replication(equipment, from, to, deadline).await
             }
             Act::DetachRepository { server } => {
-                repository::detach(equipment, server, deadline).await
+                repository::detach(equipment, leave, server, deadline).await
             }
             Act::CopyRepository { from, to } => {
-                repository::copy(equipment, from, to, deadline).await
+                repository::copy(equipment, leave, from, to, deadline).await
             }
             Act::CarrySequences { from, to } => {
-                sequences::carry(equipment, suspicions, from, to, deadline).await
+                sequences::carry(equipment, suspicions, leave, from, to, deadline).await
             }
             Act::Site(site_step) => {
-                site::run(equipment, hand, plan, site_step, resumed, deadline).await
+                site::run(equipment, leave, plan, site_step, resumed, deadline).await
             }
             Act::Verify { services } => service::verify(equipment, services, deadline).await,
         }

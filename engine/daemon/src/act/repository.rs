@@ -2,9 +2,9 @@
 //!
 //! Facts that these steps rest on (PostgreSQL's documentation, chapter Logical Replication): a
 //! subscription that is disabled applies nothing any more once its worker has ended, and keeps its
-//! slot on the other side; a worker that has received nothing yet has nothing to apply; sequences are not replicated; a subscription can be dropped without its
-//! slot if the slot's name is taken from it first; a slot can be dropped once nobody receives from
-//! it.
+//! slot on the other side; a worker that has received nothing yet has nothing to apply; sequences are
+//! not replicated; a subscription can be dropped without its slot if the slot's name is taken from it
+//! first; a slot can be dropped once nobody receives from it.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::ServerName;
 
+use super::leave::Leave;
 use super::{Equipment, Repository, done, failed, wait_for};
 use crate::errors::chain;
 use crate::postgres::{Pg, PgError};
@@ -62,6 +63,12 @@ fn identifier(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
+/// Changes something in a repository, if this monitor may still act.
+async fn change(pg: &Pg, leave: &Leave<'_>, sql: &str, deadline: Instant) -> Result<(), Trouble> {
+    leave.ask().await?;
+    Ok(pg.execute(sql, deadline).await?)
+}
+
 /// The first column of the first row.
 pub(super) async fn scalar(
     pg: &Pg,
@@ -81,14 +88,16 @@ async fn enabled(pg: &Pg, subscription: &str, deadline: Instant) -> Result<Optio
 
 pub(super) async fn detach(
     equipment: &Equipment,
+    leave: &Leave<'_>,
     server: &ServerName,
     deadline: Instant,
 ) -> Outcome {
-    outcome(try_detach(equipment, server, deadline).await)
+    outcome(try_detach(equipment, leave, server, deadline).await)
 }
 
 async fn try_detach(
     equipment: &Equipment,
+    leave: &Leave<'_>,
     server: &ServerName,
     deadline: Instant,
 ) -> Result<Outcome, Trouble> {
@@ -98,7 +107,8 @@ async fn try_detach(
         return Ok(done(format!("{server} has no subscription {name}"), false));
     };
     if changed {
-        pg.execute(&format!("alter subscription {} disable", identifier(name)), deadline).await?;
+        let sql = format!("alter subscription {} disable", identifier(name));
+        change(pg, leave, &sql, deadline).await?;
     }
     // The worker notices later, and may be in the middle of a transaction. Not so while it connects,
     // which it may do for minutes if the other side is gone: then it is ended.
@@ -188,17 +198,19 @@ async fn try_await(
 
 pub(super) async fn copy(
     equipment: &Equipment,
+    leave: &Leave<'_>,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
 ) -> Outcome {
-    outcome(try_copy(equipment, from, to, deadline).await)
+    outcome(try_copy(equipment, leave, from, to, deadline).await)
 }
 
 /// Turns the replication round, so that `to` receives from `from`: what `to` held is replaced.
 /// Each part looks first whether it is so already, so the whole can be begun again.
 async fn try_copy(
     equipment: &Equipment,
+    leave: &Leave<'_>,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
@@ -211,25 +223,26 @@ async fn try_copy(
         .ok_or_else(|| format!("there is no replication-connection to {from}"))?;
     let (subscription, publication) = (&repository.subscription, &repository.publication);
 
-    publish(source, publication, deadline).await?;
-    unsubscribe(source, subscription, deadline).await?;
+    publish(source, leave, publication, deadline).await?;
+    unsubscribe(source, leave, subscription, deadline).await?;
     // Left behind, it would hold the log on the target back for ever; in use, it is not that one.
-    drop_slot(target, subscription, deadline).await?;
+    drop_slot(target, leave, subscription, deadline).await?;
     let mut changed = false;
     if enabled(target, subscription, deadline).await? != Some(true)
         || !receives_from(target, source, subscription, deadline).await?
     {
-        unsubscribe(target, subscription, deadline).await?;
-        if !drop_slot(source, subscription, deadline).await? {
+        unsubscribe(target, leave, subscription, deadline).await?;
+        if !drop_slot(source, leave, subscription, deadline).await? {
             return Ok(failed(format!("{from}: the slot {subscription} is in use by another")));
         }
-        empty_published_tables(source, target, publication, deadline).await?;
+        empty_published_tables(source, target, leave, publication, deadline).await?;
         let sql = format!(
             "create subscription {} connection {} publication {} with (copy_data = true)",
             identifier(subscription),
             literal(conninfo.expose()),
             identifier(publication)
         );
+        leave.ask().await?;
         target.execute(&sql, deadline).await.map_err(|error| match error {
             // The statement holds the connection string: none of the server's words may be told.
             PgError::Rejected { sqlstate, .. } => {
@@ -262,29 +275,48 @@ async fn try_copy(
     })
 }
 
-async fn publish(source: &Pg, publication: &str, deadline: Instant) -> Result<(), Trouble> {
+async fn publish(
+    source: &Pg,
+    leave: &Leave<'_>,
+    publication: &str,
+    deadline: Instant,
+) -> Result<(), Trouble> {
     let sql = format!("select 1 from pg_publication where pubname = {}", literal(publication));
     if scalar(source, &sql, deadline).await?.is_none() {
         let sql = format!("create publication {} for all tables", identifier(publication));
-        source.execute(&sql, deadline).await?;
+        change(source, leave, &sql, deadline).await?;
     }
     Ok(())
 }
 
 /// Drops a subscription without asking the other side for its slot, which may be gone.
-async fn unsubscribe(pg: &Pg, subscription: &str, deadline: Instant) -> Result<(), Trouble> {
+async fn unsubscribe(
+    pg: &Pg,
+    leave: &Leave<'_>,
+    subscription: &str,
+    deadline: Instant,
+) -> Result<(), Trouble> {
     if enabled(pg, subscription, deadline).await?.is_some() {
         let name = identifier(subscription);
-        pg.execute(&format!("alter subscription {name} disable"), deadline).await?;
-        pg.execute(&format!("alter subscription {name} set (slot_name = none)"), deadline).await?;
-        pg.execute(&format!("drop subscription {name}"), deadline).await?;
+        for sql in [
+            format!("alter subscription {name} disable"),
+            format!("alter subscription {name} set (slot_name = none)"),
+            format!("drop subscription {name}"),
+        ] {
+            change(pg, leave, &sql, deadline).await?;
+        }
     }
     Ok(())
 }
 
 /// Drops the slot of a subscription that no longer exists, and says whether it is gone; one that
 /// stays in use is left alone.
-async fn drop_slot(pg: &Pg, subscription: &str, deadline: Instant) -> Result<bool, Trouble> {
+async fn drop_slot(
+    pg: &Pg,
+    leave: &Leave<'_>,
+    subscription: &str,
+    deadline: Instant,
+) -> Result<bool, Trouble> {
     let name = literal(subscription);
     let idle = format!(
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots \
@@ -293,6 +325,7 @@ async fn drop_slot(pg: &Pg, subscription: &str, deadline: Instant) -> Result<boo
     let left = format!("select 1 from pg_replication_slots where slot_name = {name}");
     let patience = deadline.min(Instant::now() + SLOT_PATIENCE);
     let gone = wait_for(patience, || async {
+        leave.ask().await.map_err(|why| Some(Trouble::Said(why)))?;
         // Somebody may have begun to use it in between: that is no reason to stop looking.
         let dropped = pg.query_rows(&idle, deadline).await;
         match (scalar(pg, &left, deadline).await, dropped) {
@@ -332,6 +365,7 @@ async fn receives_from(
 async fn empty_published_tables(
     source: &Pg,
     target: &Pg,
+    leave: &Leave<'_>,
     publication: &str,
     deadline: Instant,
 ) -> Result<(), Trouble> {
@@ -343,7 +377,7 @@ async fn empty_published_tables(
     let tables: Vec<String> =
         source.query_rows(&sql, deadline).await?.into_iter().flatten().flatten().collect();
     if !tables.is_empty() {
-        target.execute(&format!("truncate {}", tables.join(", ")), deadline).await?;
+        change(target, leave, &format!("truncate {}", tables.join(", ")), deadline).await?;
     }
     Ok(())
 }

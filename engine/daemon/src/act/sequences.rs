@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::ServerName;
 
+use super::leave::Leave;
 use super::repository::{Trouble, literal, outcome, parts, scalar};
 use super::suspicion::Suspicions;
 use super::{Equipment, done};
@@ -28,11 +29,12 @@ const OLD_SIDE_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) async fn carry(
     equipment: &Equipment,
     suspicions: &Suspicions,
+    leave: &Leave<'_>,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
 ) -> Outcome {
-    outcome(try_carry(equipment, suspicions, from, to, deadline).await)
+    outcome(try_carry(equipment, suspicions, leave, from, to, deadline).await)
 }
 
 /// What a server says of a sequence.
@@ -174,6 +176,7 @@ async fn counted(
 async fn try_carry(
     equipment: &Equipment,
     suspicions: &Suspicions,
+    leave: &Leave<'_>,
     from: &ServerName,
     to: &ServerName,
     deadline: Instant,
@@ -192,6 +195,7 @@ async fn try_carry(
         };
         if let Some(wanted) = sequence.target(counted, used.get(name).copied()) {
             let sql = format!("select setval({}, {wanted})", literal(name));
+            leave.ask().await?;
             scalar(target, &sql, deadline).await?;
             moved += 1;
         }

@@ -4,6 +4,7 @@ use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::plan::{Plan, SiteStep};
 
+use super::leave::Leave;
 use super::mark;
 use super::service::said;
 use super::{Equipment, done, failed};
@@ -16,7 +17,7 @@ const OUTPUT_LIMIT: usize = 16 * 1024;
 
 pub(super) async fn run(
     equipment: &Equipment,
-    hand: Option<&Hand>,
+    leave: &Leave<'_>,
     plan: &Plan,
     step: &SiteStep,
     resumed: bool,
@@ -37,7 +38,10 @@ pub(super) async fn run(
         };
     }
     let line = filled_in(&step.command, plan);
-    match command(equipment, hand, step, &line, deadline).await {
+    if let Err(why) = leave.ask().await {
+        return failed(why);
+    }
+    match command(equipment, leave.hand(), step, &line, deadline).await {
         Ok(Ended { success: true, said }) => done(format!("`{line}`: {said}"), true),
         Ok(Ended { success: false, said }) => failed(format!("`{line}`: {said}")),
         Err(problem) if step.repeatable || step.check.is_some() => {

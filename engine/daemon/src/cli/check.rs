@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 use watchkeeper_core::event::GuestKind;
-use watchkeeper_core::facts::Observation;
+use watchkeeper_core::facts::{Observation, ReasonCode};
 use watchkeeper_core::model::Status;
 use watchkeeper_wasm::{Host, HostConfig};
 
@@ -19,14 +19,14 @@ use crate::config::duty::Mode as Way;
 use crate::config::problem::report;
 use crate::config::{Config, Level, Mode, Problem, load_as};
 use crate::deliver::Receivers;
-use crate::duty::peer;
+use crate::duty::{etcd, peer};
 use crate::errors::chain;
 use crate::wiring::{self, Shelf};
 
 /// What to look at.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Run every probe once as well: connections, host keys, credentials, commands
+    /// Run every probe once as well: connections, host keys, credentials, commands; and ask etcd
     #[arg(long)]
     connect: bool,
 }
@@ -44,9 +44,15 @@ impl Found {
         let wrong = self.problems.iter().any(|problem| problem.level == Level::Error)
             || !self.guests.is_empty()
             || !self.duty.is_empty()
-            || self.probes.iter().any(|it| it.status == Status::Unknown);
+            || self.probes.iter().any(is_blind);
         if wrong { Exit::Failed } else { Exit::Ok }
     }
+}
+
+/// Whether a probe could not find out what it is for. Not so if what it asks does not run, as Data
+/// Mover's REST on the standby, by which the daemon there is looked at.
+fn is_blind(probe: &Observation) -> bool {
+    probe.status == Status::Unknown && probe.reason.code != ReasonCode::Refused
 }
 
 /// Looks at the file, at the guests that it names, and if asked to at the servers.
@@ -58,7 +64,7 @@ pub(super) async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
         Ok(config) => {
             found.problems = config.warnings().to_vec();
             found.guests = guests(&config);
-            found.duty = duty(&config);
+            found.duty = duty(&config, arguments.connect).await;
             if arguments.connect {
                 found.probes = probes(&config).await;
             }
@@ -93,12 +99,14 @@ fn guests(config: &Config) -> Vec<String> {
     problems
 }
 
-/// Reads the keys and certificates of two monitors.
-fn duty(config: &Config) -> Vec<String> {
-    match &config.duty.mode {
-        Way::Peer(config) => peer::check(config).err().map(|it| chain(&it)).into_iter().collect(),
-        Way::Alone | Way::Etcd(_) => Vec::new(),
-    }
+/// Reads the keys and certificates with which the duty is shared; and if asked to, asks etcd.
+async fn duty(config: &Config, connect: bool) -> Vec<String> {
+    let problem = match &config.duty.mode {
+        Way::Alone => None,
+        Way::Peer(config) => peer::check(config).err().map(|it| chain(&it)),
+        Way::Etcd(config) => etcd::check(config, connect).await.err(),
+    };
+    problem.into_iter().collect()
 }
 
 /// Runs every probe once, all at the same time.

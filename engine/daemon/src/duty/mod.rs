@@ -11,7 +11,7 @@
 //! - What is not known is not held: a task that ends leaves no view behind that lets anyone act.
 
 mod alone;
-mod etcd;
+pub mod etcd;
 mod hand;
 pub mod peer;
 
@@ -132,6 +132,13 @@ pub trait Fence: Send + Sync {
         cluster: &'a ClusterName,
         term: Term,
     ) -> BoxFuture<'a, Result<(), String>>;
+
+    /// Gives another monitor, which may go on in this cluster by an operator's word alone, a moment
+    /// to hear what the journal holds of it.
+    fn tell<'a>(&'a self, cluster: &'a ClusterName, term: Term) -> BoxFuture<'a, ()> {
+        let _ = (cluster, term);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What a way to keep the duty is given.
@@ -277,6 +284,11 @@ impl Duties {
     pub async fn admit(&self, cluster: &ClusterName, term: Term) -> Result<(), String> {
         self.kept()?;
         self.fence.admit(cluster, term).await
+    }
+
+    /// See [`Fence::tell`].
+    pub(crate) async fn tell(&self, cluster: &ClusterName, term: Term) {
+        self.fence.tell(cluster, term).await;
     }
 
     /// How long is observed after the duty was received, before anything is judged.

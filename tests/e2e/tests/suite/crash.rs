@@ -38,7 +38,7 @@ async fn assert_completed_once(world: &mut World) {
     assert_eq!(endings, [PlanEnding::Completed]);
     world.wait_taken("failover", "resolved").await;
     world.wait_taken("running-on-secondary", "firing").await;
-    assert_eq!(world.taken("failover", "firing").len(), 1);
+    assert_eq!(world.told("failover", "firing"), 1);
 }
 
 async fn killed_at(what: &str, fits: impl Fn(&Act) -> bool) {

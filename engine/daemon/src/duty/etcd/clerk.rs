@@ -41,6 +41,9 @@ const SHARED: Duration = Duration::from_secs(1);
 /// How long is waited from one duty given for balance to the next.
 const BETWEEN: Duration = Duration::from_secs(1);
 
+/// How long a monitor that could not take a duty does not count among those who should have it.
+const UNABLE: Duration = Duration::from_mins(10);
+
 /// What is known of one cluster beside the journal and etcd.
 #[derive(Debug, Default)]
 pub(super) struct Tenancy {
@@ -50,6 +53,8 @@ pub(super) struct Tenancy {
     since: Option<Instant>,
     /// Nothing is tried before.
     not_before: Option<Instant>,
+    /// Others should have it until then.
+    unable: Option<Instant>,
     /// When another monitor's word on where the cluster stands was recorded last.
     shared: Option<Instant>,
     /// What went wrong the last time.
@@ -82,6 +87,8 @@ pub(super) struct Clerk {
     pub(super) lost: mpsc::UnboundedReceiver<(ClusterName, Term)>,
     pub(super) refused: watch::Receiver<BTreeMap<ClusterName, String>>,
     pub(super) assumed: watch::Sender<Assumed>,
+    /// The clusters whose duty cannot be taken here.
+    pub(super) unable: watch::Sender<BTreeSet<ClusterName>>,
     pub(super) tenures: BTreeMap<ClusterName, Tenancy>,
     /// The lease to which all that is known belongs.
     pub(super) lease: Option<u64>,
@@ -132,6 +139,7 @@ impl Clerk {
             }
             self.drop_unwatched(&clusters).await;
         }
+        self.admit_inability();
         self.assume(&clusters).await;
         self.answer();
         wake
@@ -273,6 +281,7 @@ impl Clerk {
             tracing::warn!(%cluster, problem = problem.text, "the duty is not taken");
             let tenancy = self.tenures.entry(cluster.clone()).or_default();
             tenancy.not_before = Some(Instant::now() + AGAIN);
+            tenancy.unable = Some(Instant::now() + UNABLE);
         }
         self.trouble(cluster, result.err());
     }
@@ -328,6 +337,7 @@ impl Clerk {
         tenancy.held = Some(term);
         tenancy.since = Some(Instant::now());
         tenancy.not_before = None;
+        tenancy.unable = None;
         Ok(())
     }
 
@@ -526,6 +536,23 @@ impl Clerk {
                 self.tenures.remove(&cluster);
             }
         }
+    }
+
+    /// Lets others have what cannot be taken here: a duty that was given to this monitor for balance
+    /// would be without one until the giver took it again, and again.
+    fn admit_inability(&self) {
+        let now = Instant::now();
+        let unable: BTreeSet<ClusterName> = self
+            .tenures
+            .iter()
+            .filter(|(_, tenancy)| tenancy.unable.is_some_and(|until| now < until))
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.unable.send_if_modified(|known| {
+            let differs = *known != unable;
+            *known = unable;
+            differs
+        });
     }
 
     fn unassume(&self, cluster: &ClusterName, why: &str) {

@@ -51,9 +51,21 @@ use self::publish::{Assumed, Publisher};
 use self::session::{Session, SessionTask};
 use super::{Fence, Office};
 use crate::config::duty::EtcdConfig;
+use crate::errors::chain;
 
 /// How much news may wait to be taken in.
 const NEWS: usize = 256;
+
+/// Whether certificates and keys are there and fit, and if `connect`, whether etcd answers and lets
+/// this monitor read its keys. The error is for people.
+pub async fn check(config: &EtcdConfig, connect: bool) -> Result<(), String> {
+    let client = Client::new(config).map_err(|error| chain(&error))?;
+    if connect {
+        let read = client.index(&Keys::new(&config.prefix).all()).await;
+        read.map_err(|error| format!("the duty cannot be shared through etcd: {}", chain(&error)))?;
+    }
+    Ok(())
+}
 
 pub(super) fn start(
     config: &EtcdConfig,
@@ -66,6 +78,7 @@ pub(super) fn start(
     let session = watch::Sender::new(Session::none(config.lease));
     let index = watch::Sender::new(None);
     let assumed = watch::Sender::new(Assumed::default());
+    let unable = watch::Sender::default();
     let (news, heard) = mpsc::channel(NEWS);
     let (desk, lost) = Desk::new(
         Arc::clone(&client),
@@ -95,6 +108,7 @@ pub(super) fn start(
         lost,
         refused: desk.refused(),
         assumed,
+        unable: unable.clone(),
         tenures: std::collections::BTreeMap::new(),
         lease: None,
         last_given: None,
@@ -107,6 +121,7 @@ pub(super) fn start(
         me,
         lease: config.lease,
         clusters: clerk.office.clusters.clone(),
+        unable: unable.subscribe(),
         session,
         index: index.clone(),
     };

@@ -80,6 +80,8 @@ pub(super) struct SessionTask {
     pub(super) me: Identity,
     pub(super) lease: Duration,
     pub(super) clusters: watch::Receiver<BTreeSet<ClusterName>>,
+    /// Those of them whose duty cannot be taken here.
+    pub(super) unable: watch::Receiver<BTreeSet<ClusterName>>,
     pub(super) session: watch::Sender<Session>,
     /// What was there when the lease was renewed.
     pub(super) index: watch::Sender<Option<Index>>,
@@ -147,7 +149,8 @@ impl SessionTask {
     /// Writes this monitor's key, unless another daemon of this name has it.
     async fn announce(&mut self, lease: u64) -> Result<(), Trouble> {
         let key = self.keys.monitor(&self.me.monitor);
-        let clusters = self.clusters.borrow_and_update().clone();
+        let clusters = self.clusters.borrow_and_update();
+        let clusters = clusters.difference(&self.unable.borrow_and_update()).cloned().collect();
         let alive = Alive { journal: self.me.journal.clone(), clusters };
         // Names and digits always have a JSON form.
         let value = serde_json::to_string(&alive).unwrap_or_default();
@@ -182,13 +185,16 @@ impl SessionTask {
         let every = (self.lease / 3).min(FLOOR);
         let mut due = Instant::now() + every;
         loop {
-            tokio::select! {
-                () = sleep_until(due) => {}
-                changed = self.clusters.changed() => {
-                    if changed.is_err() {
-                        // The daemon ends; the lease is revoked by who ends it.
-                        std::future::pending::<()>().await;
-                    }
+            let changed = tokio::select! {
+                () = sleep_until(due) => None,
+                changed = self.clusters.changed() => Some(changed),
+                changed = self.unable.changed() => Some(changed),
+            };
+            match changed {
+                None => {}
+                // The daemon ends; the lease is revoked by who ends it.
+                Some(Err(_)) => std::future::pending::<()>().await,
+                Some(Ok(())) => {
                     match self.announce(lease).await {
                         Ok(()) => continue,
                         Err(Trouble::Conflict(_) | Trouble::Etcd(EtcdError::NoLease { .. })) => {

@@ -35,7 +35,7 @@ use axum::routing::post;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use watchkeeper_core::duty::Standing;
 use watchkeeper_core::duty::peer::{Answer, Ask};
 use watchkeeper_core::guards::Duty;
@@ -48,7 +48,6 @@ use self::link::Identity;
 use self::outlook::{Handover, Here, Lasting};
 use super::{Fence, Office, View, Views};
 use crate::config::duty::PeerConfig;
-use crate::ledger::Ledger;
 
 /// How long a monitor that has just started waits at the least for the other one's first answer; it
 /// also waits for the end of its first question.
@@ -62,7 +61,6 @@ pub(super) async fn start(
     let identity = Identity::load(config)?;
     let dialer = identity.dialer(&config.address)?;
     let door = identity.listen(&config.listen).await?;
-    let fence = Latch { views: office.views.subscribe(), ledger: Arc::clone(&office.ledger) };
     let desk = Arc::new(Desk {
         me: office.monitor.clone(),
         peer: config.name.clone(),
@@ -75,6 +73,7 @@ pub(super) async fn start(
         heard: watch::Sender::new(Heard::default()),
         stopping: AtomicBool::new(false),
     });
+    let fence = Latch { views: office.views.subscribe(), desk: Arc::clone(&desk) };
     let router = Router::new()
         .route(wire::PATH, post(answer))
         .layer(DefaultBodyLimit::max(wire::MAX_BODY))
@@ -115,7 +114,7 @@ async fn answer(Shared(desk): Shared<Arc<Desk>>, body: Bytes) -> Response {
 /// The view and the journal agree on the term.
 struct Latch {
     views: watch::Receiver<Views>,
-    ledger: Arc<Ledger>,
+    desk: Arc<Desk>,
 }
 
 impl Fence for Latch {
@@ -135,10 +134,26 @@ impl Fence for Latch {
                 Some(Duty::NotHeld(why) | Duty::Uncertain(why)) => return Err(why.clone()),
                 None => return Err(format!("{cluster} is no longer watched")),
             }
-            let here = self.ledger.cluster(cluster).await;
+            let here = self.desk.ledger.cluster(cluster).await;
             match here.tenure.standing() {
                 Standing::Held { term: now } if *now == term => Ok(()),
                 standing => Err(format!("term {} is over: the duty is {standing}", term.0)),
+            }
+        }
+        .boxed()
+    }
+
+    /// At most as long as the other monitor counts as well without having been heard: a failover does
+    /// not wait for one that is gone.
+    fn tell<'a>(&'a self, cluster: &'a ClusterName, term: Term) -> BoxFuture<'a, ()> {
+        async move {
+            let known = self.desk.ledger.cluster(cluster).await.version;
+            let told = |heard: &Heard| heard.report(cluster).known >= Some((term, known));
+            let mut heard = self.desk.heard.subscribe();
+            let waiting = heard.wait_for(told);
+            if timeout(self.desk.patience(1), waiting).await.is_err() {
+                let peer = &self.desk.peer;
+                tracing::warn!(%cluster, %peer, "a step begins that the other monitor has not heard of");
             }
         }
         .boxed()

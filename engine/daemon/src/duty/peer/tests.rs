@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use watchkeeper_core::duty::{Change, Grantor};
+use watchkeeper_core::duty::{Change, Grantor, Standing};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, MonitorName, Term};
@@ -206,6 +206,14 @@ async fn the_first_monitor_begins_and_the_duty_goes_to_and_fro_by_order() {
     vp1.fence.admit(&prod(), Term(1)).await.unwrap();
     assert!(vp2.fence.admit(&prod(), Term(1)).await.is_err());
 
+    // What must not be done twice is begun only when the other one knows of it.
+    let (by, reason) = ("ada".to_owned(), "patching".to_owned());
+    let known = Event::MaintenanceOn { by, reason, until: None, service: None };
+    vp1.ledger.record(vec![(Some(prod()), known)]).await.unwrap();
+    vp1.fence.tell(&prod(), Term(1)).await;
+    let maintenance = vp2.ledger.cluster(&prod()).await.maintenance;
+    assert_eq!(maintenance.map(|it| it.by).as_deref(), Some("ada"));
+
     let said = vp2.order(Wish::Take { force: false }).await.unwrap();
     assert_eq!(said, "vp1 gave the duty, in term 2");
     assert_eq!(vp2.held().await, Term(2));
@@ -233,6 +241,41 @@ async fn the_first_monitor_begins_and_the_duty_goes_to_and_fro_by_order() {
     vp1.alert("peer-unreachable").await;
     assert_eq!(vp1.held().await, Term(5), "who is alone keeps it");
     vp1.end().await;
+}
+
+#[tokio::test]
+async fn two_that_are_told_to_take_it_at_once_never_have_it_in_the_same_term() {
+    let place = Place::new();
+    let mut vp1 = place.start("vp1", &place.config(0)).await;
+    let mut vp2 = place.start("vp2", &place.config(1)).await;
+    vp1.held().await;
+    vp2.not_held("vp1 has it").await;
+    let mut granted = Vec::new();
+    for _ in 0..10 {
+        // Nobody has it, and each is told of that.
+        for monitor in [&vp1, &vp2] {
+            let term = monitor.ledger.cluster(&prod()).await.tenure.seen();
+            let left = Change::Left { term, holder: None, why: "a test".to_owned() };
+            monitor.ledger.record(vec![(Some(prod()), Event::Duty(left))]).await.unwrap();
+        }
+        let take = || Wish::Take { force: false };
+        let (first, second) = tokio::join!(vp1.order(take()), vp2.order(take()));
+        assert!(first.is_ok() || second.is_ok(), "{first:?} {second:?}");
+        let terms = async |monitor: &Monitor| {
+            let tenure = monitor.ledger.cluster(&prod()).await.tenure;
+            match tenure.standing() {
+                Standing::Held { term } => Some(*term),
+                _ => None,
+            }
+        };
+        let held = [terms(&vp1).await, terms(&vp2).await];
+        assert!(held.iter().flatten().count() <= 1, "{held:?} {first:?} {second:?}");
+        granted.extend(held.into_iter().flatten());
+    }
+    assert!(granted.is_sorted_by(|before, after| before < after), "{granted:?}");
+    assert!(granted.len() >= 5, "{granted:?}");
+    vp1.end().await;
+    vp2.end().await;
 }
 
 #[tokio::test]

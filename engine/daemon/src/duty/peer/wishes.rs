@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use watchkeeper_core::duty::peer::{Answer, Ask};
-use watchkeeper_core::duty::{Change, Grantor, Standing};
+use watchkeeper_core::duty::{Change, Grantor, Standing, Tenure};
 use watchkeeper_core::model::{ClusterName, Term};
-use watchkeeper_core::past::Past;
 
 use super::super::{Order, Wish};
 use super::desk::Desk;
@@ -15,6 +14,9 @@ use crate::errors::chain;
 
 /// How long an operator waits for the duty to have passed.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// How often the other monitor is asked for the duty while terms pass.
+const ATTEMPTS: u32 = 3;
 
 type Said = Result<String, String>;
 
@@ -26,7 +28,7 @@ pub(super) async fn carry_out(desk: &Desk, order: Order) {
         (Wish::Take { .. }, Standing::Held { term }) => {
             Ok(format!("{} has the duty already, in term {}", desk.me, term.0))
         }
-        (Wish::Take { force: true }, _) => take(desk, &cluster, by, reason, None).await.map(|term| {
+        (Wish::Take { force: true }, _) => take(desk, &cluster, by, reason).await.map(|term| {
             format!(
                 "taken without asking {peer}, in term {term}. WARNING: if {peer} still runs, both act \
                  until they hear each other; make sure now that it does not",
@@ -48,53 +50,86 @@ pub(super) async fn carry_out(desk: &Desk, order: Order) {
     let _ = reply.send(said);
 }
 
-/// Records that an operator lets this monitor have the duty.
+/// Records that an operator lets this monitor have the duty, whatever the other one says.
 async fn take(
     desk: &Desk,
     cluster: &ClusterName,
     by: String,
     reason: String,
-    past: Option<Box<Past>>,
 ) -> Result<Term, String> {
     let mut taken = None;
     let recorded = desk.change(cluster, |_, tenure| {
         if matches!(tenure.standing(), Standing::Held { .. }) {
             return None;
         }
-        let seen = desk.heard.borrow().report(cluster).seen.max(desk.in_force(cluster));
-        let term = tenure.next().max(Term(seen.0.saturating_add(1)));
+        let term = next(desk, cluster, tenure);
         taken = Some(term);
-        Some(Change::Taken { term, grantor: Grantor::Operator { by, reason }, past })
+        Some(Change::Taken { term, grantor: Grantor::Operator { by, reason }, past: None })
     });
     recorded.await.map_err(|error| chain(&error))?;
     taken.ok_or_else(|| format!("{} has the duty already", desk.me))
 }
 
-/// Asks the other monitor for the duty.
+/// A term that is greater than all that is known of.
+fn next(desk: &Desk, cluster: &ClusterName, tenure: &Tenure) -> Term {
+    let seen = desk.heard.borrow().report(cluster).seen.max(desk.in_force(cluster));
+    tenure.next().max(Term(seen.0.saturating_add(1)))
+}
+
+/// Asks the other monitor for the duty. If a term has begun meanwhile that was not known of, or if
+/// operators ask at both monitors at once, it is asked again: by the first monitor at once, so that
+/// one of them is the earlier.
 async fn request(desk: &Desk, cluster: ClusterName, by: String, reason: String) -> Said {
     let peer = &desk.peer;
-    let ask = Ask::Request { cluster: cluster.clone(), by: by.clone(), reason: reason.clone() };
-    match desk.exchange(ask).await {
-        Ok(Answer::Giving) => match reached(desk, &cluster, |it| {
-            if let Standing::Held { term } = it { Some(*term) } else { None }
-        })
-        .await
-        {
-            Some(term) => Ok(format!("{peer} gave the duty, in term {}", term.0)),
-            None => Err(format!(
-                "{peer} gives the duty, and it has not arrived yet: see `watchkeeper duty status`"
-            )),
-        },
-        Ok(Answer::Free { known, past }) => {
-            let own = desk.ledger.cluster(&cluster).await.tenure.known();
-            let newer = (known > own).then_some(past);
-            let term = take(desk, &cluster, by, reason, newer).await?;
-            Ok(format!("taken, in term {}: {peer} does not have it", term.0))
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 && !desk.first {
+            sleep(desk.patience(1)).await;
         }
-        Ok(Answer::Refused { why }) => Err(format!("{peer} does not give it: {why}")),
-        Ok(other) => Err(format!("{peer} gives no answer to that: {other:?}")),
-        Err(trouble) => Err(unasked(desk, &trouble)),
+        let tenure = desk.ledger.cluster(&cluster).await.tenure;
+        let next = next(desk, &cluster, &tenure);
+        let (by, reason) = (by.clone(), reason.clone());
+        let answer = desk.exchange(Ask::Request { cluster: cluster.clone(), next, by, reason }).await;
+        let held = |standing: &Standing| match standing {
+            Standing::Held { term } => Some(*term),
+            _ => None,
+        };
+        match answer {
+            Ok(Answer::Giving) => {
+                return match reached(desk, &cluster, held).await {
+                    Some(term) => Ok(format!("{peer} gave the duty, in term {}", term.0)),
+                    None => Err(format!(
+                        "{peer} gives the duty, and it has not arrived yet: see `watchkeeper duty \
+                         status`"
+                    )),
+                };
+            }
+            Ok(Answer::Free { .. }) => {
+                let tenure = desk.ledger.cluster(&cluster).await.tenure;
+                if let Some(term) = held(tenure.standing()) {
+                    return Ok(format!("taken, in term {}: {peer} does not have it", term.0));
+                }
+            }
+            Ok(Answer::Refused { why }) => {
+                let heard = desk.heard.borrow().clone();
+                if !heard.watches.contains(&cluster) {
+                    return Err(format!(
+                        "{why}, so it cannot promise to leave the duty to {}: let both have the same \
+                         [clusters], or take it with --force",
+                        desk.me
+                    ));
+                }
+                if heard.report(&cluster).seen < next {
+                    return Err(format!("{peer} does not give it: {why}"));
+                }
+            }
+            Ok(other) => return Err(format!("{peer} gives no answer to that: {other:?}")),
+            Err(trouble) => return Err(unasked(desk, &trouble)),
+        }
     }
+    Err(format!(
+        "the duty for {cluster} is being moved at {peer} at the same time: see `watchkeeper duty \
+         status`, and try again"
+    ))
 }
 
 /// Offers the duty to the other monitor, as an operator wants.

@@ -7,7 +7,7 @@ mod config;
 mod daemon;
 mod manager;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -386,6 +386,20 @@ impl World {
             .await
             .expect("it is delivered");
         self.taken(name, status).swap_remove(0)
+    }
+
+    /// How many notifications of this sort the receiver took: one that came twice, because the daemon
+    /// died before it could record that it was taken, has the same key both times.
+    pub fn told(&self, name: &str, status: &str) -> usize {
+        let mut keys = BTreeSet::new();
+        for request in self.site.sink().requests() {
+            let Ok(body) = serde_json::from_str::<serde_json::Value>(&request.body) else { continue };
+            if request.answered == 200 && body["name"] == name && body["status"] == status {
+                let key = request.headers.into_iter().find(|(name, _)| name == "idempotency-key");
+                keys.insert(key.expect("each notification has a key").1);
+            }
+        }
+        keys.len()
     }
 
     /// No notification was taken twice.
