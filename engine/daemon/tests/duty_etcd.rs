@@ -261,8 +261,7 @@ fn a_check_asks_etcd_if_it_is_to() {
     let runtime = Runtime::new().unwrap();
     let check = |config: &EtcdConfig, connect| runtime.block_on(check(config, connect));
     check(&config(&etcd), true).unwrap();
-    let nowhere =
-        EtcdConfig { endpoints: vec!["http://127.0.0.1:1".to_owned()], ..config(&etcd) };
+    let nowhere = EtcdConfig { endpoints: vec!["http://127.0.0.1:1".to_owned()], ..config(&etcd) };
     check(&nowhere, false).unwrap();
     let refused = check(&nowhere, true).unwrap_err();
     assert!(refused.contains("127.0.0.1:1"), "{refused}");

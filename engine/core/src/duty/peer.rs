@@ -314,9 +314,11 @@ pub fn conclude(tenure: &Tenure, ask: &Ask, answer: &Answer, peer: &MonitorName)
             holder: Some(peer.clone()),
             why: "the other monitor has accepted it".to_owned(),
         }),
-        (Ask::Withdraw { next, .. }, Answer::Withdrawn, Standing::Offered { next: offered, .. })
-            if next == offered =>
-        {
+        (
+            Ask::Withdraw { next, .. },
+            Answer::Withdrawn,
+            Standing::Offered { next: offered, .. },
+        ) if next == offered => {
             Some(Change::Taken { term: tenure.next(), grantor: Grantor::TakenBack, past: None })
         }
         (

@@ -87,14 +87,8 @@ impl Carrier<'_> {
             // Who goes on by an operator's word alone must not find it not begun.
             self.leave.tell().await;
         }
-        let acting = attempt_step(
-            self.equipment,
-            self.suspicions,
-            &self.leave,
-            self.plan,
-            step,
-            resumed,
-        );
+        let acting =
+            attempt_step(self.equipment, self.suspicions, &self.leave, self.plan, step, resumed);
         let (outcome, took) = share::measured(acting).await;
         if self.leave.is_withdrawn() {
             return Ok(ControlFlow::Break(()));

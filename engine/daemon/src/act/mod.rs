@@ -32,8 +32,8 @@ use watchkeeper_core::model::ClusterName;
 use watchkeeper_core::plan::{Act, Plan, Step};
 
 use carrier::{Attempt, Carrier};
-use leave::Leave;
 pub use equipment::{Control, Equipment, Reachable, Repository};
+use leave::Leave;
 pub use mark::{Claim, claim};
 pub use suspicion::Suspicions;
 pub use testimony::{Testimony, testify};

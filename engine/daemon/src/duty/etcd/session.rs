@@ -149,8 +149,8 @@ impl SessionTask {
     /// Writes this monitor's key, unless another daemon of this name has it.
     async fn announce(&mut self, lease: u64) -> Result<(), Trouble> {
         let key = self.keys.monitor(&self.me.monitor);
-        let clusters = self.clusters.borrow_and_update();
-        let clusters = clusters.difference(&self.unable.borrow_and_update()).cloned().collect();
+        let mut clusters = self.clusters.borrow_and_update().clone();
+        clusters.retain(|cluster| !self.unable.borrow_and_update().contains(cluster));
         let alive = Alive { journal: self.me.journal.clone(), clusters };
         // Names and digits always have a JSON form.
         let value = serde_json::to_string(&alive).unwrap_or_default();
@@ -194,18 +194,16 @@ impl SessionTask {
                 None => {}
                 // The daemon ends; the lease is revoked by who ends it.
                 Some(Err(_)) => std::future::pending::<()>().await,
-                Some(Ok(())) => {
-                    match self.announce(lease).await {
-                        Ok(()) => continue,
-                        Err(Trouble::Conflict(_) | Trouble::Etcd(EtcdError::NoLease { .. })) => {
-                            return;
-                        }
-                        Err(Trouble::Etcd(_)) => {
-                            self.clusters.mark_changed();
-                            sleep(AGAIN).await;
-                        }
+                Some(Ok(())) => match self.announce(lease).await {
+                    Ok(()) => continue,
+                    Err(Trouble::Conflict(_) | Trouble::Etcd(EtcdError::NoLease { .. })) => {
+                        return;
                     }
-                }
+                    Err(Trouble::Etcd(_)) => {
+                        self.clusters.mark_changed();
+                        sleep(AGAIN).await;
+                    }
+                },
             }
             match self.renew(lease).await {
                 Ok(Renewed::Confirmed) => due = Instant::now() + every,

@@ -88,7 +88,8 @@ async fn request(desk: &Desk, cluster: ClusterName, by: String, reason: String) 
         let tenure = desk.ledger.cluster(&cluster).await.tenure;
         let next = next(desk, &cluster, &tenure);
         let (by, reason) = (by.clone(), reason.clone());
-        let answer = desk.exchange(Ask::Request { cluster: cluster.clone(), next, by, reason }).await;
+        let answer =
+            desk.exchange(Ask::Request { cluster: cluster.clone(), next, by, reason }).await;
         let held = |standing: &Standing| match standing {
             Standing::Held { term } => Some(*term),
             _ => None,

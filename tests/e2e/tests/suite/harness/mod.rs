@@ -393,7 +393,9 @@ impl World {
     pub fn told(&self, name: &str, status: &str) -> usize {
         let mut keys = BTreeSet::new();
         for request in self.site.sink().requests() {
-            let Ok(body) = serde_json::from_str::<serde_json::Value>(&request.body) else { continue };
+            let Ok(body) = serde_json::from_str::<serde_json::Value>(&request.body) else {
+                continue;
+            };
             if request.answered == 200 && body["name"] == name && body["status"] == status {
                 let key = request.headers.into_iter().find(|(name, _)| name == "idempotency-key");
                 keys.insert(key.expect("each notification has a key").1);

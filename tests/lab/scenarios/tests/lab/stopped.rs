@@ -3,7 +3,9 @@
 use serde_json::Value;
 use watchkeeper_lab::{Lab, Monitor, Setup, Timeline, Witness, wait_for};
 
-use crate::support::{dm2_serves, greatest_job, is, plans, told_once, wait_settled, wait_step};
+use crate::support::{
+    dm2_serves, greatest_job, is, plans, told_once, wait_settled, wait_starting, wait_step,
+};
 
 /// The cheapest remedy comes first: a daemon that only died is started again where it was.
 #[test]
@@ -76,11 +78,14 @@ fn a_monitor_killed_in_a_failover_completes_it_when_started_again() {
     lab.run(&["forbid", "dm1", "daemon"]);
     lab.run(&["kill", "dm1", "daemon"]);
     // While the old side is being stopped, and while the new one is being started.
-    for step in [1, 10] {
-        wait_step(&monitor, "failover", step);
+    for moment in ["stop", "start"] {
+        match moment {
+            "stop" => wait_step(&monitor, "failover", 1),
+            _ => wait_starting(&monitor),
+        }
         monitor.kill();
         let ended = monitor_ended(&monitor, &lab);
-        assert!(!ended, "the failover was over before the monitor was killed in step {step}");
+        assert!(!ended, "the failover was over before the monitor was killed in a {moment}");
         monitor.run();
     }
     wait_settled(&monitor, "secondary");

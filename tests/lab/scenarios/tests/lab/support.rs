@@ -79,3 +79,26 @@ pub(crate) fn wait_step(monitor: &Monitor<'_>, kind: &str, number: u64) {
         if is(&plan, "/kind", kind) && step >= number { Ok(()) } else { Err(plan.to_string()) }
     });
 }
+
+/// Waits until the failover has begun to start the first of DM2's services that takes its time, by
+/// the journal: a step that is over before anyone looks is not missed.
+pub(crate) fn wait_starting(monitor: &Monitor<'_>) {
+    wait_for("the start of a failover's first service", || {
+        let begun = monitor.journal("plan-begun");
+        let failover = begun.iter().find(|plan| is(plan, "/event/kind", "failover"));
+        let steps = failover.and_then(|plan| plan.pointer("/event/steps")?.as_array());
+        let start = steps.and_then(|steps| {
+            steps.iter().position(|step| {
+                is(step, "/act/kind", "start-service") && is(step, "/act/service", "activemq")
+            })
+        });
+        let number = failover.and_then(|plan| plan.pointer("/event/number"));
+        let intended = monitor.journal("step-intended");
+        let reached = intended.iter().any(|record| {
+            let step = record.pointer("/event/step").and_then(Value::as_u64);
+            record.pointer("/event/plan") == number
+                && step.zip(start).is_some_and(|(step, start)| step == start as u64)
+        });
+        if reached { Ok(()) } else { Err(format!("start {start:?}, intended: {intended:?}")) }
+    });
+}

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use watchkeeper_lab::{Lab, Setup, Unit, Witness, wait_for};
 
-use crate::support::{dm2_serves, is, plans, told_once, wait_settled, wait_step};
+use crate::support::{dm2_serves, is, plans, told_once, wait_settled, wait_starting, wait_step};
 
 /// The name and number of a record in the journal.
 fn numbers(unit: &Unit<'_>, kind: &str) -> Vec<u64> {
@@ -81,8 +81,11 @@ fn an_upgrade_in_the_middle_of_a_failover_loses_nothing() {
     lab.run(&["forbid", "dm1", "daemon"]);
     lab.run(&["kill", "dm1", "daemon"]);
     // While the old side is being stopped, and while the new one is being started.
-    for step in [1, 10] {
-        wait_step(&unit, "failover", step);
+    for moment in ["stop", "start"] {
+        match moment {
+            "stop" => wait_step(&unit, "failover", 1),
+            _ => wait_starting(&unit),
+        }
         unit.replace_program();
         let before = unit.property("MainPID");
         unit.systemctl("restart").unwrap_or_else(|error| panic!("{error}\n{}", unit.log()));
