@@ -7,6 +7,7 @@
 mod claims;
 mod maintenance;
 mod order;
+mod policies;
 mod setup;
 mod suspects;
 mod view;
@@ -32,9 +33,11 @@ use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
 use watchkeeper_core::state::{ClusterState, State};
 
 pub use order::{Answer, ChangeOrder, Order, Refusal};
+pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
 pub use view::ClusterView;
 
+use policies::Failures;
 use suspects::Suspects;
 
 use crate::act::{self, Claim};
@@ -133,6 +136,8 @@ pub struct Watch {
     mark_next: Instant,
     /// The term in which this monitor had the duty last.
     held: Option<Term>,
+    /// How often each policy failed in a row.
+    failures: Failures,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -172,6 +177,7 @@ impl Watch {
             unmarked: Vec::new(),
             mark_next: Instant::now(),
             held: None,
+            failures: Failures::default(),
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -441,8 +447,12 @@ impl Watch {
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
-        let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
+        let standings = setup.standings(&state);
+        let mut decision = arbitration::decide(&situation, &heard.opinions, &standings);
+        let in_shadow = arbitration::in_shadow(&situation, &heard.opinions, &standings, &decision);
+        let taken_back = self.failures.count(&heard.opinions, &setup, &state);
         decision.alerts.extend(claims);
+        decision.alerts.extend(claims::of_policies(&state));
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
 
         let plan = decision.to_carry_out().map(|chosen| {
@@ -460,16 +470,19 @@ impl Watch {
         });
         let plan = plan.flatten();
         decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
-        let signature = claims::Signature::of(&decision);
+        let signature = claims::Signature::of(&decision, in_shadow.as_ref());
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
         if self.last.as_ref() != Some(&signature) || plan.is_some() {
             events.push(Event::Evaluated(Box::new(Evaluated {
                 snapshot: snapshot.as_ref().clone(),
                 opinions: heard.opinions.clone(),
                 decision: decision.clone(),
+                in_shadow: in_shadow.clone(),
             })));
         }
         events.extend(heard.memories);
+        let takes_back = !taken_back.is_empty();
+        events.extend(taken_back);
         let begins = plan.is_some();
         let doing = claims::doing(&decision, &state, plan.as_ref());
         if let Some(plan) = plan {
@@ -482,11 +495,14 @@ impl Watch {
         }
         self.unrecorded.clear();
         self.last = Some(signature);
+        if let Some(revisions) = setup.revisions.as_ref().filter(|_| takes_back) {
+            revisions.want();
+        }
         if begins {
             self.carry_out();
         }
-        let took = begun.elapsed();
-        self.publish(Some((snapshot, heard.opinions, decision, took))).await;
+        let (opinions, took) = (heard.opinions, begun.elapsed());
+        self.publish(Some(Outcome { snapshot, opinions, decision, in_shadow, took })).await;
     }
 
     /// What a monitor without the duty does: it looks, so that it knows the facts when its turn
@@ -515,7 +531,10 @@ impl Watch {
         if self.record(events, Some(telling)).await {
             self.unrecorded.clear();
             self.look_again = None;
-            self.publish(Some((snapshot, Vec::new(), decision, begun.elapsed()))).await;
+            let took = begun.elapsed();
+            let outcome =
+                Outcome { snapshot, opinions: Vec::new(), decision, in_shadow: None, took };
+            self.publish(Some(outcome)).await;
         }
     }
 
@@ -604,16 +623,17 @@ impl Watch {
         }
     }
 
-    async fn publish(&self, evaluated: Option<(Arc<Snapshot>, Vec<Opinion>, Decision, Duration)>) {
+    async fn publish(&self, evaluated: Option<Outcome>) {
         let state = self.ledger.cluster(&self.name).await;
         self.view.send_modify(|view| {
             let view = Arc::make_mut(view);
             view.state = state;
-            if let Some((snapshot, opinions, decision, took)) = evaluated {
+            if let Some(Outcome { snapshot, opinions, decision, in_shadow, took }) = evaluated {
                 view.evaluations += 1;
                 view.snapshot = Some(snapshot);
                 view.opinions = opinions;
                 view.decision = Some(decision);
+                view.in_shadow = in_shadow;
                 view.took = took;
                 view.trouble = None;
             }
@@ -628,6 +648,15 @@ fn admits(state: &State, name: &ClusterName, events: &[Event]) -> bool {
         (Event::PlanBegun(plan), Some(tenure)) => tenure.admits(plan.term).is_ok(),
         _ => true,
     })
+}
+
+/// What an evaluation came to.
+struct Outcome {
+    snapshot: Arc<Snapshot>,
+    opinions: Vec<Opinion>,
+    decision: Decision,
+    in_shadow: Option<Decision>,
+    took: Duration,
 }
 
 /// What people are to be told of a decision.
