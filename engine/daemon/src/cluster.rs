@@ -450,7 +450,7 @@ impl Watch {
         let standings = setup.standings(&state);
         let mut decision = arbitration::decide(&situation, &heard.opinions, &standings);
         let in_shadow = arbitration::in_shadow(&situation, &heard.opinions, &standings, &decision);
-        let taken_back = self.failures.count(&heard.opinions, &setup, &state);
+        let rollbacks = self.failures.count(&heard.opinions, &setup, &state);
         decision.alerts.extend(claims);
         decision.alerts.extend(claims::of_policies(&state));
         self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
@@ -481,8 +481,8 @@ impl Watch {
             })));
         }
         events.extend(heard.memories);
-        let takes_back = !taken_back.is_empty();
-        events.extend(taken_back);
+        let another_revision = !rollbacks.is_empty();
+        events.extend(rollbacks);
         let begins = plan.is_some();
         let doing = claims::doing(&decision, &state, plan.as_ref());
         if let Some(plan) = plan {
@@ -495,7 +495,7 @@ impl Watch {
         }
         self.unrecorded.clear();
         self.last = Some(signature);
-        if let Some(revisions) = setup.revisions.as_ref().filter(|_| takes_back) {
+        if let Some(revisions) = setup.revisions.as_ref().filter(|_| another_revision) {
             revisions.want();
         }
         if begins {

@@ -26,7 +26,7 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{MonitorName, PolicyName, ServerName, Service, Status, Topology};
 use watchkeeper_core::plan::{Arrangements, Proof};
-use watchkeeper_core::policies::Mode;
+use watchkeeper_core::policies::Mode as PolicyMode;
 use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::settings::{self, Given};
 
@@ -168,7 +168,7 @@ fn setup(
                 policy: PolicyName::new("data-mover-ha")?,
                 grants: Grant::ALL.into_iter().collect(),
                 on_failure: OnPolicyFailure::Hold,
-                mode: Mode::Enforce,
+                mode: PolicyMode::Enforce,
             },
             settings: Arc::new(settings),
             guest: Ok(Arc::clone(&loaded.policy)),
