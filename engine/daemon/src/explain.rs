@@ -226,6 +226,8 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
             let maintenance = if cluster.maintenance { ", in maintenance" } else { "" };
             vec![format!("{} is {}{maintenance}", cluster.name, cluster.phase)]
         }
+        // No fact.
+        Read::Number => Vec::new(),
         Read::Time => vec![format!("the time is {}", snapshot.facts().at)],
         Read::Servers => {
             let servers = &snapshot.facts().servers;

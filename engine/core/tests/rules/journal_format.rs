@@ -264,6 +264,7 @@ fn evaluated() -> Evaluated {
         revision: revision("1.0.0"),
         reads: [
             Read::Cluster,
+            Read::Number,
             Read::Server(Arc::from("dm1")),
             Read::Service(Arc::from("dm1"), Service::Daemon),
             Read::Services(Filter { service: Some(Service::Agent), ..Filter::default() }),

@@ -16,6 +16,7 @@ use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_core::state::{ClusterState, Memory};
 use watchkeeper_wasm::Policy;
 
+use super::hearing::remembered;
 use crate::act::Equipment;
 use crate::collect::Collector;
 use crate::deliver::Receivers;
@@ -118,7 +119,7 @@ impl Seat {
                     .failed(Failure { kind: FailureKind::Instantiation, detail: problem.clone() });
             }
         };
-        let state = memory.map_or(&[][..], |memory| memory.state.as_slice());
+        let state = remembered(memory);
         let evaluated = guest.evaluate(snapshot, &self.settings, state);
         for line in &evaluated.log {
             tracing::debug!(target: "guest", policy = %self.standing.policy, level = ?line.level, "{}", line.text);

@@ -36,8 +36,8 @@ async fn a_policy_in_the_shadow_is_seen_and_acts_once_promoted() {
     let before = world.site.starts("dm1", Service::Daemon);
     world.site.kill("dm1", Service::Daemon).await.unwrap();
     let status = world.wait_for("what it would do", |it| cluster(it).in_shadow.is_some()).await;
-    let would = cluster(&status).in_shadow.clone().unwrap();
-    assert!(would.starts_with("rescue dm1/daemon, as data-mover-ha asks"), "{would}");
+    let shown = cluster(&status).in_shadow.clone().unwrap();
+    assert!(shown.starts_with("rescue dm1/daemon, as data-mover-ha asks"), "{shown}");
     assert!(cluster(&status).wants.is_none());
     world.let_pass(5).await;
     assert_eq!(world.site.starts("dm1", Service::Daemon), before);
