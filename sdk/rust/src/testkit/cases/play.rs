@@ -201,7 +201,8 @@ impl Player<'_> {
                     "failover" => "failover",
                     _ => return Err(format!("nobody can order {kind:?}")),
                 };
-                self.begin(Work::Change(kind), true)?;
+                // As in the engine: a failover is unplanned, whoever wants it.
+                self.begin(Work::Change(kind), kind != "failover")?;
             }
         }
         Ok(())
