@@ -25,6 +25,7 @@ use crate::deliver::{self, Deliverer};
 use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
+use crate::revisions::Revisions;
 use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
 use crate::wiring::Shelf;
@@ -104,7 +105,9 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     };
     ledger.record(vec![(None, started)]).await?;
 
-    let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
+    let revisions = Arc::new(Revisions::new(&config.monitor.state_dir));
+    let host = Arc::new(Host::new(host_config(&config))?);
+    let shelf = Shelf::new(host, Some(Arc::clone(&revisions)));
     let socket = config.monitor.socket.clone();
     let group = config.monitor.socket_group.clone();
     let names = watch::Sender::default();
@@ -149,7 +152,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     manager.ready().await;
     let (main_loop, telling) = manager.keep_told(&ledger, reloader.clusters());
 
-    let result = attend(&mut reloader, requests, main_loop, &manager).await;
+    let result = attend(&mut reloader, requests, &revisions, main_loop, &manager).await;
 
     drop(telling);
     manager.stopping().await;
@@ -204,6 +207,7 @@ fn host_config(config: &Config) -> HostConfig {
 async fn attend(
     reloader: &mut Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
+    revisions: &Revisions,
     mut main_loop: MainLoop,
     manager: &ServiceManager,
 ) -> Result<(), DaemonError> {
@@ -227,6 +231,7 @@ async fn attend(
                 let _ = main_loop.reload(reloader.reload()).await;
                 manager.ready().await;
             }
+            () = revisions.wanted() => drop(main_loop.reload(reloader.reload()).await),
             () = files.changed() => drop(main_loop.reload(reloader.reload()).await),
             () = sleep_until(next_poll) => drop(main_loop.reload(reloader.reload()).await),
             request = requests.recv() => {

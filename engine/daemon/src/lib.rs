@@ -13,6 +13,7 @@
 //! - [`deliver`]: alerts to receivers
 //! - [`duty`]: which monitor may act
 //! - [`act`]: plans to servers
+//! - [`revisions`]: the policies' last revisions
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
@@ -53,6 +54,8 @@ pub mod deliver;
 pub mod duty;
 
 pub mod act;
+
+pub mod revisions;
 
 pub mod cluster;
 

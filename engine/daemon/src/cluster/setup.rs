@@ -9,15 +9,18 @@ use watchkeeper_core::facts::ProbeId;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::Topology;
 use watchkeeper_core::plan::Arrangements;
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
 use watchkeeper_core::settings::SettingValue;
 use watchkeeper_core::snapshot::Snapshot;
-use watchkeeper_core::state::Memory;
+use watchkeeper_core::state::{ClusterState, Memory};
 use watchkeeper_wasm::Policy;
 
+use super::hearing::remembered;
 use crate::act::Equipment;
 use crate::collect::Collector;
 use crate::deliver::Receivers;
+use crate::revisions::Revisions;
 
 /// The confirm interval of a probe that is no longer configured.
 const LOST_PROBE: Duration = Duration::from_secs(1);
@@ -40,6 +43,10 @@ pub struct Setup {
     pub collector: Arc<Mutex<Collector>>,
     /// Who is told about its alerts.
     pub receivers: Arc<Receivers>,
+    /// Where the policies' last revisions are; none: they are not kept.
+    pub revisions: Option<Arc<Revisions>>,
+    /// After how many failures in a row a policy's revision is taken back; 0: never.
+    pub rollback_after: u32,
 }
 
 impl Setup {
@@ -50,6 +57,7 @@ impl Setup {
             && self.limits == other.limits
             && self.equipment == other.equipment
             && self.probes == other.probes
+            && self.rollback_after == other.rollback_after
             && Arc::ptr_eq(&self.receivers, &other.receivers)
             && self.seats.len() == other.seats.len()
             && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
@@ -66,8 +74,10 @@ impl Setup {
         collector.spec(probe).map_or(LOST_PROBE, |spec| spec.confirm_interval)
     }
 
-    pub(super) fn standings(&self) -> Vec<Standing> {
-        self.seats.iter().map(|seat| seat.standing.clone()).collect()
+    /// The policies' standings, each in the mode that counts now.
+    pub(super) fn standings(&self, state: &ClusterState) -> Vec<Standing> {
+        let standing = |seat: &Seat| Standing { mode: seat.mode(state), ..seat.standing.clone() };
+        self.seats.iter().map(standing).collect()
     }
 }
 
@@ -83,6 +93,13 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// The mode that counts: what an operator said, or else the configuration.
+    pub fn mode(&self, state: &ClusterState) -> Mode {
+        let configured = self.standing.mode;
+        let known = state.policies.get(&self.standing.policy);
+        known.map_or(configured, |policy| policy.mode(configured))
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         self.standing == other.standing
             && self.settings == other.settings
@@ -102,7 +119,7 @@ impl Seat {
                     .failed(Failure { kind: FailureKind::Instantiation, detail: problem.clone() });
             }
         };
-        let state = memory.map_or(&[][..], |memory| memory.state.as_slice());
+        let state = remembered(memory);
         let evaluated = guest.evaluate(snapshot, &self.settings, state);
         for line in &evaluated.log {
             tracing::debug!(target: "guest", policy = %self.standing.policy, level = ?line.level, "{}", line.text);

@@ -19,7 +19,7 @@ use watchkeeper_core::proposal::{AlertClaim, Revision, Severity};
 use watchkeeper_core::state::Memory;
 
 use super::equip::{EquipError, equip};
-use super::guests::{self, Shelf};
+use super::guests::{self, Before, Shelf};
 use super::receivers;
 use crate::clock;
 use crate::cluster::{Clusters, Ended, Handle, Seat, Setup, Watch};
@@ -199,6 +199,9 @@ impl Reloader {
         for change in &changes {
             tracing::info!("in force: {change}");
         }
+        if !changes.is_empty() {
+            self.prune().await;
+        }
         if problems.is_empty() { Ok(changes) } else { Err(problems) }
     }
 
@@ -221,11 +224,17 @@ impl Reloader {
             let mut seats = Vec::new();
             let mut memories = Vec::new();
             for policy in &cluster.policies {
-                let memory = state.memories.get(&policy.name);
+                let known_of = state.policies.get(&policy.name);
                 let known = before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
                 // Compiling takes its time, and other tasks have theirs.
                 let made = tokio::task::block_in_place(|| {
-                    guests::seat(&mut self.shelf, policy, known.as_ref(), latest.as_ref(), memory)
+                    let before = Before {
+                        seat: known.as_ref(),
+                        latest: latest.as_ref(),
+                        memory: state.memories.get(&policy.name),
+                        rolled_back: known_of.and_then(|it| it.rolled_back.as_ref()),
+                    };
+                    guests::seat(&mut self.shelf, policy, before)
                 });
                 match made {
                     Ok((seat, migrated)) => {
@@ -246,6 +255,7 @@ impl Reloader {
                             policy: policy.name.clone(),
                             grants: policy.grants.clone(),
                             on_failure: policy.on_failure,
+                            mode: policy.mode,
                         };
                         seats.push(Seat { standing, settings, guest });
                         rejected.insert((GuestKind::Policy, policy.name.to_string()), problem);
@@ -287,6 +297,8 @@ impl Reloader {
                 equipment: equipped.equipment,
                 collector,
                 receivers: Arc::default(),
+                revisions: self.shelf.kept().cloned(),
+                rollback_after: self.config.guests.rollback_after,
             },
             probes: equipped.probes,
             observations,
@@ -330,7 +342,7 @@ impl Reloader {
         self.names.send_replace(wanted.clone());
         for mut one in built {
             one.setup.receivers = Arc::clone(&ready);
-            self.loaded(&one, events, &mut changes).await;
+            self.loaded(&one, &mut changes).await;
             self.swap(one);
         }
         let gone: Vec<ClusterName> =
@@ -350,9 +362,11 @@ impl Reloader {
         changes
     }
 
-    /// What came into force with a cluster's policies.
-    async fn loaded(&self, built: &Built, events: &mut Vec<Event>, changes: &mut Vec<String>) {
+    /// Records what comes into force with a cluster's policies, before it does: what becomes of it is
+    /// recorded after that.
+    async fn loaded(&self, built: &Built, changes: &mut Vec<String>) {
         let name = built.config.topology.cluster();
+        let mut events = Vec::new();
         let before = self.clusters.get(name).map(|it| Arc::clone(&it.setup.borrow()));
         for seat in &built.setup.seats {
             let Ok(guest) = &seat.guest else { continue };
@@ -372,19 +386,37 @@ impl Reloader {
                 });
             }
         }
-        let remembered = built.memories.iter().map(|(policy, memory)| {
-            let event = Event::Remembered {
-                policy: policy.clone(),
-                version: memory.version.clone(),
-                state: memory.state.clone(),
-            };
-            (Some(name.clone()), event)
-        });
-        if let Err(error) = self.ledger.record(remembered.collect()).await {
+        events.extend(built.memories.iter().map(|(policy, memory)| Event::Remembered {
+            policy: policy.clone(),
+            version: memory.version.clone(),
+            state: memory.state.clone(),
+        }));
+        let events = events.into_iter().map(|event| (Some(name.clone()), event)).collect();
+        if let Err(error) = self.ledger.record(events).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "migrated state could not be recorded"
+                "new policies could not be recorded"
             );
+        }
+    }
+
+    /// Drops the revisions that nobody can go back to any more.
+    async fn prune(&self) {
+        let Some(kept) = self.shelf.kept() else { return };
+        let wanted = self.ledger.with(|state| {
+            let policies = state.clusters.values().flat_map(|cluster| cluster.policies.values());
+            let digest = |revision: &Revision| revision.digest.clone();
+            policies
+                .flat_map(|policy| {
+                    let back = policy.rolled_back.iter().flat_map(|it| [&it.from, &it.to]);
+                    policy.revisions.iter().chain(back).map(digest).collect::<Vec<_>>()
+                })
+                .collect::<BTreeSet<String>>()
+        });
+        let wanted = wanted.await;
+        let wanted = wanted.iter().map(String::as_str).collect();
+        if let Err(error) = tokio::task::block_in_place(|| kept.prune(&wanted)) {
+            tracing::warn!(%error, "revisions that are not needed any more are left where they are");
         }
     }
 

@@ -29,6 +29,7 @@ mod maintenance;
 mod orders;
 mod peer;
 mod planned;
+mod policies;
 mod reach;
 mod repair;
 mod service_manager;

@@ -118,6 +118,12 @@ pub(super) const POLICY: &[Key] = &[
         "hold",
         "What its failure means for the others.",
     ),
+    def(
+        "mode",
+        Kind::Choice(&["enforce", "shadow"]),
+        "enforce",
+        "Whether it is obeyed, or only asked and recorded. `watchkeeper policy promote` changes it too.",
+    ),
     opt("settings", Kind::Settings, "the policy's defaults", "Its settings."),
 ];
 
