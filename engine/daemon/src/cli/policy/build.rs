@@ -104,14 +104,15 @@ pub(super) fn build(
     limits: Limits,
 ) -> Result<Built, PolicyError> {
     let component = project.component();
-    let compiled = Some(project.build().join("compiled"));
+    let compiled = project.build().join("compiled");
     if let Made::Python(python) = &project.made
         && is_newest(project, python, &component)
     {
-        return load(&component, compiled, limits);
+        return load(&component, Some(compiled), limits);
     }
     // What is there is of an earlier build: it must not pass for what this one makes.
     let _ = std::fs::remove_file(&component);
+    let _ = std::fs::remove_dir_all(&compiled);
     std::fs::create_dir_all(project.build())
         .map_err(|source| PolicyError::Write { path: project.build(), source })?;
     match &project.made {
@@ -122,7 +123,7 @@ pub(super) fn build(
     if !component.is_file() {
         return Err(PolicyError::NothingBuilt(component));
     }
-    load(&component, compiled, limits)
+    load(&component, Some(compiled), limits)
 }
 
 /// Whether nothing that a Python component is made of has changed since. Making it takes ten seconds, and compiling what

@@ -86,8 +86,8 @@ impl Outcome {
 struct Seen {
     grants: BTreeSet<Grant>,
     settings: BTreeSet<String>,
-    evaluations: u64,
-    slowest: Duration,
+    /// How long each evaluation took.
+    took: Vec<Duration>,
     /// What the policy logged in the case that is being played.
     log: Vec<LogLine>,
 }
@@ -122,6 +122,7 @@ impl Test {
             }
         }
         let missed = Missed::by(&built.policy, &seen);
+        let (median, slowest) = seen.times();
         if json {
             print_json(&serde_json::json!({
                 "component": built.path,
@@ -129,8 +130,9 @@ impl Test {
                 "cases": cases,
                 "never-exercised": missed.grants,
                 "never-given": missed.settings,
-                "evaluations": seen.evaluations,
-                "slowest-us": u64::try_from(seen.slowest.as_micros()).unwrap_or(u64::MAX),
+                "evaluations": seen.took.len(),
+                "median-us": micros(median),
+                "slowest-us": micros(slowest),
             }));
         } else {
             // Where only some were played, nothing is known of the others.
@@ -158,6 +160,14 @@ impl Test {
 }
 
 impl Seen {
+    /// How long an evaluation took, in the middle and at most.
+    fn times(&self) -> (Duration, Duration) {
+        let mut sorted = self.took.clone();
+        sorted.sort_unstable();
+        let at = |i: usize| sorted.get(i).copied().unwrap_or_default();
+        (at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
+    }
+
     fn ask(
         &mut self,
         policy: &Policy,
@@ -171,8 +181,7 @@ impl Seen {
                 problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             })?;
         let evaluated = policy.evaluate(snapshot, &settings, state);
-        self.evaluations += 1;
-        self.slowest = self.slowest.max(evaluated.took);
+        self.took.push(evaluated.took);
         self.log.extend(evaluated.log);
         let evaluation = evaluated.outcome.map_err(|failure| failure.to_string())?;
         self.grants.extend(evaluation.proposals.iter().map(|proposal| proposal.action.grant()));
@@ -184,6 +193,10 @@ impl Seen {
         }
         Ok(evaluation)
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What the policy says it may do or be told, and no case has shown.
@@ -249,10 +262,14 @@ fn indented(text: &str) -> String {
 fn summary(cases: &[Case], seen: &Seen) -> String {
     let failed = cases.iter().filter(|case| case.result.failed()).count();
     let allowed = Limits::default().call;
+    let (median, slowest) = seen.times();
+    let ms = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3);
     format!(
-        "{} evaluations, the slowest in {:.1} ms; a daemon allows {} ms by default\n{} passed, {failed} failed\n",
-        seen.evaluations,
-        seen.slowest.as_secs_f64() * 1e3,
+        "{} evaluations, half of them within {}, the slowest in {}; a daemon allows {} ms by default\n\
+         {} passed, {failed} failed\n",
+        seen.took.len(),
+        ms(median),
+        ms(slowest),
         allowed.as_millis(),
         cases.len() - failed,
     )
