@@ -14,7 +14,7 @@ UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Ca
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help build programs guests languages wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+.PHONY: help build programs guests languages scripted wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,10 @@ $(GUESTS:%=guest/%): guest/%: wasm
 	$(CARGO) rustc --profile guest --target $(WASM) -p $(notdir $*) --crate-type cdylib
 	@install -D -m 644 $(TARGET)/$(WASM)/guest/$(subst -,_,$(notdir $*)).wasm $(TARGET)/guests/$*.wasm
 
-languages: programs ## the policies in JavaScript and Python, in target/guests (needs npm and pip)
+languages: programs scripted ## the policies in JavaScript and Python, in target/guests (needs npm and pip)
+
+# By the program that is there already.
+scripted:
 	@for policy in $(SCRIPTED); do \
 		$(TARGET)/debug/watchkeeper policy build $$policy --tools $(TARGET)/tools --out $(TARGET)/guests/$$policy.wasm || exit 1; \
 	done

@@ -14,7 +14,7 @@ pub(super) enum Language {
     Rust,
     /// By componentize-qjs, from npm.
     Js,
-    /// By componentize-py, from `PyPI`.
+    /// By componentize-py, from the Python package index.
     Python,
 }
 
