@@ -19,7 +19,8 @@
 //! - [`explain`]: from the journal to the story of a decision
 //! - [`api`], [`cli`]: people's way in
 //! - [`service_manager`]: what systemd is told
-//! - [`daemon`]: the start, the end, and the files that are watched
+//! - `watched`: the folders whose files matter
+//! - [`daemon`]: the start, the end
 
 pub mod errors;
 
@@ -68,5 +69,7 @@ pub mod api;
 pub mod cli;
 
 pub mod service_manager;
+
+mod watched;
 
 pub mod daemon;

@@ -262,6 +262,11 @@ impl Reloader {
                     }
                 }
             }
+            if cluster.policies_together
+                && let Some(before) = &before
+            {
+                all_or_none(&before.seats, &mut seats, &mut memories, rejected);
+            }
             match self.built(cluster, seats, memories, before.as_deref()) {
                 Ok(built) => clusters.push(built),
                 Err(error) => problems.push(chain(&error)),
@@ -508,6 +513,31 @@ impl Running {
         if let Err(error) = self.task.await {
             tracing::error!(%error, cluster = %self.handle.name, "the cluster's task ended unexpectedly");
         }
+    }
+}
+
+/// Keeps every policy in the revision that is in force if one of them cannot take its new one.
+fn all_or_none(
+    before: &[Seat],
+    seats: &mut [Seat],
+    memories: &mut Vec<(PolicyName, Memory)>,
+    rejected: &mut Rejected,
+) {
+    let refused =
+        |seat: &Seat| rejected.contains_key(&(GuestKind::Policy, seat.standing.policy.to_string()));
+    let Some(culprit) = seats.iter().find(|seat| refused(seat)) else { return };
+    let culprit = culprit.standing.policy.clone();
+    for seat in seats {
+        let policy = &seat.standing.policy;
+        let Some(known) = kept_seat(before, policy) else { continue };
+        let revision = |seat: &Seat| seat.guest.as_ref().ok().map(|it| it.revision().clone());
+        if revision(&known) == revision(seat) {
+            continue;
+        }
+        let problem = format!("it waits for {culprit}, with which it comes into force together");
+        rejected.insert((GuestKind::Policy, policy.to_string()), problem);
+        memories.retain(|(remembers, _)| remembers != policy);
+        (seat.settings, seat.guest) = (known.settings, known.guest);
     }
 }
 

@@ -34,3 +34,4 @@ mod reach;
 mod repair;
 mod service_manager;
 mod steps;
+mod swap;

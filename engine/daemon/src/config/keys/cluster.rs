@@ -85,6 +85,12 @@ pub(super) const CLUSTER: &[Key] = &[
         "nothing is decided",
         "The policies, the first to be heard first.",
     ),
+    def(
+        "policies-together",
+        Kind::Flag,
+        "false",
+        "Whether new revisions of its policies come into force all or none.",
+    ),
     opt("guards", Kind::Table, "all defaults", "The guards' limits."),
     opt("plan", Kind::Table, "all defaults", "How plans are carried out."),
     opt("repository", Kind::Table, "all defaults", "How the repository is reached."),

@@ -119,6 +119,7 @@ pub(in crate::config) fn cluster(
     }
     logins.complain(reader);
     let policies = policies(reader, common);
+    let policies_together = reader.flag("policies-together").unwrap_or(false);
     let (guards, fresh) = guards(&reader.table("guards"));
     let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
     arrangements.site_steps = site_steps(reader, &names);
@@ -147,6 +148,7 @@ pub(in crate::config) fn cluster(
         topology,
         servers,
         policies,
+        policies_together,
         guards,
         arrangements,
         term_mark,
