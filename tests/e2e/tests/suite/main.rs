@@ -35,3 +35,4 @@ mod repair;
 mod service_manager;
 mod steps;
 mod swap;
+mod trust;
