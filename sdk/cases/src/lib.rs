@@ -243,8 +243,6 @@ fn difference(expected: &str, actual: &str, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-
     use super::*;
 
     /// A case that nothing is expected of yet differs, then is what was written, then agrees.

@@ -1,6 +1,16 @@
 //! What the tools of other languages say when a build fails, in the author's places: first the file and line that it is
 //! about, then the rest without the tool's own insides.
 
+/// Of cargo: its messages for programs, which are for this one, and among what is for people the crates that it compiled.
+pub(super) fn rust(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    let first =
+        lines.iter().position(|line| line.starts_with("error") || line.starts_with("warning"));
+    let told = lines.get(first.unwrap_or(0)..).unwrap_or_default().join("\n");
+    let hint = "\nis the target there? `rustup target add wasm32-wasip2`";
+    format!("{told}{}", if said.contains("E0463") { hint } else { "" })
+}
+
 /// Of componentize-qjs: `Error: ...: Error: MESSAGE`, then a line for each frame, the innermost first.
 pub(super) fn js(said: &str) -> String {
     let Some((_, error)) = said.split_once("Failed to evaluate user JavaScript module: ") else {
@@ -60,6 +70,14 @@ fn headed(place: Option<&str>, message: &str, rest: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_in_rust_is_told_as_cargo_does() {
+        let said = "{\"reason\":\"build-finished\"}\n   Compiling rule v0.1.0\nerror: no\n --> src/lib.rs:3:1\n";
+        assert_eq!(rust(said), "error: no\n --> src/lib.rs:3:1");
+        assert_eq!(rust("   Compiling core\nerror[E0463]: x").lines().count(), 2);
+        assert_eq!(rust("could not"), "could not");
+    }
 
     #[test]
     fn a_mistake_in_javascript_is_told_with_its_place() {

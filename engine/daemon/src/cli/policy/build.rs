@@ -184,12 +184,7 @@ fn rust(project: &Project) -> Result<(), PolicyError> {
         ])
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(&project.root);
-    let said = tools::run(&mut cargo, CARGO, |said| {
-        // Its messages for programs are for this one; the rest is for the author.
-        let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
-        let hint = "\nis the target there? `rustup target add wasm32-wasip2`";
-        format!("{}{}", lines.join("\n"), if said.contains("E0463") { hint } else { "" })
-    })?;
+    let said = tools::run(&mut cargo, CARGO, blame::rust)?;
     let made = String::from_utf8_lossy(&said).lines().filter_map(artifact).last();
     let component = project.component();
     match made {

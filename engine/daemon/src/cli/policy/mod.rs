@@ -89,8 +89,8 @@ pub(super) enum PolicyError {
         /// Why.
         source: std::io::Error,
     },
-    /// A tool failed. What it said, in the author's places.
-    #[error("{tool} failed\n{said}")]
+    /// A tool failed. What it said, in the author's places: where it is comes first.
+    #[error("{said}\n({tool} failed)")]
     Tool {
         /// Its name.
         tool: String,

@@ -126,8 +126,6 @@ fn named(table: &toml::Table, section: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     fn problem(file: &str, text: &str) -> String {

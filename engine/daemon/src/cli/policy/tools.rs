@@ -197,8 +197,6 @@ fn swap_in(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]
@@ -238,6 +236,6 @@ mod tests {
         assert!(missing.to_string().contains("no-such-tool cannot be started; npm is part of"));
         let failing =
             run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), NPM, as_it_is);
-        assert_eq!(failing.unwrap_err().to_string(), "sh failed\nout\nerr");
+        assert_eq!(failing.unwrap_err().to_string(), "out\nerr\n(sh failed)");
     }
 }
