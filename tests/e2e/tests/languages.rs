@@ -148,7 +148,7 @@ async fn project(language: &Language) -> (TempDir, PathBuf) {
     (folder, root)
 }
 
-/// Line `n` of `file`, counted from one, has `text` in it.
+/// The number of the first line of `file` that has `text` in it.
 fn line_of(file: &Path, text: &str) -> usize {
     let source = std::fs::read_to_string(file).unwrap();
     source.lines().position(|line| line.contains(text)).expect("it is there") + 1
