@@ -11,9 +11,9 @@ use watchkeeper_core::model::{Status, Timestamp};
 use watchkeeper_core::proposal::{Action, AlertClaim, Evaluation, Severity};
 use watchkeeper_core::snapshot::{Change, Ending, Rescue};
 
-use super::Evaluate;
-use super::file::{Case, Happening, Outcome};
-use crate::testkit::world::{self, World};
+use crate::Evaluate;
+use crate::file::{Case, Happening, Outcome};
+use crate::world::{self, World};
 
 /// How long actions take, in milliseconds.
 const RESCUE: u64 = 2_000;

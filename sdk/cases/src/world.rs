@@ -14,10 +14,10 @@ use watchkeeper_core::model::{
 use watchkeeper_core::snapshot::{Background, Change, Place, Rescue, Snapshot, expected};
 
 /// A second, in milliseconds.
-pub(super) const SECOND: u64 = 1000;
+pub const SECOND: u64 = 1000;
 
 /// When every case begins: 2026-03-01T02:00:00Z.
-pub(super) const BEGIN: Timestamp = Timestamp(1_772_330_400_000);
+pub const BEGIN: Timestamp = Timestamp(1_772_330_400_000);
 
 /// How often everything was found as it is before a case begins.
 const CALM: u64 = 10;
@@ -30,7 +30,7 @@ struct Sight {
 }
 
 /// The cluster of the five-server scenario.
-pub(super) fn five_servers() -> Topology {
+pub fn five_servers() -> Topology {
     let server = |name: &str, role, services: &[Service]| {
         ServerName::new(name).map(|name| Server { name, role, services: services.to_vec() })
     };
@@ -39,28 +39,41 @@ pub(super) fn five_servers() -> Topology {
         server("dm2", Role::Secondary, &Service::ALL),
         server("dm3", Role::Additional, &[Service::Agent]),
     ];
-    topology(servers.into_iter().flatten().collect()).unwrap_or_else(|error| super::mistake(&error))
+    topology(servers.into_iter().flatten().collect()).unwrap_or_else(|error| mistake(&error))
+}
+
+#[expect(clippy::panic, reason = "what is written above is a cluster, as every test shows")]
+fn mistake(what: &str) -> ! {
+    panic!("{what}")
 }
 
 /// A cluster of these servers.
-pub(super) fn topology(servers: Vec<Server>) -> Result<Topology, String> {
+pub fn topology(servers: Vec<Server>) -> Result<Topology, String> {
     let name = ClusterName::new("cluster").map_err(|error| error.to_string())?;
     Topology::new(name, servers).map_err(|error| error.to_string())
 }
 
 /// A cluster over time.
 #[derive(Debug, Clone)]
-pub(super) struct World {
-    pub(super) topology: Topology,
-    pub(super) phase: Phase,
-    pub(super) active_since: Timestamp,
-    pub(super) maintenance: bool,
-    pub(super) services_in_maintenance: Vec<ServiceId>,
-    pub(super) rescues: Vec<Rescue>,
-    pub(super) changes: Vec<Change>,
-    pub(super) now: Timestamp,
+pub struct World {
+    /// Its servers.
+    pub topology: Topology,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Since when its side has been active.
+    pub active_since: Timestamp,
+    /// Whether maintenance mode is on.
+    pub maintenance: bool,
+    /// The services that are in maintenance, each by itself.
+    pub services_in_maintenance: Vec<ServiceId>,
+    /// The rescues so far, oldest first.
+    pub rescues: Vec<Rescue>,
+    /// The changes of side so far, oldest first.
+    pub changes: Vec<Change>,
+    /// The time.
+    pub now: Timestamp,
     /// Whether something was changed that no probe has seen yet.
-    pub(super) changed: bool,
+    pub changed: bool,
     sights: BTreeMap<(ServerName, Option<Service>), Sight>,
     book: FactBook,
     number: u64,
@@ -68,7 +81,7 @@ pub(super) struct World {
 
 impl World {
     /// Everything as it is meant to be while `active` is active, and has been for an hour.
-    pub(super) fn calm(topology: Topology, active: Side) -> Self {
+    pub fn calm(topology: Topology, active: Side) -> Self {
         let now = Timestamp(BEGIN.0 - CALM * SECOND);
         let mut world = Self {
             phase: Phase::Active(active),
@@ -125,7 +138,7 @@ impl World {
     }
 
     /// The server of that name.
-    pub(super) fn server(&self, name: &str) -> Result<ServerName, String> {
+    pub fn server(&self, name: &str) -> Result<ServerName, String> {
         self.topology
             .servers()
             .iter()
@@ -135,7 +148,7 @@ impl World {
     }
 
     /// The service of that name, such as `dm1/daemon`.
-    pub(super) fn service(&self, name: &str) -> Result<ServiceId, String> {
+    pub fn service(&self, name: &str) -> Result<ServiceId, String> {
         let all = self.topology.servers().iter().flat_map(|server| {
             let id =
                 |service: &Service| ServiceId { server: server.name.clone(), service: *service };
@@ -147,7 +160,7 @@ impl World {
     }
 
     /// From now on probes find this of a service, or of the server itself.
-    pub(super) fn set(
+    pub fn set(
         &mut self,
         server: &ServerName,
         service: Option<Service>,
@@ -162,7 +175,7 @@ impl World {
     }
 
     /// From now on probes find this of the server and everything on it.
-    pub(super) fn set_all(&mut self, server: &ServerName, status: Status) {
+    pub fn set_all(&mut self, server: &ServerName, status: Status) {
         for ((on, _), sight) in &mut self.sights {
             if on == server {
                 sight.status = status;
@@ -172,13 +185,7 @@ impl World {
     }
 
     /// From now on the service's probe named `replication` measures this value.
-    pub(super) fn measure(
-        &mut self,
-        server: &ServerName,
-        service: Service,
-        name: &str,
-        value: Value,
-    ) {
+    pub fn measure(&mut self, server: &ServerName, service: Service, name: &str, value: Value) {
         if let Some(sight) = self.sights.get_mut(&(server.clone(), Some(service))) {
             sight.values.insert(Arc::from(name), value);
             self.changed = true;
@@ -186,13 +193,13 @@ impl World {
     }
 
     /// Lets time pass, and probes everything.
-    pub(super) fn tick(&mut self, ms: u64) {
+    pub fn tick(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
         self.probe();
     }
 
     /// Probes everything now.
-    pub(super) fn probe(&mut self) {
+    pub fn probe(&mut self) {
         self.changed = false;
         for ((server, service), sight) in &self.sights {
             let observation = |name: &str| Observation {
@@ -216,7 +223,7 @@ impl World {
     }
 
     /// Freezes the latest facts.
-    pub(super) fn snapshot(&mut self) -> Snapshot {
+    pub fn snapshot(&mut self) -> Snapshot {
         self.number += 1;
         let background = Background {
             phase: self.phase,
@@ -231,7 +238,7 @@ impl World {
 
     /// Passes to the next phase by the engine's table. When the active side changes, services move
     /// with it.
-    pub(super) fn step(&mut self, trigger: Trigger) -> Result<(), String> {
+    pub fn step(&mut self, trigger: Trigger) -> Result<(), String> {
         let before = self.phase.side();
         self.phase = step(self.phase, trigger).map_err(|error| error.to_string())?;
         let active = self.phase.side();

@@ -38,8 +38,10 @@
 //! order = "switchover"                  # or switchback, failover
 //! ```
 //!
-//! The evaluation is a closure, so that the same cases run natively ([`super::evaluate`]), through
-//! the engine's host of components, and from the command line.
+//! The evaluation is a closure, so that the same cases run natively (`watchkeeper_sdk::testkit::evaluate`), through the
+//! engine's host of components, and from the command line (`watchkeeper policy test`).
+
+pub mod world;
 
 mod file;
 mod play;
@@ -100,6 +102,26 @@ pub enum CaseError {
     },
 }
 
+/// What is to become of what is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is compared with what comes.
+    Compare,
+    /// It becomes what comes.
+    Update,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Came {
+    /// What is expected.
+    AsExpected,
+    /// Something else. The text shows the difference line by line: `-` is expected, `+` came.
+    Otherwise(String),
+    /// Something else, which is expected from now on.
+    Updated,
+}
+
 /// Runs every case in `folder` and compares what comes of it with what is expected; returns how
 /// many there are. With [`UPDATE`] set to 1 it rewrites what is expected instead.
 ///
@@ -114,41 +136,61 @@ pub fn run(
     ) -> Result<Evaluation, String>,
 ) -> Result<usize, CaseError> {
     let update = std::env::var_os(UPDATE).is_some_and(|value| value == "1");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(io(folder, "read"))? {
-        let path = entry.map_err(io(folder, "read"))?.path();
-        if path.is_dir() {
-            names.push(path);
-        }
-    }
-    names.sort();
-    if names.is_empty() {
-        return Err(CaseError::Empty(folder.to_owned()));
-    }
+    let mode = if update { Mode::Update } else { Mode::Compare };
+    let cases = find(folder)?;
     let mut differences = String::new();
     let mut count = 0;
-    for case in &names {
-        let actual = play(case, &mut evaluate)?;
-        let path = case.join("expected.txt");
-        if update {
-            std::fs::write(&path, actual).map_err(io(&path, "written"))?;
-            continue;
-        }
-        let expected = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(io(&path, "read")(error)),
-        };
-        if expected != actual {
+    for case in &cases {
+        if let Came::Otherwise(difference) = settle(case, mode, &mut evaluate)? {
             count += 1;
-            let _ = writeln!(differences, "\n{}", path.display());
-            difference(&expected, &actual, &mut differences);
+            let _ = writeln!(differences, "\n{}", case.join(EXPECTED).display());
+            differences.push_str(&difference);
         }
     }
     if count > 0 {
-        return Err(CaseError::Different { count, of: names.len(), differences });
+        return Err(CaseError::Different { count, of: cases.len(), differences });
     }
-    Ok(names.len())
+    Ok(cases.len())
+}
+
+/// The cases in `folder`, in the order of their names. There is at least one.
+pub fn find(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io(folder, "read"))? {
+        let path = entry.map_err(io(folder, "read"))?.path();
+        if path.is_dir() {
+            cases.push(path);
+        }
+    }
+    cases.sort();
+    if cases.is_empty() {
+        return Err(CaseError::Empty(folder.to_owned()));
+    }
+    Ok(cases)
+}
+
+/// The file of a case that says what is expected.
+const EXPECTED: &str = "expected.txt";
+
+/// Plays one case, and compares what comes of it with what is expected, or makes it that.
+pub fn settle(case: &Path, mode: Mode, evaluate: &mut Evaluate<'_>) -> Result<Came, CaseError> {
+    let actual = play(case, evaluate)?;
+    let path = case.join(EXPECTED);
+    let expected = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(io(&path, "read")(error)),
+    };
+    if expected == actual {
+        return Ok(Came::AsExpected);
+    }
+    if mode == Mode::Update {
+        std::fs::write(&path, actual).map_err(io(&path, "written"))?;
+        return Ok(Came::Updated);
+    }
+    let mut text = String::new();
+    difference(&expected, &actual, &mut text);
+    Ok(Came::Otherwise(text))
 }
 
 /// Plays one case, and says what comes of it.
@@ -202,6 +244,24 @@ fn difference(expected: &str, actual: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A case that nothing is expected of yet differs, then is what was written, then agrees.
+    #[test]
+    fn what_is_expected_is_compared_or_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let case = folder.path().join("calm");
+        assert!(matches!(find(folder.path()), Err(CaseError::Empty(_))));
+        std::fs::create_dir(&case).unwrap();
+        std::fs::write(case.join("case.toml"), "why = \"Nothing happens.\"\nuntil = \"1s\"")
+            .unwrap();
+        assert_eq!(find(folder.path()).unwrap(), [case.as_path()]);
+        let settle = |mode| settle(&case, mode, &mut |_, _, _| Ok(Evaluation::default())).unwrap();
+        let Came::Otherwise(difference) = settle(Mode::Compare) else { panic!() };
+        assert!(difference.starts_with("+ # Nothing happens.\n+ 0s      active on primary\n"));
+        assert_eq!(settle(Mode::Update), Came::Updated);
+        assert_eq!(settle(Mode::Update), Came::AsExpected);
+        assert_eq!(settle(Mode::Compare), Came::AsExpected);
+    }
 
     #[test]
     fn a_difference_shows_what_changed_and_what_is_around_it() {

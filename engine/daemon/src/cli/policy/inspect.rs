@@ -1,54 +1,18 @@
-//! `watchkeeper policy`: look at a policy, and try it on recorded facts, without a daemon.
+//! `watchkeeper policy inspect` and `evaluate`: look at a policy, and try it on recorded facts, without a daemon.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::settings::{self, Given, SettingKind};
 use watchkeeper_core::snapshot::Snapshot;
-use watchkeeper_wasm::{Host, HostConfig, HostError, LoadError, Policy};
+use watchkeeper_wasm::{Host, HostConfig, Policy};
 
-use super::exit::Exit;
-
-/// Why a policy cannot be shown or tried.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum PolicyError {
-    /// A file cannot be read.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is no policy.
-    #[error("cannot use {path}")]
-    Load {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: Box<LoadError>,
-    },
-    /// The snapshot is none.
-    #[error(
-        "{path} is no snapshot; `watchkeeper journal snapshot` writes one, and docs/policies.md \
-         shows its form"
-    )]
-    Snapshot {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// The settings do not fit.
-    #[error("the settings do not fit the policy: {0}")]
-    Settings(String),
-    /// Guests cannot be run here.
-    #[error("policies cannot be run")]
-    Host(#[from] HostError),
-}
+use super::PolicyError;
+use crate::cli::exit::Exit;
+use crate::cli::{print, print_json};
 
 fn load(path: &Path) -> Result<Policy, PolicyError> {
     let bytes = std::fs::read(path)
@@ -59,11 +23,11 @@ fn load(path: &Path) -> Result<Policy, PolicyError> {
 }
 
 /// Shows what a policy says of itself.
-pub(super) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
+pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
     let policy = load(path)?;
     let (description, revision) = (policy.description(), policy.revision());
     if json {
-        super::print_json(&serde_json::json!({
+        print_json(&serde_json::json!({
             "name": description.name,
             "version": revision.version,
             "digest": revision.digest,
@@ -89,7 +53,7 @@ pub(super) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
         let _ =
             writeln!(out, "  {} = {}\n      {}", setting.name, default(&setting.kind), setting.doc);
     }
-    super::print(&out);
+    print(&out);
     Ok(Exit::Ok)
 }
 
@@ -109,7 +73,7 @@ fn default(kind: &SettingKind) -> String {
 }
 
 /// Asks a policy what it makes of a snapshot in a file.
-pub(super) fn evaluate(
+pub(in crate::cli) fn evaluate(
     path: &Path,
     snapshot: &Path,
     given: &[String],
@@ -127,14 +91,14 @@ pub(super) fn evaluate(
     })?;
     let evaluated = policy.evaluate(&Arc::new(snapshot), &settings, &[]);
     if json {
-        super::print_json(&serde_json::json!({
+        print_json(&serde_json::json!({
             "revision": policy.revision(),
             "took-us": u64::try_from(evaluated.took.as_micros()).unwrap_or(u64::MAX),
             "reads": evaluated.reads,
             "outcome": evaluated.outcome,
         }));
     } else {
-        super::print(&story(&evaluated));
+        print(&story(&evaluated));
     }
     Ok(if evaluated.outcome.is_ok() { Exit::Ok } else { Exit::Failed })
 }

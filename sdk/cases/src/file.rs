@@ -9,7 +9,7 @@ use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{Role, Server, ServerName, Service, Side, Status, Topology};
 use watchkeeper_core::settings::{Given, parse_duration};
 
-use crate::testkit::world;
+use crate::world;
 
 /// A case, checked.
 #[derive(Debug)]
