@@ -185,7 +185,7 @@ fn rust(project: &Project) -> Result<(), PolicyError> {
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(&project.root);
     let said = tools::run(&mut cargo, CARGO, blame::rust)?;
-    let made = String::from_utf8_lossy(&said).lines().filter_map(artifact).last();
+    let made = String::from_utf8_lossy(&said).lines().filter_map(artifact).next_back();
     let component = project.component();
     match made {
         Some(made) => write(&component, bytes(&made)?),
@@ -203,7 +203,7 @@ fn artifact(line: &str) -> Option<PathBuf> {
     files
         .iter()
         .filter_map(|file| file.as_str())
-        .find(|file| file.ends_with(".wasm"))
+        .find(|file| Path::new(file).extension().is_some_and(|it| it == "wasm"))
         .map(PathBuf::from)
 }
 

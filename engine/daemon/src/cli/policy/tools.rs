@@ -8,8 +8,6 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use sha2::{Digest, Sha256};
-
 use super::project::Project;
 use super::{PolicyError, read, write};
 
@@ -158,7 +156,7 @@ pub(super) fn npm_script(bin: &Path, script: &str) -> (Command, &'static str) {
 }
 
 fn key(locked: &str) -> String {
-    Sha256::digest(locked).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    watchkeeper_wasm::digest(locked.as_ref()).chars().take(12).collect()
 }
 
 /// What becomes of a folder that is there already.
