@@ -28,7 +28,7 @@ pub enum OnPolicyFailure {
 }
 
 /// The terms on which a policy takes part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The policy.
     pub policy: PolicyName,

@@ -19,6 +19,7 @@
 //! 13. [`duty`]: which monitor may act, and how that passes from one to the other
 //! 14. [`event`]: what the journal holds
 //! 15. [`state`]: the fold of the events
+//! 16. [`replay`]: recorded history, gone through again with other policies
 
 pub mod model;
 
@@ -49,3 +50,5 @@ pub mod duty;
 pub mod event;
 
 pub mod state;
+
+pub mod replay;

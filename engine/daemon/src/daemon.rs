@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::state::State;
-use watchkeeper_wasm::{Host, HostConfig, HostError};
+use watchkeeper_wasm::{Host, HostError};
 
 use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
@@ -27,8 +27,8 @@ use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
-use crate::wiring::Shelf;
 use crate::wiring::reload::Reloader;
+use crate::wiring::{self, Shelf};
 
 /// How long a change of files has to be over before they are read: editors write in several
 /// steps.
@@ -104,7 +104,9 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     };
     ledger.record(vec![(None, started)]).await?;
 
-    let shelf = Shelf::new(Arc::new(Host::new(host_config(&config))?));
+    let cache = config.guests.cache.clone();
+    let host = Host::new(wiring::host_config(&config.guests, Some(cache)))?;
+    let shelf = Shelf::new(Arc::new(host));
     let socket = config.monitor.socket.clone();
     let group = config.monitor.socket_group.clone();
     let names = watch::Sender::default();
@@ -176,28 +178,6 @@ fn open_journal(config: &Config) -> Result<(Journal, State), DaemonError> {
         .map_err(|source| DaemonError::Folder { path: dir.clone(), source })?;
     Journal::open(&dir.join("journal.db"), &config.monitor.name, clock::now())
         .map_err(|source| DaemonError::Journal { source })
-}
-
-fn host_config(config: &Config) -> HostConfig {
-    let limits = &config.guests.limits;
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    HostConfig {
-        limits: watchkeeper_wasm::Limits {
-            component_bytes: limits.component_bytes,
-            call: limits.time,
-            describe: limits.describe_time,
-            memory_bytes: size(limits.memory_bytes),
-            table_elements: size(limits.table_elements),
-            stack_bytes: size(limits.stack_bytes),
-            handed_bytes: size(limits.result_bytes),
-            state_bytes: size(limits.state_bytes),
-            host_calls: limits.host_calls,
-            log_lines: limits.log_lines as usize,
-            ..watchkeeper_wasm::Limits::default()
-        },
-        cache_dir: Some(config.guests.cache.clone()),
-        ..HostConfig::default()
-    }
 }
 
 /// Waits for changes of files, for requests, and for the end.

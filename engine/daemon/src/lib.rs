@@ -16,6 +16,7 @@
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
+//! - [`replay`]: from the journal to what other policies would have decided
 //! - [`api`], [`cli`]: people's way in
 //! - [`service_manager`]: what systemd is told
 //! - [`daemon`]: the start, the end, and the files that are watched
@@ -59,6 +60,8 @@ pub mod cluster;
 pub mod wiring;
 
 pub mod explain;
+
+pub mod replay;
 
 pub mod api;
 

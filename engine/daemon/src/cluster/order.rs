@@ -197,6 +197,7 @@ impl Watch {
             snapshot: snapshot.as_ref().clone(),
             opinions: Vec::new(),
             decision: Decision::none(),
+            basis: None,
         }));
         let begun = Event::PlanBegun(Box::new(plan.clone()));
         if !self.record(vec![evaluated, begun], None).await {

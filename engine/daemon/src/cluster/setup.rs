@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::event::{Basis, Seated};
 use watchkeeper_core::facts::ProbeId;
-use watchkeeper_core::guards::Limits;
+use watchkeeper_core::guards::{Duty, Limits};
 use watchkeeper_core::model::Topology;
 use watchkeeper_core::plan::Arrangements;
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
@@ -66,6 +67,16 @@ impl Setup {
         collector.spec(probe).map_or(LOST_PROBE, |spec| spec.confirm_interval)
     }
 
+    /// What its decisions rest on while the duty is as given.
+    pub(super) fn basis(&self, duty: Duty) -> Basis {
+        Basis {
+            duty,
+            limits: self.limits.clone(),
+            arrangements: self.arrangements.clone(),
+            policies: self.seats.iter().map(Seat::seated).collect(),
+        }
+    }
+
     pub(super) fn standings(&self) -> Vec<Standing> {
         self.seats.iter().map(|seat| seat.standing.clone()).collect()
     }
@@ -91,6 +102,11 @@ impl Seat {
                 (Err(one), Err(two)) => one == two,
                 _ => false,
             }
+    }
+
+    /// Its terms and settings, as they are recorded.
+    pub fn seated(&self) -> Seated {
+        Seated { standing: self.standing.clone(), settings: self.settings.to_vec() }
     }
 
     /// Asks it, with what it wanted remembered.
