@@ -257,7 +257,7 @@ impl Comparison {
         }
         // While a plan is in flight, nothing else is begun whatever is asked for.
         if moment.snapshot.facts().cluster.phase.in_flight() {
-            self.close(None);
+            self.close(false, false);
         } else {
             self.compare(moment, Does::of(other), Does::of(recorded));
         }
@@ -265,8 +265,10 @@ impl Comparison {
     }
 
     fn compare(&mut self, moment: &Moment, other: Does, recorded: Does) {
+        let mut acted = false;
         if let (Source::Recorded(record), Does::Acts(wish)) = (moment.source, &recorded) {
             self.acted(&Then { at: moment.at, record, wish: wish.clone() });
+            acted = true;
         }
         let kind = Kind::of(&other, &recorded);
         let goes_on = self.open.as_ref().is_some_and(|open| {
@@ -277,7 +279,7 @@ impl Comparison {
         if goes_on {
             return;
         }
-        self.close(Some((&other, &recorded)));
+        self.close(acted, kind.is_none());
         let calm = other == Does::Nothing && recorded == Does::Nothing;
         if calm {
             self.episode = None;
@@ -312,13 +314,15 @@ impl Comparison {
         }
     }
 
-    /// Ends the open difference; `now` is what is done on both sides now, if that can be compared.
-    fn close(&mut self, now: Option<(&Does, &Does)>) {
+    /// Ends the open difference. A short one from a reconstructed moment on comes to nothing if the
+    /// recorded world has `acted` now, since at that moment both are compared exactly; or if it would
+    /// have changed nothing, and both want the same now.
+    fn close(&mut self, acted: bool, same: bool) {
         let Some(mut difference) = self.open.take() else { return };
         difference.until = self.now;
         if difference.source == Source::Reconstructed
             && self.now.since(difference.at) <= RESOLUTION_MS
-            && now.is_some_and(|(other, recorded)| levels(&difference, other, recorded))
+            && (acted || (same && !difference.kind.changes_the_world()))
         {
             self.done.too_short += 1;
             return;
@@ -384,25 +388,13 @@ impl Comparison {
 
     /// What has been compared, once there are no more moments.
     pub fn end(mut self) -> Compared {
-        self.close(None);
+        self.close(false, false);
         let keys: Vec<_> = self.open_alerts.keys().cloned().collect();
         for key in keys {
             self.close_alert(&key);
         }
         self.done.alerts.sort_by_key(|it| it.at);
         self.done
-    }
-}
-
-/// Whether a difference has come to nothing: the recorded world does now what the other policies
-/// would have done a moment earlier; or, if nothing would have been done, both want the same.
-fn levels(difference: &Difference, other: &Does, recorded: &Does) -> bool {
-    match difference.kind {
-        Kind::WouldAct => match recorded {
-            Does::Acts(wish) => difference.other.action() == Some(&wish.action),
-            _ => false,
-        },
-        kind => !kind.changes_the_world() && Kind::of(other, recorded).is_none(),
     }
 }
 

@@ -305,6 +305,10 @@ impl History {
             }
         }
         self.watching = Watching::From(at);
+        if self.tick <= at {
+            let passed = at.since(self.tick) / self.tick_ms + 1;
+            self.tick = self.tick.plus(passed.saturating_mul(self.tick_ms));
+        }
         let state = self.state.clusters.get(&self.cluster);
         with_background(state, |background| self.rebuilt.learn(&evaluated.snapshot, background));
         let snapshot = Arc::new(evaluated.snapshot.clone());

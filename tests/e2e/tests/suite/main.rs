@@ -31,5 +31,6 @@ mod peer;
 mod planned;
 mod reach;
 mod repair;
+mod replay;
 mod service_manager;
 mod steps;
