@@ -228,6 +228,8 @@ pub struct Comparison {
     open: Option<Difference>,
     /// The last moment's time.
     now: Timestamp,
+    /// Until when what was so at the moment before is known to have been so: not over a gap.
+    known: Timestamp,
     /// How many episodes there were.
     episodes: u32,
     episode: Option<Episode>,
@@ -249,7 +251,9 @@ struct Episode {
 impl Comparison {
     /// Takes in what other policies would have decided at `moment`. Moments come in their order.
     pub fn take(&mut self, moment: &Moment, other: &Decision) {
-        self.now = moment.at;
+        let before = std::mem::replace(&mut self.now, moment.at);
+        // Somebody is asked each second while anything is known.
+        self.known = if moment.at.since(before) > RESOLUTION_MS { before } else { moment.at };
         let recorded = &moment.recorded.evaluated.decision;
         match moment.source {
             Source::Recorded(_) => self.done.recorded += 1,
@@ -319,9 +323,9 @@ impl Comparison {
     /// have changed nothing, and both want the same now.
     fn close(&mut self, acted: bool, same: bool) {
         let Some(mut difference) = self.open.take() else { return };
-        difference.until = self.now;
+        difference.until = self.known;
         if difference.source == Source::Reconstructed
-            && self.now.since(difference.at) <= RESOLUTION_MS
+            && self.known.since(difference.at) <= RESOLUTION_MS
             && (acted || (same && !difference.kind.changes_the_world()))
         {
             self.done.too_short += 1;
@@ -376,9 +380,9 @@ impl Comparison {
 
     fn close_alert(&mut self, key: &(Would, AlertKey)) {
         let Some(mut difference) = self.open_alerts.remove(key) else { return };
-        difference.until = self.now;
+        difference.until = self.known;
         if difference.source == Source::Reconstructed
-            && self.now.since(difference.at) <= RESOLUTION_MS
+            && self.known.since(difference.at) <= RESOLUTION_MS
         {
             self.done.too_short += 1;
         } else {

@@ -486,6 +486,23 @@ fn what_nobody_was_asked_about_is_no_moment() {
 }
 
 #[test]
+fn what_is_known_ends_where_a_gap_begins() {
+    let mut monitor = Monitor::begin(100);
+    monitor.seconds(5);
+    monitor.set(Service::Daemon, Status::Down);
+    monitor.seconds(20);
+    monitor.stop();
+    let stopped = monitor.now;
+    monitor.now = monitor.now.plus(3_600 * SECOND);
+    monitor.set(Service::Daemon, Status::Up);
+    monitor.start();
+    monitor.seconds(5);
+    let compared = compare(&monitor.records, 3);
+    let [one] = compared.differences.as_slice() else { panic!("{compared:#?}") };
+    assert!(one.until <= stopped && one.until.plus(2 * SECOND) > stopped, "{one:#?}");
+}
+
+#[test]
 fn a_policy_that_wants_to_look_again_is_asked_again() {
     let mut monitor = Monitor::begin(3);
     monitor.seconds(30);

@@ -76,8 +76,8 @@ enum Problem {
     Settings(#[from] PolicyError),
     #[error(transparent)]
     Seats(#[from] SeatsError),
-    #[error("{}", source.advice())]
-    Journal { source: JournalError },
+    #[error(transparent)]
+    Journal(JournalError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
     #[error("cannot write {path}")]
@@ -99,6 +99,10 @@ pub(super) fn run(arguments: &Replay, config: &Path, json: bool) -> Exit {
         }
         Err(problem) => {
             complain(&problem);
+            if let Problem::Journal(error) | Problem::Replay(ReplayError::Journal(error)) = &problem
+            {
+                print_error(&format!("{}\n", error.advice()));
+            }
             Exit::Failed
         }
     }
@@ -116,7 +120,7 @@ fn answer(arguments: &Replay, path: &Path) -> Result<Replayed, Problem> {
     let panel = Panel::of(&config.guests, cluster, &candidate)?;
     let file = arguments.file.clone();
     let file = file.unwrap_or_else(|| config.monitor.state_dir.join("journal.db"));
-    let journal = Reader::open(&file).map_err(|source| Problem::Journal { source })?;
+    let journal = Reader::open(&file).map_err(Problem::Journal)?;
     let mut progress = Progress::begin();
     let replayed = replay(
         Question {

@@ -133,7 +133,7 @@ impl Days {
 
     /// The first moments of the days, in UTC.
     pub(super) fn days(&self) -> impl Iterator<Item = Timestamp> + use<> {
-        (self.since.0 / DAY..=self.until.0 / DAY).map(|day| Timestamp(day * DAY))
+        (self.since.0 / DAY..=self.until.0.saturating_sub(1) / DAY).map(|day| Timestamp(day * DAY))
     }
 
     /// Where it stood within a time, piece by piece.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use watchkeeper_core::arbitration::Decision;
+use watchkeeper_core::arbitration::{Decision, Standing as Terms};
 use watchkeeper_core::event::Record;
 use watchkeeper_core::model::{ClusterName, PolicyName, Timestamp};
 use watchkeeper_core::past::Memory;
@@ -150,6 +150,8 @@ fn rhythm(cluster: &ClusterConfig) -> Rhythm {
 /// The way so far.
 struct Run {
     panel: Panel,
+    /// The panel's terms.
+    standings: Vec<Terms>,
     history: History,
     comparison: Comparison,
     days: Days,
@@ -182,6 +184,7 @@ impl Run {
         until: Timestamp,
     ) -> Self {
         Self {
+            standings: panel.standings(),
             panel,
             history,
             comparison: Comparison::default(),
@@ -277,7 +280,7 @@ impl Run {
         }
         let look_again = opinions.iter().filter_map(|it| it.outcome.as_ref().ok()?.look_again_ms);
         let look_again = look_again.min();
-        let decision = self.history.decide(moment, &opinions, &self.panel.standings());
+        let decision = self.history.decide(moment, &opinions, &self.standings);
         if let Source::Recorded(seq) = moment.source {
             self.note_recorded(&moment.recorded, seq, &opinions, &decision);
             self.days.decided(moment);

@@ -8,7 +8,7 @@ use watchkeeper_core::proposal::Action;
 use watchkeeper_core::replay::{
     AlertDifference, Difference, Does, Kind, Source, Unwatched, Wish, Would,
 };
-use watchkeeper_core::settings;
+use watchkeeper_core::settings::{self, Given};
 
 use super::report::{Report, Tried};
 
@@ -117,8 +117,18 @@ impl fmt::Display for Tried {
             write!(f, " in the place of {}", before.join(", "))?;
         }
         let set: Vec<String> =
-            self.set.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            self.set.iter().map(|(name, value)| format!("{name} = {}", plain(value))).collect();
         if set.is_empty() { writeln!(f) } else { writeln!(f, ", with {}", set.join(", ")) }
+    }
+}
+
+/// A setting as the command line gave it.
+fn plain(value: &Given) -> String {
+    match value {
+        Given::Flag(flag) => flag.to_string(),
+        Given::Integer(number) => number.to_string(),
+        Given::Text(text) => text.clone(),
+        Given::Texts(texts) => texts.join(","),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use watchkeeper::replay::{Candidate, Panel, Report};
+use watchkeeper::journal::Reader;
+use watchkeeper::replay::{Candidate, Panel, Question, Replayed, Report};
 use watchkeeper_core::model::{Service, Side};
 use watchkeeper_core::proposal::Action;
 use watchkeeper_core::replay::{Difference, Does, Kind, Source};
+use watchkeeper_core::settings::Given;
 
 use crate::harness::month::{self, FAULTS};
 use crate::harness::{Config, POLICY, World, another_policy, guest};
@@ -265,13 +267,28 @@ async fn a_candidate_remembers_from_moment_to_moment() {
     assert!(failed.failure.detail.contains("1025 bytes"), "{failed:?}");
 }
 
-/// How fast a month is gone through; run it with the program to be measured, and read what it says.
+/// How fast a month is gone through, asked about each second; in an unoptimised build, a day of it:
+/// `cargo test --release -p watchkeeper-e2e --test suite how_fast -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn how_fast_a_month_is_replayed() {
     let world = month(30, |_| {}).await;
-    let policy = path(&world, "policies/data-mover-ha.wasm");
-    let args = ["replay", "--policy", &policy, "--set", "rescue-attempts=0", "--since", "30d"];
-    let said = world.ok(&args).await;
-    println!("{}{}", said.out, said.err);
+    let config = watchkeeper::config::load(&world.config_path()).unwrap();
+    let cluster = &config.clusters[0];
+    let candidate = Candidate {
+        file: world.path("policies/data-mover-ha.wasm"),
+        name: None,
+        settings: BTreeMap::from([("rescue-attempts".to_owned(), Given::Integer(0))]),
+    };
+    let question = Question {
+        cluster,
+        panel: Panel::of(&config.guests, cluster, &candidate).unwrap(),
+        candidate: &candidate,
+        journal: &Reader::open(&world.journal_path()).unwrap(),
+        since: if cfg!(debug_assertions) { "1d" } else { "30d" }.parse().unwrap(),
+        until: None,
+        now: month::BEGINNING,
+    };
+    let Replayed { report, days } = watchkeeper::replay::replay(question, |_| {}).unwrap();
+    println!("{days}\n{report}\n{}", watchkeeper::replay::speed(&report));
 }
