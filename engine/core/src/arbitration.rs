@@ -4,7 +4,8 @@
 //! policy or guard stops it, and all alerts are raised. A policy can only have what the
 //! configuration grants it, and what it asks for about a service in maintenance does not take the slot
 //! from what can be done. A policy that failed holds, unless the configuration lets it abstain:
-//! acting fails closed.
+//! acting fails closed. A policy in the shadow has no say; what would be decided if it had is for
+//! people to see ([`in_shadow`]).
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use crate::alerting::Claimed;
 use crate::guards::{self, Guard, GuardHold, Situation};
 use crate::model::PolicyName;
 use crate::plan::PlanKind;
+use crate::policies::Mode;
 use crate::proposal::{Action, AlertClaim, Evaluation, Grant, Opinion, Proposal, Severity};
 use crate::snapshot::Snapshot;
 
@@ -36,6 +38,9 @@ pub struct Standing {
     pub grants: BTreeSet<Grant>,
     /// What its failure means.
     pub on_failure: OnPolicyFailure,
+    /// Whether it is obeyed.
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
+    pub mode: Mode,
 }
 
 /// Why an action is not carried out.
@@ -120,6 +125,23 @@ impl Decision {
         }
     }
 
+    /// What is done, or held by whom, in a line for people.
+    pub fn in_words(&self) -> String {
+        let holds: Vec<String> = self.holds.iter().map(ToString::to_string).collect();
+        match &self.chosen {
+            None => "nothing is asked for".to_owned(),
+            Some(Chosen { policy, proposal }) if holds.is_empty() => {
+                format!("{}, as {policy} asks: {}", proposal.action, proposal.reason)
+            }
+            Some(Chosen { policy, proposal }) => format!(
+                "{policy} asks to {}, held by {}: {}",
+                proposal.action,
+                holds.join("; "),
+                proposal.reason
+            ),
+        }
+    }
+
     /// What is to be carried out, if anything is.
     pub fn to_carry_out(&self) -> Option<&Chosen> {
         self.chosen.as_ref().filter(|_| self.holds.is_empty())
@@ -136,10 +158,22 @@ pub const ENGINE: &str = "engine";
 pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Standing]) -> Decision {
     let mut decision = Decision::none();
     for standing in standings {
-        match opinions.iter().find(|one| one.policy == standing.policy).map(|one| &one.outcome) {
-            Some(Ok(evaluation)) => hear(&mut decision, evaluation, standing, situation.snapshot),
-            Some(Err(failure)) => fail(&mut decision, &failure.to_string(), standing),
-            None => fail(&mut decision, "it was not evaluated", standing),
+        let outcome = opinions.iter().find(|one| one.policy == standing.policy);
+        match (outcome.map(|one| &one.outcome), standing.mode) {
+            (Some(Ok(evaluation)), Mode::Enforce) => {
+                hear(&mut decision, evaluation, standing, situation.snapshot);
+            }
+            (Some(Err(failure)), Mode::Enforce) => {
+                fail(&mut decision, &failure.to_string(), standing);
+            }
+            (None, Mode::Enforce) => fail(&mut decision, "it was not evaluated", standing),
+            // Nothing hangs on it yet, but whoever tries it out wants to know.
+            (Some(Err(failure)), Mode::Shadow) => {
+                let failure = format!("{failure} (it is in the shadow)");
+                let alert = failed_alert(&standing.policy, Severity::Warning, &failure);
+                decision.alerts.push(alert);
+            }
+            (Some(Ok(_)) | None, Mode::Shadow) => {}
         }
     }
     if let Some(chosen) = &decision.chosen {
@@ -154,6 +188,26 @@ pub fn decide(situation: &Situation<'_>, opinions: &[Opinion], standings: &[Stan
         decision.holds.extend(holds.into_iter().map(Hold::Guard));
     }
     decision
+}
+
+/// What would be decided if the policies in the shadow were obeyed too; none if nothing else would
+/// be done or held.
+pub fn in_shadow(
+    situation: &Situation<'_>,
+    opinions: &[Opinion],
+    standings: &[Standing],
+    decided: &Decision,
+) -> Option<Decision> {
+    if standings.iter().all(|standing| standing.mode == Mode::Enforce) {
+        return None;
+    }
+    let obeyed: Vec<Standing> = standings
+        .iter()
+        .map(|standing| Standing { mode: Mode::Enforce, ..standing.clone() })
+        .collect();
+    let would = decide(situation, opinions, &obeyed);
+    let same = would.chosen == decided.chosen && would.holds == decided.holds;
+    (!same).then_some(would)
 }
 
 /// The plan that an action needs.
@@ -173,7 +227,7 @@ fn fail(decision: &mut Decision, failure: &str, standing: &Standing) {
         decision.holds.push(Hold::Failure { policy: policy.clone(), reason: failure.to_owned() });
     }
     decision.silent.insert(policy.to_string());
-    decision.alerts.push(failed_alert(policy, failure));
+    decision.alerts.push(failed_alert(policy, Severity::Critical, failure));
 }
 
 fn hear(
@@ -248,10 +302,10 @@ fn engine_alert(name: &str, severity: Severity, summary: String, label: (&str, &
     }
 }
 
-fn failed_alert(policy: &PolicyName, failure: &str) -> Claimed {
+fn failed_alert(policy: &PolicyName, severity: Severity, failure: &str) -> Claimed {
     engine_alert(
         "policy-failed",
-        Severity::Critical,
+        severity,
         format!("policy {policy} gave no answer: {failure}"),
         ("policy", policy.as_str()),
     )

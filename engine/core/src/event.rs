@@ -15,6 +15,7 @@ use crate::model::{
     ClusterName, MonitorName, PolicyName, ReceiverName, ServiceId, Side, Term, Timestamp,
 };
 use crate::plan::{Arrangements, Plan};
+use crate::policies::Mode;
 use crate::proposal::{Opinion, Revision};
 use crate::settings::SettingValue;
 use crate::snapshot::Snapshot;
@@ -85,6 +86,9 @@ pub struct Evaluated {
     pub opinions: Vec<Opinion>,
     /// What came of it.
     pub decision: Decision,
+    /// What would have come of it if the policies in the shadow were obeyed; none: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_shadow: Option<Decision>,
     /// What it rests on, if that is another than of the evaluation before. Records of orders, and
     /// those from before there was a basis, have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +121,7 @@ pub enum Event {
         /// What is wrong with it.
         problems: Vec<String>,
     },
-    /// A policy or plugin took effect.
+    /// A policy or plugin took effect; a policy's is a record of its cluster.
     GuestLoaded {
         /// Which kind.
         kind: GuestKind,
@@ -149,6 +153,41 @@ pub enum Event {
         version: String,
         /// What it wrote.
         state: Vec<u8>,
+    },
+    /// An operator said whether a policy is obeyed.
+    PolicyModeSet {
+        /// The policy.
+        policy: PolicyName,
+        /// The mode.
+        mode: Mode,
+        /// What the configuration says: if it says something else later, that counts.
+        configured: Mode,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A policy's revision was taken back: its file is not used until it holds another one.
+    PolicyRolledBack {
+        /// The policy.
+        policy: PolicyName,
+        /// What was in force.
+        from: Revision,
+        /// What comes into force in its place.
+        to: Revision,
+        /// Who; `watchkeeper` after repeated failures.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A revision that was taken back is to be used again.
+    PolicyRetried {
+        /// The policy.
+        policy: PolicyName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// A plan was made and begins.
     PlanBegun(Box<Plan>),

@@ -10,16 +10,17 @@
 //! 4. [`snapshot`]: the frozen set of facts a decision is made from, its queries and read set
 //! 5. [`settings`]: what a guest lets a site set, and whether what the site gives fits
 //! 6. [`proposal`]: what policies ask for
-//! 7. [`plan`]: the immutable, ordered steps that a decision needs
-//! 8. [`guards`]: the engine's own holds, which no policy can lift
-//! 9. [`alerting`]: what is wrong at this moment, and what is still to be told
-//! 10. [`arbitration`]: from proposals to one decision
-//! 11. [`execution`]: how far a plan has come, and what is next after any crash
-//! 12. [`past`]: what decisions rest on beside the facts, as a successor gets it
-//! 13. [`duty`]: which monitor may act, and how that passes from one to the other
-//! 14. [`event`]: what the journal holds
-//! 15. [`state`]: the fold of the events
-//! 16. [`replay`]: recorded history, gone through again with other policies
+//! 7. [`policies`]: whether policies are obeyed, and in which revision
+//! 8. [`plan`]: the immutable, ordered steps that a decision needs
+//! 9. [`guards`]: the engine's own holds, which no policy can lift
+//! 10. [`alerting`]: what is wrong at this moment, and what is still to be told
+//! 11. [`arbitration`]: from proposals to one decision
+//! 12. [`execution`]: how far a plan has come, and what is next after any crash
+//! 13. [`past`]: what decisions rest on beside the facts, as a successor gets it
+//! 14. [`duty`]: which monitor may act, and how that passes from one to the other
+//! 15. [`event`]: what the journal holds
+//! 16. [`state`]: the fold of the events
+//! 17. [`replay`]: recorded history, gone through again with other policies
 
 pub mod model;
 
@@ -32,6 +33,8 @@ pub mod snapshot;
 pub mod settings;
 
 pub mod proposal;
+
+pub mod policies;
 
 pub mod plan;
 

@@ -14,6 +14,7 @@ use crate::alerting::{Alert, Fingerprint};
 use crate::execution::Progress;
 use crate::lifecycle::Phase;
 use crate::model::{PolicyName, ReceiverName, ServiceId, Timestamp};
+use crate::policies::PolicyState;
 use crate::snapshot::{Change, Rescue};
 
 /// Maintenance mode of a cluster or of one of its services, while it is on.
@@ -80,6 +81,9 @@ pub struct Past {
     /// What policies wanted remembered.
     #[serde(default)]
     pub memories: BTreeMap<PolicyName, Memory>,
+    /// Whether policies are obeyed, and in which revisions they were in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<PolicyName, PolicyState>,
     /// The end of the last change of side that counts for the cooldown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooling_since: Option<Timestamp>,

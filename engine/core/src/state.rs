@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::alerting::{AlertBook, Notification, Outbox};
 use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
-use crate::event::{Event, Record};
+use crate::event::{Event, GuestKind, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
 use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
 use crate::past::{LeftAlone, Past};
 use crate::plan::PlanKind;
+use crate::policies::{ModeOrder, PolicyState, RolledBack};
 use crate::snapshot::{Change, Ending, Rescue};
 
 pub use crate::past::{Maintenance, Memory};
@@ -44,6 +45,8 @@ pub struct ClusterState {
     pub next_snapshot: u64,
     /// What policies wanted remembered.
     pub memories: BTreeMap<PolicyName, Memory>,
+    /// Whether policies are obeyed, and in which revisions they were in force.
+    pub policies: BTreeMap<PolicyName, PolicyState>,
     /// What is firing.
     pub alerts: AlertBook,
     /// The end of the last change of side that counts for the cooldown: a refused failover does, a
@@ -73,6 +76,7 @@ impl Default for ClusterState {
             next_plan: 1,
             next_snapshot: 1,
             memories: BTreeMap::new(),
+            policies: BTreeMap::new(),
             alerts: AlertBook::default(),
             cooling_since: None,
             last_evaluation: None,
@@ -173,9 +177,10 @@ impl State {
             Event::MonitorStopped { .. }
             | Event::ConfigurationApplied { .. }
             | Event::ConfigurationRejected { .. }
-            | Event::GuestLoaded { .. }
             | Event::GuestRejected { .. }
             | Event::Observed(_) => {}
+            // A plugin's; and a policy's in a journal from before clusters had their own.
+            Event::GuestLoaded { .. } if record.cluster.is_none() => {}
             Event::AlertFired(alert) => self.alerts_of(record).fire(alert.clone()),
             Event::AlertResolved { fingerprint } => self.alerts_of(record).resolve(fingerprint),
             Event::NotificationQueued { id, receiver, alert } => {
@@ -257,6 +262,7 @@ impl State {
             next_plan: cluster.next_plan,
             next_snapshot: cluster.next_snapshot,
             memories: cluster.memories,
+            policies: cluster.policies,
             cooling_since: cluster.cooling_since,
             kept: cluster.kept,
             told: alerts
@@ -334,6 +340,7 @@ impl ClusterState {
         self.next_plan = self.next_plan.max(past.next_plan);
         self.next_snapshot = self.next_snapshot.max(past.next_snapshot);
         self.memories.clone_from(&past.memories);
+        self.policies.clone_from(&past.policies);
         self.cooling_since = past.cooling_since;
         self.kept = past.kept;
     }
@@ -354,6 +361,10 @@ impl ClusterState {
                 let memory = Memory { version: version.clone(), state: state.clone() };
                 self.memories.insert(policy.clone(), memory);
             }
+            Event::GuestLoaded { .. }
+            | Event::PolicyModeSet { .. }
+            | Event::PolicyRolledBack { .. }
+            | Event::PolicyRetried { .. } => self.policy(record),
             Event::PlanBegun(plan) => {
                 self.admit(seq, plan.term)?;
                 self.transition(seq, plan.kind.trigger())?;
@@ -405,6 +416,33 @@ impl ClusterState {
             _ => {}
         }
         Ok(())
+    }
+
+    fn policy(&mut self, record: &Record) {
+        let at = record.at;
+        match &record.event {
+            Event::GuestLoaded { kind: GuestKind::Policy, name, revision, .. } => {
+                if let Ok(policy) = PolicyName::new(name) {
+                    self.policies.entry(policy).or_default().loaded(revision);
+                }
+            }
+            Event::PolicyModeSet { policy, mode, configured, by, reason } => {
+                let (mode, configured) = (*mode, *configured);
+                let (by, reason) = (by.clone(), reason.clone());
+                let order = ModeOrder { mode, configured, by, reason, at };
+                self.policies.entry(policy.clone()).or_default().mode = Some(order);
+            }
+            Event::PolicyRolledBack { policy, from, to, by, reason } => {
+                let (from, to) = (from.clone(), to.clone());
+                let (by, reason) = (by.clone(), reason.clone());
+                let back = RolledBack { from, to, by, reason, at };
+                self.policies.entry(policy.clone()).or_default().roll_back(back);
+            }
+            Event::PolicyRetried { policy, .. } => {
+                self.policies.entry(policy.clone()).or_default().rolled_back = None;
+            }
+            _ => {}
+        }
     }
 
     /// A plan or step in a term that is over is refused (invariant 2).

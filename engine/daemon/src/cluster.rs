@@ -5,21 +5,23 @@
 //! of a plan, and in each case goes the same way: [`Watch::evaluate`].
 
 mod claims;
+mod hearing;
 mod maintenance;
 mod order;
+mod policies;
 mod setup;
 mod suspects;
 mod view;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use watchkeeper_core::alerting::{AlertBook, Claimed};
-use watchkeeper_core::arbitration::{self, Decision, plan_kind};
+use watchkeeper_core::arbitration::{self, Decision, Standing, plan_kind};
 use watchkeeper_core::duty::DUTY;
 use watchkeeper_core::event::{Basis, Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
@@ -31,10 +33,13 @@ use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
 use watchkeeper_core::state::{ClusterState, State};
 
+pub use hearing::{Heard, Hearing};
 pub use order::{Answer, ChangeOrder, Order, Refusal};
+pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
 pub use view::ClusterView;
 
+use policies::Failures;
 use suspects::Suspects;
 
 use crate::act::{self, Claim};
@@ -57,6 +62,9 @@ const MARK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long servers are given to take the mark of a new term.
 const MARK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The soonest that a policy is asked again because it wants to be.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// Waiting for everything to be seen anew.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +131,7 @@ pub struct Watch {
     /// The last decision, without its texts: what is equal to it is not recorded again.
     last: Option<claims::Signature>,
     /// What the last recorded decision rests on.
-    rests_on: Option<(Arc<Setup>, Duty)>,
+    rests_on: Option<RestsOn>,
     /// The policies are not asked before every probe has ended once after this moment.
     settling: Option<Settling>,
     /// When a policy wants to look again.
@@ -135,6 +143,10 @@ pub struct Watch {
     mark_next: Instant,
     /// The term in which this monitor had the duty last.
     held: Option<Term>,
+    /// What the policies said last.
+    hearing: Arc<Mutex<Hearing>>,
+    /// How often each policy failed in a row.
+    failures: Failures,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -175,6 +187,8 @@ impl Watch {
             unmarked: Vec::new(),
             mark_next: Instant::now(),
             held: None,
+            hearing: Arc::default(),
+            failures: Failures::default(),
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -433,7 +447,7 @@ impl Watch {
         if let Duty::NotHeld(_) = duty {
             return self.only_look(&setup, snapshot, &state, claims, begun).await;
         }
-        let heard = hear(&setup, &snapshot, &state).await;
+        let heard = self.hear(&setup, &snapshot, &state).await;
         let fleet = self.fleet().await;
         let situation = Situation {
             snapshot: &snapshot,
@@ -444,9 +458,13 @@ impl Watch {
             last_change: state.cooling_since,
             fleet_changes: &fleet,
         };
-        let mut decision = arbitration::decide(&situation, &heard.opinions, &setup.standings());
+        let standings = setup.standings(&state);
+        let mut decision = arbitration::decide(&situation, &heard.opinions, &standings);
+        let in_shadow = arbitration::in_shadow(&situation, &heard.opinions, &standings, &decision);
+        let rollbacks = self.failures.count(&heard.opinions, &setup, &state);
         decision.alerts.extend(claims);
-        self.look_again = heard.look_again.map(|ms| begun + Duration::from_millis(ms.max(10)));
+        decision.alerts.extend(claims::of_policies(&state));
+        self.look_again = heard.look_again.map(|left| begun + left.max(SHORTEST_LOOK));
 
         let plan = decision.to_carry_out().map(|chosen| {
             let Duty::Held(term) = &duty else { return None };
@@ -463,18 +481,21 @@ impl Watch {
         });
         let plan = plan.flatten();
         decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
-        let signature = claims::Signature::of(&decision);
+        let signature = claims::Signature::of(&decision, in_shadow.as_ref());
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
-        let basis = self.basis(&setup, &duty);
+        let basis = self.basis(&setup, &duty, &standings);
         if self.last.as_ref() != Some(&signature) || plan.is_some() || basis.is_some() {
             events.push(Event::Evaluated(Box::new(Evaluated {
                 snapshot: snapshot.as_ref().clone(),
                 opinions: heard.opinions.clone(),
                 decision: decision.clone(),
+                in_shadow: in_shadow.clone(),
                 basis,
             })));
         }
-        events.extend(heard.memories);
+        events.extend(memories(&heard.opinions, &state));
+        let another_revision = !rollbacks.is_empty();
+        events.extend(rollbacks);
         let begins = plan.is_some();
         let doing = claims::doing(&decision, &state, plan.as_ref());
         if let Some(plan) = plan {
@@ -487,19 +508,47 @@ impl Watch {
         }
         self.unrecorded.clear();
         self.last = Some(signature);
-        self.rests_on = Some((setup, duty));
+        let another = setup.revisions.clone().filter(|_| another_revision);
+        self.rests_on = Some(RestsOn { setup, duty, standings });
+        if let Some(revisions) = another {
+            revisions.want();
+        }
         if begins {
             self.carry_out();
         }
-        let took = begun.elapsed();
-        self.publish(Some((snapshot, heard.opinions, decision, took))).await;
+        let (opinions, took) = (heard.opinions, begun.elapsed());
+        self.publish(Some(Outcome { snapshot, opinions, decision, in_shadow, took })).await;
+    }
+
+    /// What the policies say, off the asynchronous threads.
+    async fn hear(
+        &self,
+        setup: &Arc<Setup>,
+        snapshot: &Arc<Snapshot>,
+        state: &ClusterState,
+    ) -> Heard {
+        let (hearing, asked) = (Arc::clone(&self.hearing), Arc::clone(setup));
+        let (snapshot, memories) = (Arc::clone(snapshot), state.memories.clone());
+        let hear = move || {
+            let mut hearing = hearing.lock().unwrap_or_else(PoisonError::into_inner);
+            hearing.hear(&asked.seats, &snapshot, &memories, Instant::now())
+        };
+        tokio::task::spawn_blocking(hear).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "asking the policies ended unexpectedly");
+            let detail = "the engine failed while asking it".to_owned();
+            let failure = Failure { kind: FailureKind::Trap, detail };
+            let opinions = setup.seats.iter().map(|seat| seat.failed(failure.clone())).collect();
+            Heard { opinions, look_again: None }
+        })
     }
 
     /// What a decision rests on now, if that is another than what the last recorded one rests on.
-    fn basis(&self, setup: &Arc<Setup>, duty: &Duty) -> Option<Box<Basis>> {
-        let same = |(before, was): &(Arc<Setup>, Duty)| Arc::ptr_eq(before, setup) && was == duty;
+    fn basis(&self, setup: &Arc<Setup>, duty: &Duty, standings: &[Standing]) -> Option<Box<Basis>> {
+        let same = |known: &RestsOn| {
+            Arc::ptr_eq(&known.setup, setup) && known.duty == *duty && known.standings == standings
+        };
         let known = self.rests_on.as_ref().is_some_and(same);
-        (!known).then(|| Box::new(setup.basis(duty.clone())))
+        (!known).then(|| Box::new(setup.basis(duty.clone(), standings)))
     }
 
     /// What a monitor without the duty does: it looks, so that it knows the facts when its turn
@@ -528,7 +577,10 @@ impl Watch {
         if self.record(events, Some(telling)).await {
             self.unrecorded.clear();
             self.look_again = None;
-            self.publish(Some((snapshot, Vec::new(), decision, begun.elapsed()))).await;
+            let took = begun.elapsed();
+            let outcome =
+                Outcome { snapshot, opinions: Vec::new(), decision, in_shadow: None, took };
+            self.publish(Some(outcome)).await;
         }
     }
 
@@ -604,16 +656,17 @@ impl Watch {
         }
     }
 
-    async fn publish(&self, evaluated: Option<(Arc<Snapshot>, Vec<Opinion>, Decision, Duration)>) {
+    async fn publish(&self, evaluated: Option<Outcome>) {
         let state = self.ledger.cluster(&self.name).await;
         self.view.send_modify(|view| {
             let view = Arc::make_mut(view);
             view.state = state;
-            if let Some((snapshot, opinions, decision, took)) = evaluated {
+            if let Some(Outcome { snapshot, opinions, decision, in_shadow, took }) = evaluated {
                 view.evaluations += 1;
                 view.snapshot = Some(snapshot);
                 view.opinions = opinions;
                 view.decision = Some(decision);
+                view.in_shadow = in_shadow;
                 view.took = took;
                 view.trouble = None;
             }
@@ -628,6 +681,23 @@ fn admits(state: &State, name: &ClusterName, events: &[Event]) -> bool {
         (Event::PlanBegun(plan), Some(tenure)) => tenure.admits(plan.term).is_ok(),
         _ => true,
     })
+}
+
+/// What a recorded decision rests on.
+struct RestsOn {
+    setup: Arc<Setup>,
+    duty: Duty,
+    /// The policies' standings, in the modes that counted.
+    standings: Vec<Standing>,
+}
+
+/// What an evaluation came to.
+struct Outcome {
+    snapshot: Arc<Snapshot>,
+    opinions: Vec<Opinion>,
+    decision: Decision,
+    in_shadow: Option<Decision>,
+    took: Duration,
 }
 
 /// What people are to be told of a decision.
@@ -698,52 +768,19 @@ async fn finished(
     }
 }
 
-/// What all policies said.
-struct Heard {
-    opinions: Vec<Opinion>,
-    memories: Vec<Event>,
-    look_again: Option<u64>,
-}
-
-/// Asks every policy, in order, off the asynchronous threads.
-async fn hear(setup: &Arc<Setup>, snapshot: &Arc<Snapshot>, state: &ClusterState) -> Heard {
-    let (seats, snapshot, memories) =
-        (Arc::clone(setup), Arc::clone(snapshot), state.memories.clone());
-    let asked = tokio::task::spawn_blocking(move || {
-        seats
-            .seats
-            .iter()
-            .map(|seat| seat.ask(&snapshot, memories.get(&seat.standing.policy)))
-            .collect()
-    });
-    let opinions: Vec<Opinion> = match asked.await {
-        Ok(opinions) => opinions,
-        Err(error) => {
-            tracing::error!(%error, "asking the policies ended unexpectedly");
-            setup
-                .seats
-                .iter()
-                .map(|seat| {
-                    seat.failed(Failure {
-                        kind: FailureKind::Trap,
-                        detail: "the engine failed while asking it".to_owned(),
-                    })
-                })
-                .collect()
-        }
-    };
-    let mut heard = Heard { opinions, memories: Vec::new(), look_again: None };
-    for opinion in &heard.opinions {
+/// What policies want remembered that is not yet.
+fn memories(opinions: &[Opinion], state: &ClusterState) -> Vec<Event> {
+    let mut memories = Vec::new();
+    for opinion in opinions {
         let Ok(evaluation) = &opinion.outcome else { continue };
         let remembered = state.memories.get(&opinion.policy).map(|memory| &memory.state);
         if remembered.map_or(!evaluation.state.is_empty(), |state| *state != evaluation.state) {
-            heard.memories.push(Event::Remembered {
+            memories.push(Event::Remembered {
                 policy: opinion.policy.clone(),
                 version: opinion.revision.version.clone(),
                 state: evaluation.state.clone(),
             });
         }
-        heard.look_again = [heard.look_again, evaluation.look_again_ms].into_iter().flatten().min();
     }
-    heard
+    memories
 }

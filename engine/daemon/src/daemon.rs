@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::state::State;
 use watchkeeper_wasm::{Host, HostError};
@@ -25,17 +24,12 @@ use crate::deliver::{self, Deliverer};
 use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
+use crate::revisions::Revisions;
 use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
+use crate::watched::{self, Files};
 use crate::wiring::reload::Reloader;
 use crate::wiring::{self, Shelf};
-
-/// How long a change of files has to be over before they are read: editors write in several
-/// steps.
-const QUIET: Duration = Duration::from_millis(100);
-
-/// How often files are looked at even if no change was noticed: network file systems tell nobody.
-const POLL: Duration = Duration::from_secs(5);
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +98,10 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     };
     ledger.record(vec![(None, started)]).await?;
 
+    let revisions = Arc::new(Revisions::new(&config.monitor.state_dir));
     let cache = config.guests.cache.clone();
-    let host = Host::new(wiring::host_config(&config.guests, Some(cache)))?;
-    let shelf = Shelf::new(Arc::new(host));
+    let host = Arc::new(Host::new(wiring::host_config(&config.guests, Some(cache)))?);
+    let shelf = Shelf::new(host, Some(Arc::clone(&revisions)));
     let socket = config.monitor.socket.clone();
     let group = config.monitor.socket_group.clone();
     let names = watch::Sender::default();
@@ -151,7 +146,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     manager.ready().await;
     let (main_loop, telling) = manager.keep_told(&ledger, reloader.clusters());
 
-    let result = attend(&mut reloader, requests, main_loop, &manager).await;
+    let result = attend(&mut reloader, requests, &revisions, main_loop, &manager).await;
 
     drop(telling);
     manager.stopping().await;
@@ -184,6 +179,7 @@ fn open_journal(config: &Config) -> Result<(Journal, State), DaemonError> {
 async fn attend(
     reloader: &mut Reloader,
     mut requests: mpsc::Receiver<ReloadRequest>,
+    revisions: &Revisions,
     mut main_loop: MainLoop,
     manager: &ServiceManager,
 ) -> Result<(), DaemonError> {
@@ -192,7 +188,7 @@ async fn attend(
     let mut interrupt = signals(SignalKind::interrupt())?;
     let mut hangup = signals(SignalKind::hangup())?;
     let mut files = Files::watch(reloader.config());
-    let mut next_poll = Instant::now() + POLL;
+    let mut next_poll = Instant::now() + watched::POLL;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
@@ -207,6 +203,7 @@ async fn attend(
                 let _ = main_loop.reload(reloader.reload()).await;
                 manager.ready().await;
             }
+            () = revisions.wanted() => drop(main_loop.reload(reloader.reload()).await),
             () = files.changed() => drop(main_loop.reload(reloader.reload()).await),
             () = sleep_until(next_poll) => drop(main_loop.reload(reloader.reload()).await),
             request = requests.recv() => {
@@ -222,81 +219,6 @@ async fn attend(
             }
         }
         files.follow(reloader.config());
-        next_poll = Instant::now() + POLL;
-    }
-}
-
-/// Whether a change of this file can matter.
-fn is_ours(path: &Path) -> bool {
-    path.extension().is_some_and(|it| it == "toml" || it == "wasm")
-}
-
-/// The folders whose files matter.
-struct Files {
-    watcher: Option<notify::RecommendedWatcher>,
-    folders: Vec<PathBuf>,
-    news: mpsc::Receiver<()>,
-}
-
-impl Files {
-    fn watch(config: &Config) -> Self {
-        let (sender, news) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files is not a change, and would go on for ever; and others write in these
-            // folders as well.
-            if event.is_ok_and(|event| {
-                !event.kind.is_access() && event.paths.iter().any(|path| is_ours(path))
-            }) {
-                // One that waits stands for all.
-                let _ = sender.try_send(());
-            }
-        });
-        let watcher = watcher
-            .inspect_err(|error| {
-                tracing::warn!(%error, "changes of files are noticed every {} s only", POLL.as_secs());
-            })
-            .ok();
-        let mut files = Self { watcher, folders: Vec::new(), news };
-        files.follow(config);
-        files
-    }
-
-    /// Watches the folders that matter now.
-    fn follow(&mut self, config: &Config) {
-        let mut folders: Vec<PathBuf> =
-            config.files().iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
-        folders.extend(config.include_folder().cloned());
-        folders.extend([config.guests.policies.clone(), config.guests.plugins.clone()]);
-        for folder in &mut folders {
-            if folder.as_os_str().is_empty() {
-                *folder = PathBuf::from(".");
-            }
-        }
-        folders.sort();
-        folders.dedup();
-        let Some(watcher) = &mut self.watcher else { return };
-        for gone in self.folders.iter().filter(|folder| !folders.contains(folder)) {
-            // It may be gone altogether.
-            let _ = watcher.unwatch(gone);
-        }
-        for folder in folders.iter().filter(|folder| !self.folders.contains(folder)) {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::warn!(%error, folder = %folder.display(), "changes in it are noticed every {} s only", POLL.as_secs());
-            }
-        }
-        self.folders = folders;
-    }
-
-    /// Waits for a change, and until it is over.
-    async fn changed(&mut self) {
-        if self.news.recv().await.is_none() {
-            return std::future::pending().await;
-        }
-        loop {
-            tokio::select! {
-                () = sleep(QUIET) => return,
-                news = self.news.recv() => if news.is_none() { return },
-            }
-        }
+        next_poll = Instant::now() + watched::POLL;
     }
 }

@@ -27,6 +27,9 @@ pub struct Story {
     pub phase: String,
     /// What came of it.
     pub decision: Decision,
+    /// What would have come of it if the policies in the shadow were obeyed; none: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_shadow: Option<String>,
     /// What each policy read and said.
     pub policies: Vec<Heard>,
     /// The plan that followed from it, and how it went.
@@ -120,6 +123,7 @@ pub fn tell(records: &[Record]) -> Option<Story> {
         at: first.at,
         phase: snapshot.facts().cluster.phase.to_string(),
         decision: evaluated.decision.clone(),
+        in_shadow: evaluated.in_shadow.as_ref().map(Decision::in_words),
         policies,
         plan: carried(first.at, rest),
         told: told(rest),
@@ -222,6 +226,8 @@ fn facts(snapshot: &Snapshot, read: &Read) -> Vec<String> {
             let maintenance = if cluster.maintenance { ", in maintenance" } else { "" };
             vec![format!("{} is {}{maintenance}", cluster.name, cluster.phase)]
         }
+        // No fact.
+        Read::Number => Vec::new(),
         Read::Time => vec![format!("the time is {}", snapshot.facts().at)],
         Read::Servers => {
             let servers = &snapshot.facts().servers;
@@ -368,7 +374,9 @@ impl Story {
             .iter()
             .map(|it| format!("{} asked to {}: {}", it.policy, it.proposal.action, it.why))
             .collect();
-        list(f, "Passed over", &passed)
+        list(f, "Passed over", &passed)?;
+        let would = self.in_shadow.iter().cloned().collect::<Vec<_>>();
+        list(f, "If the policies in the shadow were obeyed", &would)
     }
 }
 

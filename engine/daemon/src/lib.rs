@@ -13,13 +13,15 @@
 //! - [`deliver`]: alerts to receivers
 //! - [`duty`]: which monitor may act
 //! - [`act`]: plans to servers
+//! - [`revisions`]: the policies' last revisions
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
 //! - [`replay`]: from the journal to what other policies would have decided
 //! - [`api`], [`cli`]: people's way in
 //! - [`service_manager`]: what systemd is told
-//! - [`daemon`]: the start, the end, and the files that are watched
+//! - `watched`: the folders whose files matter
+//! - [`daemon`]: the start, the end
 
 pub mod errors;
 
@@ -55,6 +57,8 @@ pub mod duty;
 
 pub mod act;
 
+pub mod revisions;
+
 pub mod cluster;
 
 pub mod wiring;
@@ -68,5 +72,7 @@ pub mod api;
 pub mod cli;
 
 pub mod service_manager;
+
+mod watched;
 
 pub mod daemon;

@@ -121,6 +121,10 @@ impl Call {
 
     /// The next number of a sequence that is the same at every replay (`SplitMix64`).
     pub(crate) fn random(&mut self) -> u64 {
+        if let Some(reader) = &self.reader {
+            // It follows from the number.
+            reader.number();
+        }
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.random;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -22,7 +22,6 @@
 //! 10. `guest`: a loaded component, and one call into it
 //! 11. [`policy`], [`notifier`]: the two worlds
 //! 12. [`host`]: what the daemon holds
-//! 13. [`registry`]: the revisions in force, and their swap
 
 pub mod limits;
 
@@ -50,12 +49,10 @@ pub mod notifier;
 
 pub mod host;
 
-pub mod registry;
-
 pub use call::{LogLevel, LogLine};
 pub use guest::Called;
 pub use host::{Host, HostConfig, HostError};
 pub use limits::Limits;
-pub use load::LoadError;
+pub use load::{LoadError, digest};
 pub use notifier::Notifier;
 pub use policy::{Evaluated, Policy};

@@ -175,7 +175,7 @@ impl World {
 }
 
 /// SHA-256 in lower-case hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

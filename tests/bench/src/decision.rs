@@ -26,6 +26,7 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{MonitorName, PolicyName, ServerName, Service, Status, Topology};
 use watchkeeper_core::plan::{Arrangements, Proof};
+use watchkeeper_core::policies::Mode as PolicyMode;
 use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::settings::{self, Given};
 
@@ -167,6 +168,7 @@ fn setup(
                 policy: PolicyName::new("data-mover-ha")?,
                 grants: Grant::ALL.into_iter().collect(),
                 on_failure: OnPolicyFailure::Hold,
+                mode: PolicyMode::Enforce,
             },
             settings: Arc::new(settings),
             guest: Ok(Arc::clone(&loaded.policy)),
@@ -183,5 +185,7 @@ fn setup(
         probes,
         collector: Arc::new(Mutex::new(Collector::spawn(Vec::new(), observations.clone()))),
         receivers: Arc::new(Receivers::default()),
+        revisions: None,
+        rollback_after: 0,
     })
 }

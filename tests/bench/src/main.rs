@@ -6,6 +6,7 @@
 mod cases;
 mod decision;
 mod evaluation;
+mod fleet;
 mod floor;
 mod measure;
 mod rego;
@@ -59,6 +60,7 @@ fn run(cli: &Cli) -> Result<(), Failed> {
     let mut report = Report::default();
     report.note(format!("instances come from a pool: {}", loaded.host.pooled()));
     evaluation::measure(&loaded, cli.calls.max(100), &mut report)?;
+    fleet::measure(&loaded, &mut report)?;
     decision::measure(&loaded, cli.changes.max(10), &cli.dir, &mut report)?;
     report.print(cli.json);
     Ok(())

@@ -10,7 +10,6 @@ use crate::duty::Standing as Place;
 use crate::event::{Basis, Evaluated, Event, Record};
 use crate::guards::{Duty, Limits, Situation};
 use crate::model::{ClusterName, Timestamp};
-use crate::past::Memory;
 use crate::plan::Arrangements;
 use crate::proposal::Opinion;
 use crate::snapshot::{Background, Snapshot};
@@ -328,14 +327,8 @@ impl History {
         any && evaluated.opinions.is_empty()
     }
 
-    /// Decides as it would have been decided at `moment`, the last one that was given: in its
-    /// situation, by the engine's own arbitration and guards.
-    pub fn decide(
-        &self,
-        moment: &Moment,
-        opinions: &[Opinion],
-        standings: &[Standing],
-    ) -> Decision {
+    /// Looks at the situation in which it was decided at `moment`, the last one that was given.
+    pub fn situation<T>(&self, moment: &Moment, look: impl FnOnce(&Situation<'_>) -> T) -> T {
         let default = ClusterState::default();
         let state = self.state.clusters.get(&self.cluster).unwrap_or(&default);
         let basis = moment.recorded.basis.as_deref();
@@ -345,7 +338,7 @@ impl History {
         };
         let unrecorded = Duty::Held(term);
         let fleet = self.state.fleet_changes(&self.cluster);
-        let situation = Situation {
+        look(&Situation {
             snapshot: &moment.snapshot,
             phase: moment.snapshot.facts().cluster.phase,
             duty: basis.map_or(&unrecorded, |it| &it.duty),
@@ -353,13 +346,23 @@ impl History {
             arrangements: basis.map_or(&self.given.1, |it| &it.arrangements),
             last_change: state.cooling_since,
             fleet_changes: &fleet,
-        };
-        arbitration::decide(&situation, opinions, standings)
+        })
     }
 
-    /// What the policies in force wanted remembered before the last moment that was given.
-    pub fn memory(&self, policy: &crate::model::PolicyName) -> Option<&Memory> {
-        self.state.clusters.get(&self.cluster)?.memories.get(policy)
+    /// Decides as it would have been decided at `moment`, the last one that was given: in its
+    /// situation, by the engine's own arbitration and guards.
+    pub fn decide(
+        &self,
+        moment: &Moment,
+        opinions: &[Opinion],
+        standings: &[Standing],
+    ) -> Decision {
+        self.situation(moment, |situation| arbitration::decide(situation, opinions, standings))
+    }
+
+    /// What is recorded of the cluster, folded; none: nothing.
+    pub fn here(&self) -> Option<&ClusterState> {
+        self.state.clusters.get(&self.cluster)
     }
 
     /// What is recorded, folded.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Change, ClusterFacts, Counts, Filter, Measure, Rescue, ServerFacts, ServiceFacts, Snapshot,
 };
+use crate::facts::Value;
 use crate::model::{Service, Timestamp};
 
 /// One question that was asked of a snapshot.
@@ -19,6 +20,9 @@ pub enum Read {
     Cluster,
     /// The snapshot's time.
     Time,
+    /// The snapshot's number, or something that follows from it, as randomness does. No fact, and
+    /// never the same again.
+    Number,
     /// All servers.
     Servers,
     /// One server.
@@ -37,6 +41,52 @@ pub enum Read {
     Rescues,
     /// Recent changes of side.
     Changes,
+}
+
+impl Snapshot {
+    /// Whether this snapshot gives the same answer as `earlier` to each of these questions: then
+    /// whoever asked nothing else comes to the same result.
+    pub fn answers_like(&self, earlier: &Self, reads: &BTreeSet<Read>) -> bool {
+        reads.iter().all(|read| self.answers_one_like(earlier, read))
+    }
+
+    fn answers_one_like(&self, earlier: &Self, read: &Read) -> bool {
+        let (now, then) = (&self.facts, &earlier.facts);
+        match read {
+            Read::Cluster => now.cluster == then.cluster,
+            Read::Time => now.at == then.at,
+            Read::Number => now.number == then.number,
+            Read::Servers => now.servers == then.servers,
+            Read::Server(name) => self.server(name) == earlier.server(name),
+            Read::Service(server, service) => {
+                self.service(server, *service) == earlier.service(server, *service)
+            }
+            Read::Services(filter) => self.services(*filter) == earlier.services(*filter),
+            Read::Count(filter) => self.count(*filter) == earlier.count(*filter),
+            Read::Measure(server, service, name) => {
+                let find = |snapshot: &Self| snapshot.measure(server, *service, name).cloned();
+                match (find(self), find(earlier)) {
+                    (Some(now), Some(then)) => alike(&now, &then),
+                    (now, then) => now.is_none() && then.is_none(),
+                }
+            }
+            Read::Measures(name) => {
+                let (now, then) = (self.measures(name), earlier.measures(name));
+                now.len() == then.len() && now.iter().zip(then).all(|(now, then)| alike(now, then))
+            }
+            Read::Rescues => now.rescues == then.rescues,
+            Read::Changes => now.changes == then.changes,
+        }
+    }
+}
+
+/// Whether two measures are the same to the last bit: 0.0 and -0.0 are equal, and not the same.
+fn alike(one: &Measure, two: &Measure) -> bool {
+    let same_bits = match (&one.value, &two.value) {
+        (Value::Number(one), Value::Number(two)) => one.to_bits() == two.to_bits(),
+        _ => true,
+    };
+    same_bits && one == two
 }
 
 /// Answers questions about a snapshot, and remembers what was asked.
@@ -64,8 +114,9 @@ impl Reader {
         }
     }
 
-    /// The snapshot's number. Not a fact, so it is not noted.
+    /// The snapshot's number.
     pub fn number(&self) -> u64 {
+        self.note(Read::Number);
         self.snapshot.facts.number
     }
 

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeeper_core::arbitration::{
-    Decision, ENGINE, Hold, OnPolicyFailure, Standing, decide, plan_kind,
+    Decision, ENGINE, Hold, OnPolicyFailure, Standing, decide, in_shadow, plan_kind,
 };
 use watchkeeper_core::guards::{Guard, check};
 use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{Service, Side, Status};
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
     Severity,
@@ -51,7 +52,12 @@ fn claim(name: &str) -> AlertClaim {
 }
 
 fn standing(name: &str) -> Standing {
-    Standing { policy: policy(name), grants: Grant::ALL.into(), on_failure: OnPolicyFailure::Hold }
+    Standing {
+        policy: policy(name),
+        grants: Grant::ALL.into(),
+        on_failure: OnPolicyFailure::Hold,
+        mode: Mode::Enforce,
+    }
 }
 
 fn decided(world: &World, opinions: &[Opinion], standings: &[Standing]) -> Decision {
@@ -243,7 +249,8 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
             }
             let on_failure = *dice.pick(&[OnPolicyFailure::Hold, OnPolicyFailure::Abstain]);
             if !dice.one_in(8) {
-                standings.push(Standing { policy: policy(name), grants, on_failure });
+                let mode = if dice.one_in(4) { Mode::Shadow } else { Mode::Enforce };
+                standings.push(Standing { policy: policy(name), grants, on_failure, mode });
             }
             match dice.below(8) {
                 0 => {}
@@ -257,6 +264,7 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
         }
         let decision = decided(&world, &opinions, &standings);
         let Some(chosen) = &decision.chosen else { continue };
+        standings.retain(|one| one.mode == Mode::Enforce);
         let granted = standings.iter().any(|one| {
             one.policy == chosen.policy && one.grants.contains(&chosen.proposal.action.grant())
         });
@@ -291,4 +299,43 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
         Guard::Standby,
     ];
     assert!(all.iter().all(|guard| held.contains(guard)), "{held:?}");
+}
+
+/// Whatever a policy in the shadow says, what is decided is what would be decided without it; and
+/// what people are shown is what would be decided with it.
+#[test]
+fn a_policy_in_the_shadow_has_no_say_and_is_seen() {
+    let world = World::new();
+    let snapshot = world.snapshot();
+    let situation = world.situation(&snapshot);
+    let opinions =
+        [proposes("a", &[Action::Rescue(id("dm1", Service::Daemon))]), holding("b", "not now")];
+    let shadow = |name| Standing { mode: Mode::Shadow, ..standing(name) };
+    let shown = |opinions: &[Opinion], standings: &[Standing]| {
+        let decided = decide(&situation, opinions, standings);
+        let would = in_shadow(&situation, opinions, standings, &decided);
+        (decided, would)
+    };
+
+    let (decided, would) = shown(&opinions, &[standing("a"), shadow("b")]);
+    assert!(decided.to_carry_out().is_some());
+    let would = would.unwrap();
+    assert_eq!(would.chosen, decided.chosen);
+    assert!(matches!(&would.holds[..], [Hold::Policy { policy, .. }] if policy.as_str() == "b"));
+
+    let (decided, would) = shown(&opinions[..1], &[shadow("a")]);
+    assert_eq!(decided, Decision::none());
+    assert_eq!(would.unwrap().chosen.unwrap().policy, policy("a"));
+
+    // No difference, nothing to show.
+    let quiet = [holding("b", "not now"), proposes("c", &[])];
+    assert_eq!(shown(&quiet, &[standing("b"), shadow("c")]).1, None);
+    assert_eq!(shown(&opinions, &[standing("a"), standing("b")]).1, None);
+
+    // One that fails holds nothing and wakes nobody.
+    let (decided, _) = shown(&[trapped("b"), opinions[0].clone()], &[shadow("b"), standing("a")]);
+    assert!(decided.to_carry_out().is_some());
+    let [alert] = &decided.alerts[..] else { panic!("{:?}", decided.alerts) };
+    assert_eq!(alert.claim.severity, Severity::Warning);
+    assert!(alert.claim.summary.contains("it is in the shadow"), "{}", alert.claim.summary);
 }

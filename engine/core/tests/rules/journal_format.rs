@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeeper_core::alerting::{Alert, Fingerprint};
-use watchkeeper_core::arbitration::{OnPolicyFailure, Standing, decide};
+use watchkeeper_core::arbitration::{Decision, OnPolicyFailure, Standing, decide, in_shadow};
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Basis, Evaluated, Event, GuestKind, Record, Seated};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
@@ -12,6 +12,7 @@ use watchkeeper_core::facts::Value;
 use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
 use watchkeeper_core::past::{LeftAlone, Maintenance, Memory, Past};
 use watchkeeper_core::plan::{Act, PlanKind};
+use watchkeeper_core::policies::{Mode, ModeOrder, PolicyState, RolledBack};
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
     Severity,
@@ -70,6 +71,25 @@ every_event! {
         policy: policy("data-mover-ha"),
         version: "1.1.0".to_owned(),
         state: vec![0, 255],
+    };
+    PolicyModeSet => Event::PolicyModeSet {
+        policy: policy("data-mover-ha"),
+        mode: Mode::Enforce,
+        configured: Mode::Shadow,
+        by: "ada".to_owned(),
+        reason: "a good week".to_owned(),
+    };
+    PolicyRolledBack => Event::PolicyRolledBack {
+        policy: policy("data-mover-ha"),
+        from: revision("1.1.0"),
+        to: revision("1.0.0"),
+        by: "watchkeeper".to_owned(),
+        reason: "it gave no answer 3 times in a row".to_owned(),
+    };
+    PolicyRetried => Event::PolicyRetried {
+        policy: policy("data-mover-ha"),
+        by: "ada".to_owned(),
+        reason: "it was the network".to_owned(),
     };
     PlanBegun => Event::PlanBegun(Box::new(
         World::new().with_site_steps().plan(PlanKind::Failover),
@@ -164,9 +184,31 @@ pub(crate) fn past() -> Past {
             Memory { version: "1.0.0".to_owned(), state: vec![0, 255] },
         )]
         .into(),
+        policies: [(policy("data-mover-ha"), policy_state())].into(),
         cooling_since: Some(NOW),
         kept: None,
         ..state.past(&cluster())
+    }
+}
+
+fn policy_state() -> PolicyState {
+    let (by, reason) = ("ada".to_owned(), "it fails".to_owned());
+    PolicyState {
+        revisions: vec![revision("1.0.0")],
+        mode: Some(ModeOrder {
+            mode: Mode::Enforce,
+            configured: Mode::Shadow,
+            by: by.clone(),
+            reason: reason.clone(),
+            at: NOW,
+        }),
+        rolled_back: Some(RolledBack {
+            from: revision("1.1.0"),
+            to: revision("1.0.0"),
+            by,
+            reason,
+            at: NOW,
+        }),
     }
 }
 
@@ -223,6 +265,7 @@ fn evaluated() -> Evaluated {
         revision: revision("1.0.0"),
         reads: [
             Read::Cluster,
+            Read::Number,
             Read::Server(Arc::from("dm1")),
             Read::Service(Arc::from("dm1"), Service::Daemon),
             Read::Services(Filter { service: Some(Service::Agent), ..Filter::default() }),
@@ -239,10 +282,16 @@ fn evaluated() -> Evaluated {
             policy: opinion.policy.clone(),
             grants: Grant::ALL.into(),
             on_failure: OnPolicyFailure::Hold,
+            mode: Mode::Enforce,
         })
         .collect();
     let snapshot = world.snapshot();
-    let decision = decide(&world.situation(&snapshot), &opinions, &standings);
+    let situation = world.situation(&snapshot);
+    let decision = decide(&situation, &opinions, &standings);
+    let shadow = |one: &Standing| Standing { mode: Mode::Shadow, ..one.clone() };
+    let shadows: Vec<Standing> = standings.iter().map(shadow).collect();
+    let in_shadow = in_shadow(&situation, &opinions, &shadows, &Decision::none());
+    assert!(in_shadow.is_some());
     let seated = |standing: &Standing| Seated {
         standing: standing.clone(),
         settings: vec![
@@ -258,7 +307,7 @@ fn evaluated() -> Evaluated {
         arrangements: world.with_site_steps().arrangements,
         policies: standings.iter().map(seated).collect(),
     };
-    Evaluated { snapshot, opinions, decision, basis: Some(Box::new(basis)) }
+    Evaluated { snapshot, opinions, decision, in_shadow, basis: Some(Box::new(basis)) }
 }
 
 fn record(event: Event) -> Record {

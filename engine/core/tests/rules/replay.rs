@@ -11,6 +11,7 @@ use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode
 use watchkeeper_core::guards::Situation;
 use watchkeeper_core::model::{MonitorName, Service, ServiceId, Side, Status, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{Action, Evaluation, Grant, Opinion, Proposal, Revision};
 use watchkeeper_core::replay::{
     Compared, Comparison, Does, History, Kind, Moment, Pace, Rhythm, Source, Unwatched, Would,
@@ -59,6 +60,7 @@ fn standings() -> Vec<Standing> {
         policy: policy("keeper"),
         grants: Grant::ALL.into(),
         on_failure: OnPolicyFailure::Hold,
+        mode: Mode::Enforce,
     }]
 }
 
@@ -204,6 +206,7 @@ impl Monitor {
             snapshot: snapshot.clone(),
             opinions,
             decision: decision.clone(),
+            in_shadow: None,
             basis,
         })));
         self.last = Some(signature);
@@ -585,6 +588,7 @@ fn an_operators_order_is_no_evaluation_of_policies() {
         snapshot: snapshot.clone(),
         opinions: vec![],
         decision: Decision::none(),
+        in_shadow: None,
         basis: None,
     };
     monitor.record(Event::Evaluated(Box::new(order)));

@@ -104,6 +104,7 @@ fn what_was_asked_is_remembered_once_and_in_order() {
         [
             Read::Cluster,
             Read::Time,
+            Read::Number,
             Read::Servers,
             Read::Server(Arc::from("dm1")),
             Read::Server(Arc::from("dm9")),

@@ -2,9 +2,10 @@
 //!
 //! Facts that these steps rest on (PostgreSQL's documentation, chapter Logical Replication): a
 //! subscription that is disabled applies nothing any more once its worker has ended, and keeps its
-//! slot on the other side; a worker that has received nothing yet has nothing to apply; sequences are
-//! not replicated; a subscription can be dropped without its slot if the slot's name is taken from it
-//! first; a slot can be dropped once nobody receives from it.
+//! slot on the other side; sequences are not replicated; a subscription can be dropped without its
+//! slot if the slot's name is taken from it first; a slot can be dropped once nobody receives from
+//! it. And from its source (worker.c, `maybe_reread_subscription`): a worker looks whether its
+//! subscription is still enabled before it begins to apply a transaction, and else once a second.
 
 use std::time::Duration;
 
@@ -111,10 +112,12 @@ async fn try_detach(
         change(pg, leave, &sql, deadline).await?;
     }
     // The worker notices later, and may be in the middle of a transaction. Not so while it connects,
-    // which it may do for minutes if the other side is gone: then it is ended.
+    // which it may do for minutes if the other side is gone, and not so between two transactions, of
+    // which it begins no other: then it is ended. Whoever may not see its state sees none.
     let ended = format!(
-        "select pg_terminate_backend(pid) from pg_stat_subscription where subname = {} \
-         and relid is null and pid is not null and received_lsn is null",
+        "select pg_terminate_backend(w.pid) from pg_stat_subscription w \
+         join pg_stat_activity a on a.pid = w.pid where w.subname = {} and w.relid is null \
+         and (w.received_lsn is null or a.state = 'idle')",
         literal(name)
     );
     let workers = format!(

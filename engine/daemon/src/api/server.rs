@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
+use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::duty::Standing;
 use watchkeeper_core::guards::{Check, Duty, Guard};
 use watchkeeper_core::model::{ClusterName, Timestamp};
@@ -25,7 +26,10 @@ use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
-use crate::cluster::{Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, Refusal, Setup};
+use crate::cluster::{
+    Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish, Refusal,
+    Setup,
+};
 use crate::duty::{Duties, Wish};
 use crate::explain;
 use crate::journal::Query as JournalSearch;
@@ -268,6 +272,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
         }),
         held_by: decision
             .map_or_else(Vec::new, |it| it.holds.iter().map(ToString::to_string).collect()),
+        in_shadow: view.in_shadow.as_ref().map(Decision::in_words),
         evaluations: view.evaluations,
         last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
         trouble: view.trouble.clone(),
@@ -311,6 +316,8 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
         .iter()
         .map(|seat| {
             let guest = seat.guest.as_ref();
+            let known = view.state.policies.get(&seat.standing.policy);
+            let mode = seat.mode(&view.state);
             let failed = view
                 .opinions
                 .iter()
@@ -323,6 +330,12 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
                 summary: guest
                     .map_or_else(|_| String::new(), |guest| guest.description().summary.clone()),
                 grants: seat.standing.grants.iter().map(ToString::to_string).collect(),
+                mode,
+                configured_mode: Some(seat.standing.mode).filter(|configured| *configured != mode),
+                rolled_back: known.and_then(|it| it.rolled_back.clone()),
+                earlier: known
+                    .zip(guest.ok())
+                    .and_then(|(known, guest)| known.before(guest.revision()).cloned()),
                 problem: guest.err().cloned().or(failed),
             }
         })
@@ -497,7 +510,10 @@ fn overrides(request: &OrderRequest) -> &[Guard] {
         | OrderRequest::Declare { .. }
         | OrderRequest::TakeDuty { .. }
         | OrderRequest::GiveDuty { .. }
-        | OrderRequest::CancelDuty { .. } => &[],
+        | OrderRequest::CancelDuty { .. }
+        | OrderRequest::PolicyMode { .. }
+        | OrderRequest::PolicyRollback { .. }
+        | OrderRequest::PolicyRetry { .. } => &[],
     }
 }
 
@@ -551,6 +567,17 @@ fn order(
             Order::MaintenanceOn { by, reason, until, service, reply }
         }
         OrderRequest::MaintenanceOff { service } => Order::MaintenanceOff { by, service, reply },
+        OrderRequest::PolicyMode { policy, mode, reason } => {
+            let wish = PolicyWish::Mode(mode);
+            Order::Policy(PolicyOrder { policy, wish, by, reason }, reply)
+        }
+        OrderRequest::PolicyRollback { policy, reason } => {
+            let wish = PolicyWish::Rollback;
+            Order::Policy(PolicyOrder { policy, wish, by, reason }, reply)
+        }
+        OrderRequest::PolicyRetry { policy, reason } => {
+            Order::Policy(PolicyOrder { policy, wish: PolicyWish::Retry, by, reason }, reply)
+        }
         OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
     })
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use watchkeeper_core::guards::{Check, Guard, GuardHold};
 use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
+use watchkeeper_core::policies::{Mode, RolledBack};
 use watchkeeper_core::proposal::{Revision, Severity};
 use watchkeeper_core::snapshot::Place;
 
@@ -62,6 +63,9 @@ pub struct ClusterReport {
     pub wants: Option<String>,
     /// What holds it.
     pub held_by: Vec<String>,
+    /// What would be done if the policies in the shadow were obeyed, in words; none: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_shadow: Option<String>,
     /// Evaluations since the start.
     pub evaluations: u64,
     /// How long the last one took, recording included, in microseconds.
@@ -161,6 +165,18 @@ pub struct PolicyReport {
     pub summary: String,
     /// What the configuration grants it.
     pub grants: Vec<String>,
+    /// Whether it is obeyed.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What the configuration says of that, if an operator has said something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configured_mode: Option<Mode>,
+    /// The revision that was taken back, with by whom and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
+    /// What a rollback would bring back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Revision>,
     /// Why there is none, or how it failed the last time.
     pub problem: Option<String>,
 }
@@ -250,6 +266,29 @@ pub enum OrderRequest {
     },
     /// Take an offer of the duty back that is not accepted yet.
     CancelDuty {
+        /// Why.
+        reason: String,
+    },
+    /// Obey a policy, or only ask and record it.
+    PolicyMode {
+        /// The policy.
+        policy: String,
+        /// The mode.
+        mode: Mode,
+        /// Why.
+        reason: String,
+    },
+    /// Go back to a policy's revision before the one in force.
+    PolicyRollback {
+        /// The policy.
+        policy: String,
+        /// Why.
+        reason: String,
+    },
+    /// Use a policy's file again that holds a revision which was taken back.
+    PolicyRetry {
+        /// The policy.
+        policy: String,
         /// Why.
         reason: String,
     },

@@ -21,7 +21,7 @@ use crate::config::{Config, Level, Mode, Problem, load_as};
 use crate::deliver::Receivers;
 use crate::duty::{etcd, peer};
 use crate::errors::chain;
-use crate::wiring::{self, Shelf};
+use crate::wiring::{self, Before, Shelf};
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -85,10 +85,10 @@ fn guests(config: &Config) -> Vec<String> {
         Ok(host) => Arc::new(host),
         Err(error) => return vec![chain(&error)],
     };
-    let mut shelf = Shelf::new(host);
+    let mut shelf = Shelf::new(host, None);
     let mut problems = Vec::new();
     for policy in config.clusters.iter().flat_map(|cluster| &cluster.policies) {
-        if let Err(error) = wiring::seat(&mut shelf, policy, None, None, None) {
+        if let Err(error) = wiring::seat(&mut shelf, policy, Before::default()) {
             problems.push(chain(&error));
         }
     }

@@ -23,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use watchkeeper_core::guards::Guard;
 use watchkeeper_core::model::{MonitorName, Side, Timestamp};
+use watchkeeper_core::policies::Mode;
 
 use crate::api::{OrderRequest, StatusReport};
 use crate::explain::Story;
@@ -244,6 +245,18 @@ enum DutyCommand {
     },
 }
 
+#[derive(Debug, Args)]
+struct OnPolicy {
+    /// The policy, as the configuration names it
+    #[arg(value_name = "POLICY")]
+    policy: String,
+    #[command(flatten)]
+    cluster: Which,
+    /// Why, for the journal
+    #[arg(long)]
+    reason: String,
+}
+
 #[derive(Debug, Subcommand)]
 enum PolicyCommand {
     /// List the policies in force
@@ -255,6 +268,26 @@ enum PolicyCommand {
         /// The component's file
         file: PathBuf,
     },
+    /// Obey a policy that was only asked and recorded until now
+    #[command(
+        after_help = "It stays so until the configuration says another `mode`.\n\nExample:\n  watchkeeper policy promote flap-guard --reason 'a good week in the shadow'"
+    )]
+    Promote(OnPolicy),
+    /// Only ask and record a policy, and obey it no more
+    #[command(
+        after_help = "It stays so until the configuration says another `mode`.\n\nExample:\n  watchkeeper policy demote flap-guard --reason 'it holds too much'"
+    )]
+    Demote(OnPolicy),
+    /// Go back to a policy's revision before the one in force
+    #[command(
+        after_help = "Its file is not used until it holds another revision. Again: one further back.\n\nExample:\n  watchkeeper policy rollback data-mover-ha --reason '1.3.0 holds every failover'"
+    )]
+    Rollback(OnPolicy),
+    /// Use a policy's file again although its revision was taken back
+    #[command(
+        after_help = "Example:\n  watchkeeper policy retry data-mover-ha --reason 'the settings were wrong'"
+    )]
+    Retry(OnPolicy),
     /// Ask a component what it makes of a snapshot, without a daemon
     #[command(
         after_help = "Example:\n  watchkeeper journal snapshot --record 142 > s.json\n  watchkeeper policy evaluate new.wasm --snapshot s.json --set rescue-attempts=0"
@@ -428,6 +461,22 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             order(&client, &cluster, &request, false, json).await
         }
         Command::Duty(command) => duty::ask(&client, command, json).await,
+        Command::Policy(PolicyCommand::Promote(OnPolicy { policy, cluster, reason })) => {
+            let request = OrderRequest::PolicyMode { policy, mode: Mode::Enforce, reason };
+            order(&client, &cluster, &request, false, json).await
+        }
+        Command::Policy(PolicyCommand::Demote(OnPolicy { policy, cluster, reason })) => {
+            let request = OrderRequest::PolicyMode { policy, mode: Mode::Shadow, reason };
+            order(&client, &cluster, &request, false, json).await
+        }
+        Command::Policy(PolicyCommand::Rollback(OnPolicy { policy, cluster, reason })) => {
+            let request = OrderRequest::PolicyRollback { policy, reason };
+            order(&client, &cluster, &request, false, json).await
+        }
+        Command::Policy(PolicyCommand::Retry(OnPolicy { policy, cluster, reason })) => {
+            let request = OrderRequest::PolicyRetry { policy, reason };
+            order(&client, &cluster, &request, false, json).await
+        }
         Command::Policy(_) => {
             let report: StatusReport = client.get("/v1/status").await?;
             list_policies(&report, json);
@@ -478,7 +527,17 @@ fn list_policies(report: &StatusReport, json: bool) {
                 .revision
                 .as_ref()
                 .map_or_else(|| "not loaded".to_owned(), ToString::to_string);
-            print(&format!("{}  {}  {revision}  {}\n", cluster.name, policy.name, policy.summary));
+            let (name, mode) = (&policy.name, policy.mode);
+            print(&format!("{}  {name}  {mode}  {revision}  {}\n", cluster.name, policy.summary));
+            if let Some(earlier) = &policy.earlier {
+                print(&format!("    a rollback leads to {earlier}\n"));
+            }
+            if let Some(back) = &policy.rolled_back {
+                print(&format!(
+                    "    {} was taken back by {}: {}\n",
+                    back.from, back.by, back.reason
+                ));
+            }
             if let Some(problem) = &policy.problem {
                 print(&format!("    {problem}\n"));
             }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use watchkeeper_core::model::{Service, Side, Status};
+use watchkeeper_core::policies::{Mode, RolledBack};
 use watchkeeper_core::snapshot::Place;
 
 use super::client::{Client, ClientError};
@@ -117,7 +118,15 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
         let revision =
             policy.revision.as_ref().map_or_else(|| "not loaded".to_owned(), ToString::to_string);
         let grants = policy.grants.join(", ");
-        let _ = writeln!(out, "  policy {} {revision}, may: {grants}", policy.name);
+        let mode = match policy.mode {
+            Mode::Enforce => "",
+            Mode::Shadow => ", in the shadow",
+        };
+        let _ = writeln!(out, "  policy {} {revision}{mode}, may: {grants}", policy.name);
+        if let Some(back) = &policy.rolled_back {
+            let RolledBack { from, by, reason, .. } = back;
+            let _ = writeln!(out, "    {from} was taken back by {by}: {reason}");
+        }
         if let Some(problem) = &policy.problem {
             let _ = writeln!(out, "    PROBLEM: {problem}");
         }
@@ -127,6 +136,9 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
         for hold in &cluster.held_by {
             let _ = writeln!(out, "    held by {hold}");
         }
+    }
+    if let Some(would) = &cluster.in_shadow {
+        let _ = writeln!(out, "  in the shadow: {would}");
     }
     alerts(out, &cluster.alerts);
     let _ = writeln!(

@@ -9,6 +9,7 @@ use watchkeeper_core::guards::Guard;
 use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{PolicyName, ServerName, Service};
 use watchkeeper_core::plan::Plan;
+use watchkeeper_core::policies::RolledBack;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
 use watchkeeper_core::state::ClusterState;
 
@@ -23,11 +24,13 @@ pub(super) struct Signature {
     passed_over: Vec<(PolicyName, Action)>,
     alerts: BTreeSet<(String, String, Option<ServerName>, Option<Service>)>,
     silent: BTreeSet<String>,
+    in_shadow: Option<Box<Signature>>,
 }
 
 impl Signature {
-    pub(super) fn of(decision: &Decision) -> Self {
+    pub(super) fn of(decision: &Decision, in_shadow: Option<&Decision>) -> Self {
         Self {
+            in_shadow: in_shadow.map(|would| Box::new(Self::of(would, None))),
             chosen: decision
                 .chosen
                 .as_ref()
@@ -78,6 +81,29 @@ pub(super) fn doing(decision: &Decision, state: &ClusterState, begins: Option<&P
         (None, None, None) => "No action is under way.".to_owned(),
     };
     net::one_line(&line)
+}
+
+/// What is to be told about policies whose revision was taken back.
+pub(super) fn of_policies(state: &ClusterState) -> impl Iterator<Item = Claimed> {
+    state.policies.iter().filter_map(|(policy, known)| {
+        let RolledBack { from, to, by, reason, .. } = known.rolled_back.as_ref()?;
+        let summary = format!(
+            "{by} took the revision {from} of policy {policy} back for {to}: {reason}. Its file is not \
+             used until it holds another one; `watchkeeper policy retry {policy}` uses it again"
+        );
+        Some(Claimed {
+            source: ENGINE.to_owned(),
+            claim: AlertClaim {
+                name: "policy-rolled-back".to_owned(),
+                severity: Severity::Warning,
+                server: None,
+                service: None,
+                code: String::new(),
+                summary: net::one_line(&summary),
+                labels: [("policy".to_owned(), policy.to_string())].into(),
+            },
+        })
+    })
 }
 
 /// What is to be told about where the cluster stands, once the plan that begins now has begun: it is

@@ -9,6 +9,7 @@ use watchkeeper_core::model::{Side, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 
 use super::Watch;
+use super::policies::PolicyOrder;
 use crate::clock;
 
 /// A change of side, as an operator orders it.
@@ -64,6 +65,8 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
+    /// What becomes of a policy.
+    Policy(PolicyOrder, oneshot::Sender<Result<Answer, Refusal>>),
     /// Nothing but an answer, which shows that the task turns.
     Ping(oneshot::Sender<()>),
 }
@@ -115,6 +118,7 @@ impl Watch {
                 };
                 (answer, reply)
             }
+            Order::Policy(order, reply) => (self.policy(order).await, reply),
             Order::Ping(answer) => {
                 let _ = answer.send(());
                 return;
@@ -197,6 +201,7 @@ impl Watch {
             snapshot: snapshot.as_ref().clone(),
             opinions: Vec::new(),
             decision: Decision::none(),
+            in_shadow: None,
             basis: None,
         }));
         let begun = Event::PlanBegun(Box::new(plan.clone()));

@@ -10,15 +10,18 @@ use watchkeeper_core::facts::ProbeId;
 use watchkeeper_core::guards::{Duty, Limits};
 use watchkeeper_core::model::Topology;
 use watchkeeper_core::plan::Arrangements;
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
 use watchkeeper_core::settings::SettingValue;
 use watchkeeper_core::snapshot::Snapshot;
-use watchkeeper_core::state::Memory;
+use watchkeeper_core::state::{ClusterState, Memory};
 use watchkeeper_wasm::Policy;
 
+use super::hearing::remembered;
 use crate::act::Equipment;
 use crate::collect::Collector;
 use crate::deliver::Receivers;
+use crate::revisions::Revisions;
 
 /// The confirm interval of a probe that is no longer configured.
 const LOST_PROBE: Duration = Duration::from_secs(1);
@@ -41,6 +44,10 @@ pub struct Setup {
     pub collector: Arc<Mutex<Collector>>,
     /// Who is told about its alerts.
     pub receivers: Arc<Receivers>,
+    /// Where the policies' last revisions are; none: they are not kept.
+    pub revisions: Option<Arc<Revisions>>,
+    /// After how many failures in a row a policy's revision is taken back; 0: never.
+    pub rollback_after: u32,
 }
 
 impl Setup {
@@ -51,6 +58,7 @@ impl Setup {
             && self.limits == other.limits
             && self.equipment == other.equipment
             && self.probes == other.probes
+            && self.rollback_after == other.rollback_after
             && Arc::ptr_eq(&self.receivers, &other.receivers)
             && self.seats.len() == other.seats.len()
             && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
@@ -67,18 +75,24 @@ impl Setup {
         collector.spec(probe).map_or(LOST_PROBE, |spec| spec.confirm_interval)
     }
 
-    /// What its decisions rest on while the duty is as given.
-    pub(super) fn basis(&self, duty: Duty) -> Basis {
+    /// What its decisions rest on while the duty and the policies' standings are as given.
+    pub(super) fn basis(&self, duty: Duty, standings: &[Standing]) -> Basis {
+        let seated = |(seat, standing): (&Seat, &Standing)| Seated {
+            standing: standing.clone(),
+            settings: seat.settings.to_vec(),
+        };
         Basis {
             duty,
             limits: self.limits.clone(),
             arrangements: self.arrangements.clone(),
-            policies: self.seats.iter().map(Seat::seated).collect(),
+            policies: self.seats.iter().zip(standings).map(seated).collect(),
         }
     }
 
-    pub(super) fn standings(&self) -> Vec<Standing> {
-        self.seats.iter().map(|seat| seat.standing.clone()).collect()
+    /// The policies' standings, each in the mode that counts now.
+    pub(super) fn standings(&self, state: &ClusterState) -> Vec<Standing> {
+        let standing = |seat: &Seat| Standing { mode: seat.mode(state), ..seat.standing.clone() };
+        self.seats.iter().map(standing).collect()
     }
 }
 
@@ -94,6 +108,13 @@ pub struct Seat {
 }
 
 impl Seat {
+    /// The mode that counts: what an operator said, or else the configuration.
+    pub fn mode(&self, state: &ClusterState) -> Mode {
+        let configured = self.standing.mode;
+        let known = state.policies.get(&self.standing.policy);
+        known.map_or(configured, |policy| policy.mode(configured))
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         self.standing == other.standing
             && self.settings == other.settings
@@ -102,11 +123,6 @@ impl Seat {
                 (Err(one), Err(two)) => one == two,
                 _ => false,
             }
-    }
-
-    /// Its terms and settings, as they are recorded.
-    pub fn seated(&self) -> Seated {
-        Seated { standing: self.standing.clone(), settings: self.settings.to_vec() }
     }
 
     /// Asks it, with what it wanted remembered.
@@ -118,7 +134,7 @@ impl Seat {
                     .failed(Failure { kind: FailureKind::Instantiation, detail: problem.clone() });
             }
         };
-        let state = memory.map_or(&[][..], |memory| memory.state.as_slice());
+        let state = remembered(memory);
         let evaluated = guest.evaluate(snapshot, &self.settings, state);
         for line in &evaluated.log {
             tracing::debug!(target: "guest", policy = %self.standing.policy, level = ?line.level, "{}", line.text);

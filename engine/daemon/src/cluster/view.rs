@@ -19,6 +19,8 @@ pub struct ClusterView {
     pub opinions: Vec<Opinion>,
     /// What came of it.
     pub decision: Option<Decision>,
+    /// What would have come of it if the policies in the shadow were obeyed; none: the same.
+    pub in_shadow: Option<Decision>,
     /// How long it took, recording included.
     pub took: Duration,
     /// How many evaluations there have been since the start.

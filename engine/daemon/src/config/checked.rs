@@ -98,6 +98,8 @@ pub struct Guests {
     pub plugins: PathBuf,
     /// The folder of compiled code.
     pub cache: PathBuf,
+    /// After how many failures in a row a policy's revision is taken back; 0: never.
+    pub rollback_after: u32,
     /// What one call may use.
     pub limits: GuestLimits,
 }
@@ -193,6 +195,8 @@ pub struct PolicyConfig {
     pub grants: BTreeSet<watchkeeper_core::proposal::Grant>,
     /// What its failure means.
     pub on_failure: watchkeeper_core::arbitration::OnPolicyFailure,
+    /// Whether it is obeyed.
+    pub mode: watchkeeper_core::policies::Mode,
     /// Its settings.
     pub settings: Settings,
 }

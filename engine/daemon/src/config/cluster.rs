@@ -21,6 +21,8 @@ pub struct ClusterConfig {
     pub servers: BTreeMap<ServerName, ServerConfig>,
     /// The policies, the first to be heard first.
     pub policies: Vec<PolicyConfig>,
+    /// Whether their new revisions come into force all or none.
+    pub policies_together: bool,
     /// The guards' limits.
     pub guards: Limits,
     /// What the site arranged for plans, site steps included.

@@ -1,9 +1,9 @@
 //! The way through the history: each moment asked about, decided, compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use watchkeeper_core::arbitration::{Decision, Standing as Terms};
+use watchkeeper_core::arbitration::{Decision, Standing as Terms, decide, in_shadow};
 use watchkeeper_core::event::Record;
 use watchkeeper_core::model::{ClusterName, PolicyName, Timestamp};
 use watchkeeper_core::past::Memory;
@@ -15,7 +15,7 @@ use super::days::Days;
 use super::report::{Failed, Other, Report, Tried};
 use super::seats::{Candidate, Panel, revision};
 use super::when::When;
-use crate::cluster::{SETTLE, Seat, TICK};
+use crate::cluster::{Hearing, SETTLE, Seat, TICK};
 use crate::collect::CONFIRMATIONS;
 use crate::config::cluster::ClusterConfig;
 use crate::journal::{JournalError, Query, Reader};
@@ -150,8 +150,9 @@ fn rhythm(cluster: &ClusterConfig) -> Rhythm {
 /// The way so far.
 struct Run {
     panel: Panel,
-    /// The panel's terms.
-    standings: Vec<Terms>,
+    /// What the policies said last: who would say the same is not asked again.
+    hearing: Hearing,
+    begun: tokio::time::Instant,
     history: History,
     comparison: Comparison,
     days: Days,
@@ -184,8 +185,9 @@ impl Run {
         until: Timestamp,
     ) -> Self {
         Self {
-            standings: panel.standings(),
             panel,
+            hearing: Hearing::default(),
+            begun: tokio::time::Instant::now(),
             history,
             comparison: Comparison::default(),
             days: Days::new(cluster, since, until),
@@ -251,57 +253,78 @@ impl Run {
     }
 
     fn ask(&mut self, moment: &Moment) {
-        let mut opinions = Vec::with_capacity(self.panel.seats.len());
-        for seat in &self.panel.seats {
-            let policy = &seat.standing.policy;
-            let then = opinion_of(&moment.recorded, policy);
-            let same = is_same(seat, &moment.recorded);
-            if let Some(opinion) = then.filter(|it| same && is_recorded(moment) && by_chance(it)) {
-                opinions.push(opinion.clone());
-                continue;
+        self.remember(&moment.recorded);
+        // No time passes here but the moments'.
+        let now = self.begun + Duration::from_millis(moment.at.since(self.since));
+        let heard = self.hearing.hear(&self.panel.seats, &moment.snapshot, &self.memories, now);
+        let mut opinions = heard.opinions;
+        for (seat, opinion) in self.panel.seats.iter().zip(&mut opinions) {
+            let then = opinion_of(&moment.recorded, &seat.standing.policy);
+            let then = then.filter(|it| is_recorded(moment) && by_chance(it));
+            if let Some(then) = then.filter(|_| is_same(seat, &moment.recorded)) {
+                opinion.clone_from(then);
             }
-            if same || !self.memories.contains_key(policy) {
-                // What is the same as then remembers what it remembered then.
-                let memory = self.history.memory(policy).map(|memory| brought(seat, memory));
-                if let Some(Err(version)) = &memory {
-                    self.refused.insert(policy.clone(), version.clone());
-                }
-                match memory {
-                    Some(Ok(memory)) => drop(self.memories.insert(policy.clone(), memory)),
-                    None | Some(Err(_)) => drop(self.memories.remove(policy)),
-                }
-            }
-            let opinion = seat.ask(&moment.snapshot, self.memories.get(policy));
             if let Ok(evaluation) = &opinion.outcome {
                 let (version, state) = (opinion.revision.version.clone(), evaluation.state.clone());
-                self.memories.insert(policy.clone(), Memory { version, state });
+                self.memories.insert(opinion.policy.clone(), Memory { version, state });
             }
-            opinions.push(opinion);
         }
-        let look_again = opinions.iter().filter_map(|it| it.outcome.as_ref().ok()?.look_again_ms);
-        let look_again = look_again.min();
-        let decision = self.history.decide(moment, &opinions, &self.standings);
+        let standings = self.standings();
+        let (decision, in_shadow) = self.history.situation(moment, |situation| {
+            let decision = decide(situation, &opinions, &standings);
+            let in_shadow = in_shadow(situation, &opinions, &standings, &decision);
+            (decision, in_shadow)
+        });
         if let Source::Recorded(seq) = moment.source {
-            self.note_recorded(&moment.recorded, seq, &opinions, &decision);
+            let evaluated = &moment.recorded.evaluated;
+            let exact = evaluated.opinions == opinions
+                && evaluated.in_shadow == in_shadow
+                && fits(&evaluated.decision, &decision);
+            self.note_recorded(&moment.recorded, seq, exact);
             self.days.decided(moment);
         }
         self.note_failures(moment, &opinions);
         self.comparison.take(moment, &decision);
-        self.history.look_again(look_again);
+        let again = heard.look_again.map(|left| left.as_millis().saturating_add(1));
+        self.history.look_again(again.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)));
     }
 
-    fn note_recorded(
-        &mut self,
-        recorded: &Recorded,
-        seq: u64,
-        opinions: &[Opinion],
-        decision: &Decision,
-    ) {
+    /// What each policy gets of what it wanted remembered: what is the same as then, what it
+    /// remembered then; any other, what it remembered in this replay, and at first what there was.
+    fn remember(&mut self, recorded: &Recorded) {
+        for seat in &self.panel.seats {
+            let policy = &seat.standing.policy;
+            if !is_same(seat, recorded) && self.memories.contains_key(policy) {
+                continue;
+            }
+            let memory = self.history.here().and_then(|here| here.memories.get(policy));
+            match memory.map(|memory| brought(seat, memory)) {
+                Some(Ok(memory)) => drop(self.memories.insert(policy.clone(), memory)),
+                Some(Err(version)) => {
+                    self.memories.remove(policy);
+                    self.refused.insert(policy.clone(), version);
+                }
+                None => drop(self.memories.remove(policy)),
+            }
+        }
+    }
+
+    /// The policies' terms, each in the mode that counted then; the candidate is obeyed.
+    fn standings(&self) -> Vec<Terms> {
+        let here = self.history.here();
+        let mode = |seat: &Seat| match here {
+            Some(here) if seat.standing.policy != self.panel.candidate => seat.mode(here),
+            _ => seat.standing.mode,
+        };
+        let seats = self.panel.seats.iter();
+        seats.map(|seat| Terms { mode: mode(seat), ..seat.standing.clone() }).collect()
+    }
+
+    fn note_recorded(&mut self, recorded: &Recorded, seq: u64, exact: bool) {
         self.without_basis += u64::from(recorded.basis.is_none());
         if self.as_it_was {
             self.counted_as_it_was += 1;
-            let evaluated = &recorded.evaluated;
-            if evaluated.opinions != opinions || !fits(&evaluated.decision, decision) {
+            if !exact {
                 self.inexact.push(seq);
             }
         }
@@ -339,8 +362,8 @@ impl Run {
         let opinions = &recorded.evaluated.opinions;
         let seats = &self.panel.seats;
         let terms = recorded.basis.as_ref().is_none_or(|basis| {
-            basis.policies.len() == seats.len()
-                && basis.policies.iter().zip(seats).all(|(then, now)| *then == now.seated())
+            let then = basis.policies.iter().map(|it| &it.standing);
+            then.eq(&self.standings())
         });
         terms
             && opinions.len() == seats.len()
@@ -395,6 +418,20 @@ impl Run {
         Replayed { report, days }
     }
 
+    /// What is not in force although its file holds it.
+    fn taken_back(&self) -> impl Iterator<Item = String> {
+        let here = self.history.here();
+        self.panel.seats.iter().filter_map(move |seat| {
+            let back = here?.policies.get(&seat.standing.policy)?.rolled_back.as_ref()?;
+            (Some(&back.from) == revision(seat)).then(|| {
+                format!(
+                    "the revision {} of {} was taken back; in force is {}",
+                    back.from, seat.standing.policy, back.to
+                )
+            })
+        })
+    }
+
     fn notes(&self, cluster: &ClusterConfig) -> Vec<String> {
         let mut notes = self.panel.notes.clone();
         for (policy, revisions) in &self.replaced {
@@ -418,6 +455,7 @@ impl Run {
                  force; here it began with none"
             ));
         }
+        notes.extend(self.taken_back());
         if self.without_basis > 0 {
             notes.push(format!(
                 "{} of the recorded decisions are from before their basis was recorded: the limits of \

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchkeeper_core::arbitration::{OnPolicyFailure, Standing};
+use watchkeeper_core::arbitration::OnPolicyFailure;
 use watchkeeper_core::model::PolicyName;
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::Given;
 use watchkeeper_wasm::{Host, HostError};
@@ -14,7 +15,7 @@ use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{Location, nearest};
-use crate::wiring::{self, GuestError, Shelf};
+use crate::wiring::{self, Before, GuestError, Shelf};
 
 /// What is to be tried.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ impl Panel {
     ) -> Result<Self, SeatsError> {
         // What the daemon compiled is in a folder of its own user.
         let config = wiring::host_config(guests, None);
-        let mut shelf = Shelf::new(Arc::new(Host::new(config)?));
+        let mut shelf = Shelf::new(Arc::new(Host::new(config)?), None);
         let guest = shelf.policy(&candidate.file)?;
         let described = guest.description();
         let name = place(cluster, candidate, &described.name)?;
@@ -100,6 +101,10 @@ impl Panel {
             }
             policy.grants.extend(described.needs.iter().copied());
             policy.file.clone_from(&candidate.file);
+            if policy.mode == Mode::Shadow {
+                notes.push(format!("{name} is in the shadow: here it is obeyed"));
+                policy.mode = Mode::Enforce;
+            }
             for (setting, value) in &candidate.settings {
                 policy.settings.places.remove(setting);
                 policy.settings.values.insert(setting.clone(), value.clone());
@@ -107,14 +112,9 @@ impl Panel {
         }
         let seats = policies
             .iter()
-            .map(|policy| Ok(wiring::seat(&mut shelf, policy, None, None, None)?.0))
+            .map(|policy| Ok(wiring::seat(&mut shelf, policy, Before::default())?.0))
             .collect::<Result<_, GuestError>>()?;
         Ok(Self { seats, candidate: name, notes })
-    }
-
-    /// Their terms.
-    pub fn standings(&self) -> Vec<Standing> {
-        self.seats.iter().map(|seat| seat.standing.clone()).collect()
     }
 
     /// The candidate's seat.
@@ -168,6 +168,7 @@ fn unconfigured(name: &PolicyName, file: &Path) -> PolicyConfig {
         file: file.to_owned(),
         at: Location::whole(file),
         grants: BTreeSet::new(),
+        mode: Mode::Enforce,
         on_failure: OnPolicyFailure::Hold,
         settings: Settings::default(),
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::policies::RolledBack;
+use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::{self, SettingValue};
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_core::state::Memory;
@@ -13,6 +15,7 @@ use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy};
 
 use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
+use crate::revisions::Revisions;
 
 /// How the host of guests is set up; compiled code is kept in `cache`, if that is given.
 pub fn host_config(guests: &Guests, cache: Option<PathBuf>) -> HostConfig {
@@ -67,6 +70,19 @@ pub enum GuestError {
         /// Everything that does not fit.
         problems: Vec<String>,
     },
+    /// The revision that is to be used in its place is not there any more.
+    #[error(
+        "the revision {wanted} that was gone back to is not kept any more; put a file that holds \
+         another one at {path}, or `watchkeeper policy retry`"
+    )]
+    NotKept {
+        /// The file that is not used.
+        path: PathBuf,
+        /// What is missing.
+        wanted: Revision,
+        /// Why.
+        source: std::io::Error,
+    },
     /// It cannot take over what the one before it remembered.
     #[error("{path} does not take over the state of version {from}: {problem}")]
     Migration {
@@ -112,19 +128,63 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
 #[derive(Debug)]
 pub struct Shelf {
     host: Arc<Host>,
+    /// Where policies are kept for those who want to go back; none: they are not.
+    kept: Option<Arc<Revisions>>,
+    /// Those that were gone back to, by digest.
+    earlier: BTreeMap<String, Arc<Policy>>,
     policies: BTreeMap<PathBuf, (Stamp, Arc<Policy>)>,
     notifiers: BTreeMap<PathBuf, (Stamp, Arc<Notifier>)>,
 }
 
 impl Shelf {
     /// An empty shelf.
-    pub const fn new(host: Arc<Host>) -> Self {
-        Self { host, policies: BTreeMap::new(), notifiers: BTreeMap::new() }
+    pub const fn new(host: Arc<Host>, kept: Option<Arc<Revisions>>) -> Self {
+        Self {
+            host,
+            kept,
+            earlier: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            notifiers: BTreeMap::new(),
+        }
+    }
+
+    /// Where policies are kept.
+    pub const fn kept(&self) -> Option<&Arc<Revisions>> {
+        self.kept.as_ref()
     }
 
     /// The policy in `path`, loaded if the file is another than before.
     pub fn policy(&mut self, path: &Path) -> Result<Arc<Policy>, GuestError> {
-        fetch(&mut self.policies, path, |bytes| self.host.load_policy(bytes))
+        fetch(&mut self.policies, path, |bytes| {
+            let policy = self.host.load_policy(bytes)?;
+            let kept = self.kept.as_ref().map(|it| it.keep(&policy.revision().digest, bytes));
+            if let Some(Err(error)) = kept {
+                tracing::warn!(%error, path = %path.display(), "nobody will be able to go back to it");
+            }
+            Ok(policy)
+        })
+    }
+
+    /// The revision that `back` went back to.
+    fn instead(&mut self, path: &Path, back: &RolledBack) -> Result<Arc<Policy>, GuestError> {
+        let wanted = &back.to;
+        if let Some(policy) = self.earlier.get(&wanted.digest) {
+            return Ok(Arc::clone(policy));
+        }
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let bytes = self.kept.as_ref().map_or_else(|| Err(missing()), |it| it.read(wanted));
+        let bytes = bytes.map_err(|source| GuestError::NotKept {
+            path: path.to_owned(),
+            wanted: wanted.clone(),
+            source,
+        })?;
+        let policy = self.host.load_policy(&bytes).map_err(|source| GuestError::Load {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        let policy = Arc::new(policy);
+        self.earlier.insert(wanted.digest.clone(), Arc::clone(&policy));
+        Ok(policy)
     }
 
     /// The notifier in `path`, loaded if the file is another than before.
@@ -173,18 +233,34 @@ pub(super) fn settle(
     })
 }
 
+/// What is known of a policy that is about to take its seat.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// Its seat as it is.
+    pub seat: Option<&'a Seat>,
+    /// The latest facts.
+    pub latest: Option<&'a Arc<Snapshot>>,
+    /// What it wanted remembered.
+    pub memory: Option<&'a Memory>,
+    /// A revision that was taken back.
+    pub rolled_back: Option<&'a RolledBack>,
+}
+
 /// Gives a policy its seat, after everything that can be tried has been tried. What is in force
 /// already, the same component with the same settings, is not tried: it is not about to replace
 /// anything, and how it fails is told by each evaluation.
 pub fn seat(
     shelf: &mut Shelf,
     config: &PolicyConfig,
-    in_force: Option<&Seat>,
-    latest: Option<&Arc<Snapshot>>,
-    memory: Option<&Memory>,
+    before: Before<'_>,
 ) -> Result<(Seat, Option<Memory>), GuestError> {
+    let Before { seat: in_force, latest, memory, rolled_back } = before;
     let path = &config.file;
-    let guest = shelf.policy(path)?;
+    let mut guest = shelf.policy(path)?;
+    let back = rolled_back.filter(|back| back.from == *guest.revision());
+    if let Some(back) = back {
+        guest = shelf.instead(path, back)?;
+    }
     let description = guest.description();
     let mut problems = Vec::new();
     for grant in description.needs.difference(&config.grants) {
@@ -203,13 +279,20 @@ pub fn seat(
     let revision = guest.revision().clone();
     let migrated = memory
         .filter(|memory| memory.version != guest.revision().version)
-        .map(|memory| migrate(&guest, path, memory))
+        .map(|memory| match migrate(&guest, path, memory) {
+            // An earlier version need not understand a later one's state: it begins anew.
+            Err(_) if back.is_some() => {
+                Ok(Memory { version: guest.revision().version.clone(), state: Vec::new() })
+            }
+            migrated => migrated,
+        })
         .transpose()?;
     let seat = Seat {
         standing: Standing {
             policy: config.name.clone(),
             grants: config.grants.clone(),
             on_failure: config.on_failure,
+            mode: config.mode,
         },
         settings: Arc::new(settings),
         guest: Ok(guest),
@@ -218,7 +301,7 @@ pub fn seat(
         before.settings == seat.settings
             && before.guest.as_ref().is_ok_and(|it| it.revision() == &revision)
     });
-    if let Some(snapshot) = latest.filter(|_| !same) {
+    if let Some(snapshot) = latest.filter(|_| !same && back.is_none()) {
         let opinion = seat.ask(snapshot, migrated.as_ref().or(memory));
         if let Err(failure) = opinion.outcome {
             return Err(GuestError::Trial { path: path.clone(), problem: failure.to_string() });

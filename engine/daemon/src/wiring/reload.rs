@@ -19,7 +19,7 @@ use watchkeeper_core::proposal::{AlertClaim, Revision, Severity};
 use watchkeeper_core::state::Memory;
 
 use super::equip::{EquipError, equip};
-use super::guests::{self, Shelf};
+use super::guests::{self, Before, Shelf};
 use super::receivers;
 use crate::clock;
 use crate::cluster::{Clusters, Ended, Handle, Seat, Setup, Watch};
@@ -199,6 +199,9 @@ impl Reloader {
         for change in &changes {
             tracing::info!("in force: {change}");
         }
+        if !changes.is_empty() {
+            self.prune().await;
+        }
         if problems.is_empty() { Ok(changes) } else { Err(problems) }
     }
 
@@ -221,11 +224,17 @@ impl Reloader {
             let mut seats = Vec::new();
             let mut memories = Vec::new();
             for policy in &cluster.policies {
-                let memory = state.memories.get(&policy.name);
+                let known_of = state.policies.get(&policy.name);
                 let known = before.as_ref().and_then(|it| kept_seat(&it.seats, &policy.name));
                 // Compiling takes its time, and other tasks have theirs.
                 let made = tokio::task::block_in_place(|| {
-                    guests::seat(&mut self.shelf, policy, known.as_ref(), latest.as_ref(), memory)
+                    let before = Before {
+                        seat: known.as_ref(),
+                        latest: latest.as_ref(),
+                        memory: state.memories.get(&policy.name),
+                        rolled_back: known_of.and_then(|it| it.rolled_back.as_ref()),
+                    };
+                    guests::seat(&mut self.shelf, policy, before)
                 });
                 match made {
                     Ok((seat, migrated)) => {
@@ -246,11 +255,17 @@ impl Reloader {
                             policy: policy.name.clone(),
                             grants: policy.grants.clone(),
                             on_failure: policy.on_failure,
+                            mode: policy.mode,
                         };
                         seats.push(Seat { standing, settings, guest });
                         rejected.insert((GuestKind::Policy, policy.name.to_string()), problem);
                     }
                 }
+            }
+            if cluster.policies_together
+                && let Some(before) = &before
+            {
+                all_or_none(&before.seats, &mut seats, &mut memories, rejected);
             }
             match self.built(cluster, seats, memories, before.as_deref()) {
                 Ok(built) => clusters.push(built),
@@ -287,6 +302,8 @@ impl Reloader {
                 equipment: equipped.equipment,
                 collector,
                 receivers: Arc::default(),
+                revisions: self.shelf.kept().cloned(),
+                rollback_after: self.config.guests.rollback_after,
             },
             probes: equipped.probes,
             observations,
@@ -330,7 +347,7 @@ impl Reloader {
         self.names.send_replace(wanted.clone());
         for mut one in built {
             one.setup.receivers = Arc::clone(&ready);
-            self.loaded(&one, events, &mut changes).await;
+            self.loaded(&one, &mut changes).await;
             self.swap(one);
         }
         let gone: Vec<ClusterName> =
@@ -350,9 +367,11 @@ impl Reloader {
         changes
     }
 
-    /// What came into force with a cluster's policies.
-    async fn loaded(&self, built: &Built, events: &mut Vec<Event>, changes: &mut Vec<String>) {
+    /// Records what comes into force with a cluster's policies, before it does: what becomes of it is
+    /// recorded after that.
+    async fn loaded(&self, built: &Built, changes: &mut Vec<String>) {
         let name = built.config.topology.cluster();
+        let mut events = Vec::new();
         let before = self.clusters.get(name).map(|it| Arc::clone(&it.setup.borrow()));
         for seat in &built.setup.seats {
             let Ok(guest) = &seat.guest else { continue };
@@ -372,19 +391,37 @@ impl Reloader {
                 });
             }
         }
-        let remembered = built.memories.iter().map(|(policy, memory)| {
-            let event = Event::Remembered {
-                policy: policy.clone(),
-                version: memory.version.clone(),
-                state: memory.state.clone(),
-            };
-            (Some(name.clone()), event)
-        });
-        if let Err(error) = self.ledger.record(remembered.collect()).await {
+        events.extend(built.memories.iter().map(|(policy, memory)| Event::Remembered {
+            policy: policy.clone(),
+            version: memory.version.clone(),
+            state: memory.state.clone(),
+        }));
+        let events = events.into_iter().map(|event| (Some(name.clone()), event)).collect();
+        if let Err(error) = self.ledger.record(events).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "migrated state could not be recorded"
+                "new policies could not be recorded"
             );
+        }
+    }
+
+    /// Drops the revisions that nobody can go back to any more.
+    async fn prune(&self) {
+        let Some(kept) = self.shelf.kept() else { return };
+        let wanted = self.ledger.with(|state| {
+            let policies = state.clusters.values().flat_map(|cluster| cluster.policies.values());
+            let digest = |revision: &Revision| revision.digest.clone();
+            policies
+                .flat_map(|policy| {
+                    let back = policy.rolled_back.iter().flat_map(|it| [&it.from, &it.to]);
+                    policy.revisions.iter().chain(back).map(digest).collect::<Vec<_>>()
+                })
+                .collect::<BTreeSet<String>>()
+        });
+        let wanted = wanted.await;
+        let wanted = wanted.iter().map(String::as_str).collect();
+        if let Err(error) = tokio::task::block_in_place(|| kept.prune(&wanted)) {
+            tracing::warn!(%error, "revisions that are not needed any more are left where they are");
         }
     }
 
@@ -476,6 +513,31 @@ impl Running {
         if let Err(error) = self.task.await {
             tracing::error!(%error, cluster = %self.handle.name, "the cluster's task ended unexpectedly");
         }
+    }
+}
+
+/// Keeps every policy in the revision that is in force if one of them cannot take its new one.
+fn all_or_none(
+    before: &[Seat],
+    seats: &mut [Seat],
+    memories: &mut Vec<(PolicyName, Memory)>,
+    rejected: &mut Rejected,
+) {
+    let refused =
+        |seat: &Seat| rejected.contains_key(&(GuestKind::Policy, seat.standing.policy.to_string()));
+    let Some(culprit) = seats.iter().find(|seat| refused(seat)) else { return };
+    let culprit = culprit.standing.policy.clone();
+    for seat in seats {
+        let policy = &seat.standing.policy;
+        let Some(known) = kept_seat(before, policy) else { continue };
+        let revision = |seat: &Seat| seat.guest.as_ref().ok().map(|it| it.revision().clone());
+        if revision(&known) == revision(seat) {
+            continue;
+        }
+        let problem = format!("it waits for {culprit}, with which it comes into force together");
+        rejected.insert((GuestKind::Policy, policy.to_string()), problem);
+        memories.retain(|(remembers, _)| remembers != policy);
+        (seat.settings, seat.guest) = (known.settings, known.guest);
     }
 }
 

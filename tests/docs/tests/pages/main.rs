@@ -17,6 +17,7 @@ mod shown;
 #[expect(unreachable_pub, reason = "as an author of policies writes it")]
 #[path = "../../../../docs/examples/state.rs"]
 mod state;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

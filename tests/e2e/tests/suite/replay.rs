@@ -47,11 +47,12 @@ fn path(world: &World, name: &str) -> String {
 
 /// The same policy with the same settings decides the same at every recorded moment, to the last
 /// byte: beside the daemon that writes, after a kill, a restart and an operator's order; and beside
-/// another policy, which remembers something else each time.
+/// another policy, in the shadow, which remembers something else each time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_policy_decides_the_same_bit_for_bit() {
     let mut world = failed_over_with(|config| {
-        config.policy("hostile", &["rescue", "alert"]);
+        let hostile = config.policy("hostile", &["rescue", "alert"]);
+        config.set(&format!("{hostile}.mode"), "shadow");
     })
     .await;
     let policy = path(&world, "policies/data-mover-ha.wasm");

@@ -19,6 +19,11 @@ use watchkeeper::policy::types::{
 #[used]
 static DESCRIBE: [u8; 24] = *b"hostile-describe:normal ";
 
+/// What `evaluate` does besides: `normal`, or `down`, which panics while a service is down that is
+/// meant to run.
+#[used]
+static EVALUATE: [u8; 24] = *b"hostile-evaluate:normal ";
+
 struct Hostile;
 
 export!(Hostile);
@@ -58,6 +63,10 @@ impl Guest for Hostile {
         let Some(SettingValue::Text(misdeed)) = settings.into_iter().next() else {
             return Err("there is no setting".to_owned());
         };
+        let told = String::from_utf8_lossy(black_box(&EVALUATE)).into_owned();
+        if told.trim().ends_with(":down") && some_are_down(snapshot) {
+            panic!("this revision cannot bear the sight of trouble");
+        }
         let mut answer = good(snapshot, state);
         match misdeed.as_str() {
             "panic" => panic!("this policy panics on purpose"),
@@ -98,6 +107,13 @@ impl Guest for Hostile {
             other => Err(format!("{other} is not known")),
         }
     }
+}
+
+fn some_are_down(snapshot: &Snapshot) -> bool {
+    use watchkeeper::policy::types::{Filter, Statuses};
+    let down =
+        Filter { place: None, service: None, statuses: Statuses::DOWN, expected: Some(true) };
+    !snapshot.services(down).is_empty()
 }
 
 /// The answer of a well-behaved policy: rescue what is down on the active side.

@@ -97,17 +97,17 @@ impl Report {
                 println!("{what:<42} {least:>9.1} {median:>9.1} {most:>9.1}");
             }
         }
-        let judged: [(&str, fn(&Run) -> f64); 2] = [
-            ("all but the services' start", all_but_the_start),
-            ("the engine's own", |run| run.account.own()),
-        ];
-        for (what, figure) in judged {
-            if let Some([_, median, _]) = spread(self.of(fault).map(figure).collect()) {
-                let met = if median <= fault.target() { "met" } else { "NOT MET" };
-                println!("{what}: {median:.1} ms, at most {}: {met}", fault.target());
-            }
-        }
+        self.judge(fault, "all but the services' start", all_but_the_start);
+        self.judge(fault, "the engine's own", |run| run.account.own());
         println!();
+    }
+
+    /// Says whether the median of a figure meets the target of the fault.
+    fn judge(&self, fault: Fault, what: &str, figure: impl Fn(&Run) -> f64) {
+        if let Some([_, median, _]) = spread(self.of(fault).map(figure).collect()) {
+            let met = if median <= fault.target() { "met" } else { "NOT MET" };
+            println!("{what}: {median:.1} ms, at most {}: {met}", fault.target());
+        }
     }
 
     fn json(&self) -> Value {

@@ -98,10 +98,11 @@ const STATEMENTS: [Statement; 28] = [
             one(Some(if here { "1" } else { "0" }))
         },
     ),
-    // None of its workers connects for long.
+    // Its workers end at once by themselves.
     (
-        "select pg_terminate_backend(pid) from pg_stat_subscription where subname = {} \
-         and relid is null and pid is not null and received_lsn is null",
+        "select pg_terminate_backend(w.pid) from pg_stat_subscription w \
+         join pg_stat_activity a on a.pid = w.pid where w.subname = {} and w.relid is null \
+         and (w.received_lsn is null or a.state = 'idle')",
         |_, _| Ok(Answer::Rows(1, vec![])),
     ),
     ("alter subscription {} disable", |session, given| session.enable(given, false)),

@@ -85,6 +85,12 @@ pub(super) const CLUSTER: &[Key] = &[
         "nothing is decided",
         "The policies, the first to be heard first.",
     ),
+    def(
+        "policies-together",
+        Kind::Flag,
+        "false",
+        "Whether new revisions of its policies come into force all or none.",
+    ),
     opt("guards", Kind::Table, "all defaults", "The guards' limits."),
     opt("plan", Kind::Table, "all defaults", "How plans are carried out."),
     opt("repository", Kind::Table, "all defaults", "How the repository is reached."),
@@ -117,6 +123,12 @@ pub(super) const POLICY: &[Key] = &[
         Kind::Choice(&["hold", "abstain"]),
         "hold",
         "What its failure means for the others.",
+    ),
+    def(
+        "mode",
+        Kind::Choice(&["enforce", "shadow"]),
+        "enforce",
+        "Whether it is obeyed, or only asked and recorded. `watchkeeper policy promote` changes it too.",
     ),
     opt("settings", Kind::Settings, "the policy's defaults", "Its settings."),
 ];

@@ -114,6 +114,12 @@ pub(super) const GUESTS: &[Key] = &[
     def("policies", Kind::Path, "policies", "The folder of the policies' `.wasm` files."),
     def("plugins", Kind::Path, "plugins", "The folder of the plugins' `.wasm` files."),
     opt("cache", Kind::Path, "`cache` in `state-dir`", "The folder of compiled code."),
+    def(
+        "rollback-after",
+        Kind::Integer(0, 10_000),
+        "5",
+        "After how many failures in a row a policy's new revision is taken back for the one before; 0: never.",
+    ),
     opt("limits", Kind::Table, "all defaults", "What one call may use."),
 ];
 

@@ -11,6 +11,7 @@ use watchkeeper_core::model::{
     ClusterName, PolicyName, Role, Server, ServerName, Service, Topology,
 };
 use watchkeeper_core::plan::{Arrangements, Point, Proof, SiteStep};
+use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::Grant;
 
 use super::super::checked::PolicyConfig;
@@ -118,6 +119,7 @@ pub(in crate::config) fn cluster(
     }
     logins.complain(reader);
     let policies = policies(reader, common);
+    let policies_together = reader.flag("policies-together").unwrap_or(false);
     let (guards, fresh) = guards(&reader.table("guards"));
     let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
     arrangements.site_steps = site_steps(reader, &names);
@@ -146,6 +148,7 @@ pub(in crate::config) fn cluster(
         topology,
         servers,
         policies,
+        policies_together,
         guards,
         arrangements,
         term_mark,
@@ -316,6 +319,10 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
             Some("abstain") => OnPolicyFailure::Abstain,
             _ => OnPolicyFailure::Hold,
         };
+        let mode = match inner.choice("mode").map(|at| at.value).as_deref() {
+            Some("shadow") => Mode::Shadow,
+            _ => Mode::Enforce,
+        };
         let settings = inner.settings("settings");
         inner.finish();
         let Some(name) = name else { continue };
@@ -334,7 +341,15 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
             None => guest_file(&inner, "name", &common.policies, name.value.as_str()),
         };
         let at = inner.sources.location(name.place);
-        policies.push(PolicyConfig { name: name.value, file, at, grants, on_failure, settings });
+        policies.push(PolicyConfig {
+            name: name.value,
+            file,
+            at,
+            grants,
+            on_failure,
+            mode,
+            settings,
+        });
     }
     policies
 }

@@ -36,6 +36,7 @@ pub(in crate::config) fn guests(reader: &Reader<'_>, state_dir: &Path) -> Guests
         policies: path("policies").unwrap_or_default(),
         plugins: path("plugins").unwrap_or_default(),
         cache: path("cache").unwrap_or_else(|| state_dir.join("cache")),
+        rollback_after: reader.small("rollback-after"),
         limits: GuestLimits {
             time: limits.duration("time").unwrap_or_default(),
             describe_time: limits.duration("describe-time").unwrap_or_default(),

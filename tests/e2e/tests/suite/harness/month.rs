@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use watchkeeper::cluster::Seat;
 use watchkeeper::config::cluster::ClusterConfig;
 use watchkeeper::journal::{Events, Journal};
 use watchkeeper::replay::Panel;
-use watchkeeper_core::arbitration::{Decision, Hold, decide, plan_kind};
-use watchkeeper_core::event::{Basis, Evaluated, Event};
+use watchkeeper_core::arbitration::{Decision, Hold, Standing, decide, plan_kind};
+use watchkeeper_core::event::{Basis, Evaluated, Event, Seated};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode};
 use watchkeeper_core::guards::{Duty, Situation};
@@ -141,6 +142,10 @@ impl Month<'_> {
         self.append(events.into_iter().map(|it| (Some(name.clone()), it)).collect()).await;
     }
 
+    fn standings(&self) -> Vec<Standing> {
+        self.panel.seats.iter().map(|seat| seat.standing.clone()).collect()
+    }
+
     fn phase(&self) -> Phase {
         self.state.cluster(self.cluster.topology.cluster()).phase
     }
@@ -190,8 +195,13 @@ impl Month<'_> {
             let snapshot = self.snapshot();
             let decision = Decision::none();
             let opinions = Vec::new();
-            let ordered =
-                Evaluated { snapshot: (*snapshot).clone(), opinions, decision, basis: None };
+            let ordered = Evaluated {
+                snapshot: (*snapshot).clone(),
+                opinions,
+                decision,
+                in_shadow: None,
+                basis: None,
+            };
             let by = OrderedBy::Operator("ada".to_owned());
             let events = vec![Event::Evaluated(Box::new(ordered))];
             self.carry_out(events, &snapshot, PlanKind::Switchback, by, "it is repaired").await;
@@ -269,7 +279,7 @@ impl Month<'_> {
             last_change: here.cooling_since,
             fleet_changes: &[],
         };
-        let decision = decide(&situation, &opinions, &self.panel.standings());
+        let decision = decide(&situation, &opinions, &self.standings());
         let said = said(&decision);
         let chosen = decision.to_carry_out().cloned();
         if self.said.as_ref() == Some(&said) && chosen.is_none() {
@@ -280,11 +290,12 @@ impl Month<'_> {
                 duty: duty.clone(),
                 limits: self.cluster.guards.clone(),
                 arrangements: self.cluster.arrangements.clone(),
-                policies: self.panel.seats.iter().map(|seat| seat.seated()).collect(),
+                policies: self.panel.seats.iter().map(seated).collect(),
             })
         });
         self.said = Some(said);
-        let evaluated = Evaluated { snapshot: (*snapshot).clone(), opinions, decision, basis };
+        let evaluated =
+            Evaluated { snapshot: (*snapshot).clone(), opinions, decision, in_shadow: None, basis };
         let events = vec![Event::Evaluated(Box::new(evaluated))];
         match chosen {
             None => self.say(events).await,
@@ -368,6 +379,10 @@ impl Month<'_> {
         self.say(vec![Event::PlanEnded { plan: plan_number, ending }]).await;
         self.settled = self.now.plus(SETTLE);
     }
+}
+
+fn seated(seat: &Seat) -> Seated {
+    Seated { standing: seat.standing.clone(), settings: seat.settings.to_vec() }
 }
 
 fn said(decision: &Decision) -> Said {

@@ -1,0 +1,110 @@
+//! The policies' last revisions, kept so that one command, or a failing successor, brings them back.
+//!
+//! A file per component in `revisions/` of the state directory, named by its digest. What counts as
+//! the last good ones is for the journal to say ([`watchkeeper_core::policies`]); here are only the
+//! bytes.
+//!
+//! Invariant: what is read back has the digest that was asked for.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::Notify;
+use watchkeeper_core::proposal::Revision;
+use watchkeeper_wasm::digest;
+
+/// Where revisions are kept.
+#[derive(Debug)]
+pub struct Revisions {
+    dir: PathBuf,
+    /// Another one is to come into force.
+    wanted: Notify,
+}
+
+impl Revisions {
+    /// In the folder `revisions` of `state_dir`, which is made when something is kept.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { dir: state_dir.join("revisions"), wanted: Notify::new() }
+    }
+
+    /// Says that another revision is to come into force, by what the journal holds now.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until that was said.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    fn file(&self, digest: &str) -> PathBuf {
+        self.dir.join(format!("{digest}.wasm"))
+    }
+
+    /// Whether a revision is there.
+    pub fn has(&self, revision: &Revision) -> bool {
+        self.file(&revision.digest).is_file()
+    }
+
+    /// Keeps a component. Under another name first, so that a crash leaves no half of it.
+    pub fn keep(&self, digest: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file(digest);
+        if file.is_file() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.dir)?;
+        let draft = self.dir.join(format!("{digest}.new"));
+        std::fs::write(&draft, bytes)?;
+        std::fs::rename(&draft, &file)
+    }
+
+    /// The bytes of a revision, if they are what was kept.
+    pub fn read(&self, revision: &Revision) -> io::Result<Vec<u8>> {
+        let bytes = std::fs::read(self.file(&revision.digest))?;
+        let found = digest(&bytes);
+        if found == revision.digest {
+            return Ok(bytes);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("its digest is {found}")))
+    }
+
+    /// Drops all but these.
+    pub fn prune(&self, digests: &BTreeSet<&str>) -> io::Result<()> {
+        let entries = match std::fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if !digests.contains(stem) {
+                std::fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_and_what_was_altered_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Revisions::new(dir.path());
+        let revision = |bytes: &[u8]| Revision { digest: digest(bytes), version: "1".to_owned() };
+        let (one, two) = (revision(b"one"), revision(b"two"));
+        kept.prune(&BTreeSet::new()).unwrap();
+        assert!(!kept.has(&one) && kept.read(&one).is_err());
+        kept.keep(&one.digest, b"one").unwrap();
+        kept.keep(&one.digest, b"one").unwrap();
+        kept.keep(&two.digest, b"two").unwrap();
+        assert_eq!(kept.read(&one).unwrap(), b"one");
+        std::fs::write(kept.file(&two.digest), b"else").unwrap();
+        assert!(kept.read(&two).unwrap_err().to_string().contains("its digest is"));
+        kept.prune(&BTreeSet::from([one.digest.as_str()])).unwrap();
+        assert!(kept.has(&one) && !kept.has(&two));
+    }
+}
