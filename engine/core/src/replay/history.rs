@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rebuilt::{Rebuilt, Rhythm};
 use crate::arbitration::{self, Decision, Standing};
-use crate::duty::Standing as Place;
+use crate::duty::{Change, Standing as DutyIs};
 use crate::event::{Basis, Evaluated, Event, Record};
 use crate::guards::{Duty, Limits, Situation};
 use crate::model::{ClusterName, Timestamp};
@@ -265,9 +265,9 @@ impl History {
                 let standing =
                     self.state.clusters.get(&self.cluster).map(|it| it.tenure.standing());
                 // Whoever has just got it looks first.
-                let taken = matches!(&record.event, Event::Duty(crate::duty::Change::Taken { .. }));
+                let taken = matches!(&record.event, Event::Duty(Change::Taken { .. }));
                 if taken
-                    || matches!(standing, Some(Place::Offered { .. } | Place::Elsewhere { .. }))
+                    || matches!(standing, Some(DutyIs::Offered { .. } | DutyIs::Elsewhere { .. }))
                 {
                     self.unwatched(record.at, Unwatched::Elsewhere);
                 }
@@ -333,7 +333,7 @@ impl History {
         let state = self.state.clusters.get(&self.cluster).unwrap_or(&default);
         let basis = moment.recorded.basis.as_deref();
         let term = match state.tenure.standing() {
-            Place::Held { term } => *term,
+            DutyIs::Held { term } => *term,
             _ => self.state.term,
         };
         let unrecorded = Duty::Held(term);

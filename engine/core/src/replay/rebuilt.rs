@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::facts::{FactBook, Observation, ProbeId, Reason, Value};
+use crate::facts::{FactBook, Observation, ProbeId, Value};
 use crate::lifecycle::Phase;
 use crate::model::{Server, ServerName, Service, Status, Timestamp, Topology};
 use crate::snapshot::{Background, Facts, Place, Snapshot, State, expected};
@@ -71,8 +71,7 @@ impl Correction {
     /// It holds until there is news of the thing.
     fn apply(&self, state: &mut State) {
         let (recorded, before) = (&self.recorded, &self.rebuilt);
-        let same = state.status == before.status && state.since == before.since;
-        if !same {
+        if (state.status, state.since) != (before.status, before.since) {
             return;
         }
         let more = state.confirmations.saturating_sub(before.confirmations);
@@ -81,7 +80,7 @@ impl Correction {
         state.confirmations = recorded.confirmations.saturating_add(more);
         state.seen = state.seen.max(recorded.seen);
         if state.reason == before.reason {
-            state.reason = Reason::clone(&recorded.reason);
+            state.reason.clone_from(&recorded.reason);
         }
     }
 }

@@ -9,7 +9,7 @@ use watchkeeper_core::event::{Basis, Evaluated, Event, Record, Seated};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode, Value};
 use watchkeeper_core::guards::Situation;
-use watchkeeper_core::model::{MonitorName, Service, ServiceId, Side, Status, Timestamp};
+use watchkeeper_core::model::{MonitorName, Service, ServiceId, Side, Status, Term, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{Action, Evaluation, Grant, Opinion, Proposal, Revision};
@@ -246,7 +246,7 @@ impl Monitor {
         let plan = Plan::make(Request {
             number: self.state.cluster(&cluster()).next_plan,
             kind,
-            term: watchkeeper_core::model::Term(3),
+            term: Term(3),
             ordered_by: OrderedBy::Policy(policy("keeper")),
             reason: "it is down".to_owned(),
             topology: &self.world.topology(),
@@ -256,7 +256,7 @@ impl Monitor {
         let (number, steps) = (plan.number, plan.steps.len());
         self.record(Event::PlanBegun(Box::new(plan)));
         for step in 0..steps {
-            let term = watchkeeper_core::model::Term(3);
+            let term = Term(3);
             self.record(Event::StepIntended { plan: number, step, attempt: 1, term });
             let outcome = watchkeeper_core::execution::Outcome::Done {
                 detail: "so it is".to_owned(),
@@ -486,6 +486,39 @@ fn what_nobody_was_asked_about_is_no_moment() {
         assert!(moments.iter().all(|at| *at <= gap.from || *at >= gap.until), "{gap:?}");
     }
     assert_eq!(history.open_gap(), None);
+}
+
+#[test]
+fn while_the_duty_is_elsewhere_there_are_no_moments() {
+    use watchkeeper_core::duty::{Change, Grantor};
+    let mut monitor = Monitor::begin(100);
+    let taken =
+        |term| Change::Taken { term, grantor: Grantor::Peer { monitor: vp2() }, past: None };
+    monitor.record(Event::Duty(taken(Term(4))));
+    monitor.seconds(20);
+    let left = Change::Left { term: Term(5), holder: Some(vp2()), why: "it is vp2's".to_owned() };
+    monitor.record(Event::Duty(left));
+    let gone = monitor.now;
+    // It looks, and decides nothing.
+    monitor.settling = Some(monitor.now.plus(60 * SECOND));
+    monitor.set(Service::Daemon, Status::Down);
+    monitor.seconds(30);
+    monitor.set(Service::Daemon, Status::Up);
+    monitor.seconds(29);
+    monitor.record(Event::Duty(taken(Term(6))));
+    monitor.last = None;
+    monitor.seconds(5);
+    monitor.stop();
+    let mut moments = Vec::new();
+    let history = replay(&monitor.records, |_, moment| moments.push(moment.at));
+    let [gap] = history.gaps() else { panic!("{:?}", history.gaps()) };
+    assert_eq!((gap.from, gap.why), (gone, Unwatched::Elsewhere));
+    assert!(moments.iter().all(|at| *at <= gap.from || *at >= gap.until), "{gap:?}");
+    assert!(moments.iter().any(|at| *at > gap.until));
+}
+
+fn vp2() -> MonitorName {
+    MonitorName::new("vp2").unwrap()
 }
 
 #[test]
