@@ -28,8 +28,7 @@ seconds. After an action that nobody took, the recorded world goes on: see docs/
 Examples:
   watchkeeper replay --policy new.wasm --since 30d
   watchkeeper replay --policy policies/data-mover-ha.wasm --set rescue-attempts=0 --plot days.svg
-  watchkeeper replay --policy new.wasm --as data-mover-ha --file copy-of-journal.db --since 2026-11-01 \
---until 2026-11-04T12:00:00Z --json";
+  watchkeeper replay --policy new.wasm --file copy.db --since 2026-11-01 --until 2026-11-04 --json";
 
 /// How often the progress is told.
 const TELL: Duration = Duration::from_millis(250);

@@ -374,8 +374,17 @@ impl Run {
     }
 
     fn end(self, candidate: &Candidate, cluster: &ClusterConfig, took_ms: u64) -> Replayed {
-        let notes = self.notes(cluster);
+        let mut notes = self.notes(cluster);
         let compared = self.comparison.end();
+        if compared.recorded + compared.reconstructed == 0 {
+            let note = if self.as_it_was {
+                "nothing was recorded in this time, and every policy and setting is what it was: \
+                 nothing can differ"
+            } else {
+                "no moment of this time is known: nothing was compared"
+            };
+            notes.push(note.to_owned());
+        }
         let mut gaps: Vec<Gap> = self.history.gaps().to_vec();
         if let Some((from, why)) = self.history.open_gap() {
             gaps.push(Gap { from, until: self.until, why });

@@ -220,6 +220,12 @@ async fn a_month_is_told_by_the_second() {
     assert_eq!((same.as_it_was, same.reconstructed), (same.recorded, 0));
     assert_eq!((&same.differences, &same.inexact), (&vec![], &vec![]), "{same:#?}");
 
+    // A day on which nothing was recorded.
+    let calm = ["--policy", &policy, "--since", "2026-10-04", "--until", "2026-10-05"];
+    let calm = replay(&world, &calm).await;
+    assert_eq!((calm.recorded, calm.reconstructed, calm.notes.len()), (0, 0, 1), "{calm:#?}");
+    assert!(calm.notes[0].contains("nothing can differ"), "{calm:#?}");
+
     // Another component with the same rules, over the day on which the server was lost.
     world.put("new.wasm", &another_policy().await);
     let new = path(&world, "new.wasm");
