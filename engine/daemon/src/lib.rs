@@ -4,6 +4,7 @@
 //! knows them all:
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
@@ -28,6 +29,8 @@ pub mod errors;
 pub mod clock;
 
 pub mod secret;
+
+pub mod trust;
 
 mod share;
 

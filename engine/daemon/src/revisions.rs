@@ -47,24 +47,32 @@ impl Revisions {
         self.file(&revision.digest).is_file()
     }
 
-    /// Keeps a component. Under another name first, so that a crash leaves no half of it.
-    pub fn keep(&self, digest: &str, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file(digest);
-        if file.is_file() {
-            return Ok(());
-        }
+    /// Keeps a component with its signature, if it has one. Under other names first, so that a crash
+    /// leaves no half of it.
+    pub fn keep(&self, digest: &str, bytes: &[u8], signature: Option<&str>) -> io::Result<()> {
         std::fs::create_dir_all(&self.dir)?;
         let draft = self.dir.join(format!("{digest}.new"));
-        std::fs::write(&draft, bytes)?;
-        std::fs::rename(&draft, &file)
+        let place = |bytes: &[u8], file: &Path| {
+            std::fs::write(&draft, bytes)?;
+            std::fs::rename(&draft, file)
+        };
+        let file = self.file(digest);
+        if let Some(signature) = signature {
+            place(signature.as_bytes(), &self.signature(digest))?;
+        }
+        if file.is_file() { Ok(()) } else { place(bytes, &file) }
     }
 
-    /// The bytes of a revision, if they are what was kept.
-    pub fn read(&self, revision: &Revision) -> io::Result<Vec<u8>> {
+    fn signature(&self, digest: &str) -> PathBuf {
+        self.dir.join(format!("{digest}.minisig"))
+    }
+
+    /// The bytes of a revision, if they are what was kept, and its signature, if it has one.
+    pub fn read(&self, revision: &Revision) -> io::Result<(Vec<u8>, Option<String>)> {
         let bytes = std::fs::read(self.file(&revision.digest))?;
         let found = digest(&bytes);
         if found == revision.digest {
-            return Ok(bytes);
+            return Ok((bytes, std::fs::read_to_string(self.signature(&found)).ok()));
         }
         Err(io::Error::new(io::ErrorKind::InvalidData, format!("its digest is {found}")))
     }
@@ -98,10 +106,11 @@ mod tests {
         let (one, two) = (revision(b"one"), revision(b"two"));
         kept.prune(&BTreeSet::new()).unwrap();
         assert!(!kept.has(&one) && kept.read(&one).is_err());
-        kept.keep(&one.digest, b"one").unwrap();
-        kept.keep(&one.digest, b"one").unwrap();
-        kept.keep(&two.digest, b"two").unwrap();
-        assert_eq!(kept.read(&one).unwrap(), b"one");
+        kept.keep(&one.digest, b"one", None).unwrap();
+        assert_eq!(kept.read(&one).unwrap(), (b"one".to_vec(), None));
+        kept.keep(&one.digest, b"one", Some("signed")).unwrap();
+        kept.keep(&two.digest, b"two", None).unwrap();
+        assert_eq!(kept.read(&one).unwrap(), (b"one".to_vec(), Some("signed".to_owned())));
         std::fs::write(kept.file(&two.digest), b"else").unwrap();
         assert!(kept.read(&two).unwrap_err().to_string().contains("its digest is"));
         kept.prune(&BTreeSet::from([one.digest.as_str()])).unwrap();

@@ -41,7 +41,8 @@ pub(crate) struct Files {
 
 /// Whether a change of this file can matter.
 fn is_ours(path: &Path, links: &BTreeSet<PathBuf>) -> bool {
-    path.extension().is_some_and(|it| it == "toml" || it == "wasm") || links.contains(path)
+    path.extension().is_some_and(|it| it == "toml" || it == "wasm" || it == "minisig")
+        || links.contains(path)
 }
 
 fn identity(folder: &Path) -> Option<Identity> {

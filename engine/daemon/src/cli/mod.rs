@@ -119,7 +119,7 @@ enum Command {
     /// See which monitor may act, and say which one is to
     #[command(subcommand)]
     Duty(DutyCommand),
-    /// Look at policies, and try them on recorded facts
+    /// Make policies, build and test them, look at them, and try them on recorded facts
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Read the journal
@@ -262,6 +262,15 @@ enum PolicyCommand {
     /// List the policies in force
     #[command(after_help = "Example:\n  watchkeeper policy list")]
     List,
+    /// Make a project of a new policy: in Rust, JavaScript or Python
+    #[command(after_help = policy::NEW)]
+    New(policy::New),
+    /// Build the component of a project
+    #[command(after_help = policy::BUILD)]
+    Build(policy::Build),
+    /// Play a policy's cases through its component, and compare
+    #[command(after_help = policy::TEST)]
+    Test(policy::Test),
     /// Show what a component says of itself
     #[command(after_help = "Example:\n  watchkeeper policy inspect policies/data-mover-ha.wasm")]
     Inspect {
@@ -355,6 +364,9 @@ pub async fn main(cli: Cli) -> Exit {
         }
         Command::Import(ref arguments) => arguments.run(cli.json),
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
+        Command::Policy(PolicyCommand::New(ref arguments)) => offline(arguments.run(cli.json)),
+        Command::Policy(PolicyCommand::Build(ref arguments)) => offline(arguments.run(cli.json)),
+        Command::Policy(PolicyCommand::Test(ref arguments)) => offline(arguments.run(cli.json)),
         Command::Policy(PolicyCommand::Inspect { ref file }) => {
             offline(policy::inspect(file, cli.json))
         }

@@ -17,6 +17,7 @@ use super::duty::DutyConfig;
 use super::host::HostGrant;
 use super::problem::{Location, Problem};
 use crate::secret::Secret;
+use crate::trust::{Key, Trust};
 use watchkeeper_core::settings::Given;
 
 /// A whole configuration. Only [`super::load()`] makes one.
@@ -98,6 +99,10 @@ pub struct Guests {
     pub plugins: PathBuf,
     /// The folder of compiled code.
     pub cache: PathBuf,
+    /// Whose signatures are accepted.
+    pub keys: std::sync::Arc<[Key]>,
+    /// Whether every policy and plugin has to be signed.
+    pub require_signature: bool,
     /// After how many failures in a row a policy's revision is taken back; 0: never.
     pub rollback_after: u32,
     /// What one call may use.
@@ -158,6 +163,8 @@ pub struct Receiver {
     pub file: PathBuf,
     /// Where the plugin is named, for messages.
     pub at: Location,
+    /// What the plugin's file has to fulfil.
+    pub trust: Trust,
     /// The plugin's settings.
     pub settings: Settings,
     /// Hosts it may send requests to, each `host` or `host:port`.
@@ -197,6 +204,8 @@ pub struct PolicyConfig {
     pub on_failure: watchkeeper_core::arbitration::OnPolicyFailure,
     /// Whether it is obeyed.
     pub mode: watchkeeper_core::policies::Mode,
+    /// What its file has to fulfil.
+    pub trust: Trust,
     /// Its settings.
     pub settings: Settings,
 }

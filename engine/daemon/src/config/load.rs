@@ -144,6 +144,8 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         secrets: &secrets,
         policies: guests.policies.clone(),
         plugins: guests.plugins.clone(),
+        keys: std::sync::Arc::clone(&guests.keys),
+        require_signature: guests.require_signature,
     };
     let tables = reader.named("clusters");
     if reader.nothing_in("clusters") {

@@ -15,6 +15,8 @@ use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{Location, nearest};
+use crate::errors::chain;
+use crate::trust::Trust;
 use crate::wiring::{self, Before, GuestError, Shelf};
 
 /// What is to be tried.
@@ -76,7 +78,8 @@ impl Panel {
         // What the daemon compiled is in a folder of its own user.
         let config = wiring::host_config(guests, None);
         let mut shelf = Shelf::new(Arc::new(Host::new(config)?), None);
-        let guest = shelf.policy(&candidate.file)?;
+        // Whoever names a file to be tried trusts it so far.
+        let guest = shelf.policy(&candidate.file, &Trust::default())?;
         let described = guest.description();
         let name = place(cluster, candidate, &described.name)?;
         let mut notes = Vec::new();
@@ -99,6 +102,10 @@ impl Panel {
                     lacks.join(", ")
                 ));
             }
+            if let Err(error) = shelf.policy(&candidate.file, &policy.trust) {
+                notes.push(format!("as it is, {name} is not put in force: {}", chain(&error)));
+            }
+            policy.trust = Trust::default();
             policy.grants.extend(described.needs.iter().copied());
             policy.file.clone_from(&candidate.file);
             if policy.mode == Mode::Shadow {
@@ -171,5 +178,6 @@ fn unconfigured(name: &PolicyName, file: &Path) -> PolicyConfig {
         mode: Mode::Enforce,
         on_failure: OnPolicyFailure::Hold,
         settings: Settings::default(),
+        trust: Trust::default(),
     }
 }

@@ -11,11 +11,12 @@ use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::{self, SettingValue};
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_core::state::Memory;
-use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy};
+use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy, digest};
 
 use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
 use crate::revisions::Revisions;
+use crate::trust::{self, Distrust, Trust};
 
 /// How the host of guests is set up; compiled code is kept in `cache`, if that is given.
 pub fn host_config(guests: &Guests, cache: Option<PathBuf>) -> HostConfig {
@@ -50,6 +51,14 @@ pub enum GuestError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// It is not to be trusted.
+    #[error("{path} is not used")]
+    Distrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Distrust,
     },
     /// Its file was being written while it was read.
     #[error("{0} changed while it was read; it is read again when it has settled")]
@@ -124,6 +133,16 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
     Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len(), inode: metadata.ino() })
 }
 
+/// A component that was loaded, and what that rests on.
+#[derive(Debug)]
+struct Shelved<G> {
+    component: Stamp,
+    /// None: there is no signature.
+    signature: Option<Stamp>,
+    trust: Trust,
+    guest: Arc<G>,
+}
+
 /// The components that were loaded, by file.
 #[derive(Debug)]
 pub struct Shelf {
@@ -132,8 +151,8 @@ pub struct Shelf {
     kept: Option<Arc<Revisions>>,
     /// Those that were gone back to, by digest.
     earlier: BTreeMap<String, Arc<Policy>>,
-    policies: BTreeMap<PathBuf, (Stamp, Arc<Policy>)>,
-    notifiers: BTreeMap<PathBuf, (Stamp, Arc<Notifier>)>,
+    policies: BTreeMap<PathBuf, Shelved<Policy>>,
+    notifiers: BTreeMap<PathBuf, Shelved<Notifier>>,
 }
 
 impl Shelf {
@@ -154,10 +173,11 @@ impl Shelf {
     }
 
     /// The policy in `path`, loaded if the file is another than before.
-    pub fn policy(&mut self, path: &Path) -> Result<Arc<Policy>, GuestError> {
-        fetch(&mut self.policies, path, |bytes| {
+    pub fn policy(&mut self, path: &Path, trust: &Trust) -> Result<Arc<Policy>, GuestError> {
+        fetch(&mut self.policies, path, trust, |bytes, signature| {
             let policy = self.host.load_policy(bytes)?;
-            let kept = self.kept.as_ref().map(|it| it.keep(&policy.revision().digest, bytes));
+            let digest = &policy.revision().digest;
+            let kept = self.kept.as_ref().map(|it| it.keep(digest, bytes, signature));
             if let Some(Err(error)) = kept {
                 tracing::warn!(%error, path = %path.display(), "nobody will be able to go back to it");
             }
@@ -166,18 +186,26 @@ impl Shelf {
     }
 
     /// The revision that `back` went back to.
-    fn instead(&mut self, path: &Path, back: &RolledBack) -> Result<Arc<Policy>, GuestError> {
+    fn instead(
+        &mut self,
+        path: &Path,
+        trust: &Trust,
+        back: &RolledBack,
+    ) -> Result<Arc<Policy>, GuestError> {
         let wanted = &back.to;
-        if let Some(policy) = self.earlier.get(&wanted.digest) {
-            return Ok(Arc::clone(policy));
-        }
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let bytes = self.kept.as_ref().map_or_else(|| Err(missing()), |it| it.read(wanted));
-        let bytes = bytes.map_err(|source| GuestError::NotKept {
+        let read = self.kept.as_ref().map_or_else(|| Err(missing()), |it| it.read(wanted));
+        let (bytes, signature) = read.map_err(|source| GuestError::NotKept {
             path: path.to_owned(),
             wanted: wanted.clone(),
             source,
         })?;
+        trust
+            .check(path, &bytes, &wanted.digest, signature.as_deref())
+            .map_err(|source| GuestError::Distrusted { path: path.to_owned(), source })?;
+        if let Some(policy) = self.earlier.get(&wanted.digest) {
+            return Ok(Arc::clone(policy));
+        }
         let policy = self.host.load_policy(&bytes).map_err(|source| GuestError::Load {
             path: path.to_owned(),
             source: Box::new(source),
@@ -188,32 +216,59 @@ impl Shelf {
     }
 
     /// The notifier in `path`, loaded if the file is another than before.
-    pub fn notifier(&mut self, path: &Path) -> Result<Arc<Notifier>, GuestError> {
-        fetch(&mut self.notifiers, path, |bytes| self.host.load_notifier(bytes))
+    pub fn notifier(&mut self, path: &Path, trust: &Trust) -> Result<Arc<Notifier>, GuestError> {
+        fetch(&mut self.notifiers, path, trust, |bytes, _| self.host.load_notifier(bytes))
     }
 }
 
 fn fetch<G>(
-    shelf: &mut BTreeMap<PathBuf, (Stamp, Arc<G>)>,
+    shelf: &mut BTreeMap<PathBuf, Shelved<G>>,
     path: &Path,
-    load: impl FnOnce(&[u8]) -> Result<G, LoadError>,
+    trust: &Trust,
+    load: impl FnOnce(&[u8], Option<&str>) -> Result<G, LoadError>,
 ) -> Result<Arc<G>, GuestError> {
-    let unreadable = |source| GuestError::Read { path: path.to_owned(), source };
-    let before = stamp(path).map_err(unreadable)?;
-    if let Some((known, guest)) = shelf.get(path)
-        && *known == before
+    let unreadable = |path: &Path, source| GuestError::Read { path: path.to_owned(), source };
+    let signed = trust::signature_file(path);
+    let looked = || -> Result<_, GuestError> {
+        let component = stamp(path).map_err(|source| unreadable(path, source))?;
+        let signature = match stamp(&signed) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            stamp => Some(stamp.map_err(|source| unreadable(&signed, source))?),
+        };
+        Ok((component, signature))
+    };
+    let (component, signature) = looked()?;
+    if let Some(known) = shelf.get(path)
+        && known.component == component
+        && known.signature == signature
+        && known.trust == *trust
     {
-        return Ok(Arc::clone(guest));
+        return Ok(Arc::clone(&known.guest));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    if stamp(path).map_err(unreadable)? != before {
+    let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
+    let text = signature.as_ref().map(|_| read_signature(&signed)).transpose();
+    let text = text.map_err(|source| unreadable(&signed, source))?;
+    if looked()? != (component.clone(), signature.clone()) {
         return Err(GuestError::Unsettled(path.to_owned()));
     }
-    let guest = load(&bytes)
+    trust
+        .check(path, &bytes, &digest(&bytes), text.as_deref())
+        .map_err(|source| GuestError::Distrusted { path: path.to_owned(), source })?;
+    let guest = load(&bytes, text.as_deref())
         .map_err(|source| GuestError::Load { path: path.to_owned(), source: Box::new(source) })?;
     let guest = Arc::new(guest);
-    shelf.insert(path.to_owned(), (before, Arc::clone(&guest)));
+    let trust = trust.clone();
+    let shelved = Shelved { component, signature, trust, guest: Arc::clone(&guest) };
+    shelf.insert(path.to_owned(), shelved);
     Ok(guest)
+}
+
+/// The text of a signature. What is none of a text's bytes makes no signature either.
+fn read_signature(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(trust::MAX_SIGNATURE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The values of a guest's settings, complete; else everything that does not fit, with its place.
@@ -256,10 +311,10 @@ pub fn seat(
 ) -> Result<(Seat, Option<Memory>), GuestError> {
     let Before { seat: in_force, latest, memory, rolled_back } = before;
     let path = &config.file;
-    let mut guest = shelf.policy(path)?;
+    let mut guest = shelf.policy(path, &config.trust)?;
     let back = rolled_back.filter(|back| back.from == *guest.revision());
     if let Some(back) = back {
-        guest = shelf.instead(path, back)?;
+        guest = shelf.instead(path, &config.trust, back)?;
     }
     let description = guest.description();
     let mut problems = Vec::new();

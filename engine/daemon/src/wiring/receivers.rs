@@ -50,7 +50,7 @@ fn one(
     config: &Config,
     receiver: &Receiver,
 ) -> Result<(ReceiverConfig, Revision), String> {
-    let loaded = shelf.notifier(&receiver.file).map_err(|error| chain(&error))?;
+    let loaded = shelf.notifier(&receiver.file, &receiver.trust).map_err(|error| chain(&error))?;
     let settings = settle(&receiver.file, &loaded.description().settings, &receiver.settings)
         .map_err(|problems| GuestError::Settings { path: receiver.file.clone(), problems })
         .map_err(|error| chain(&error))?;

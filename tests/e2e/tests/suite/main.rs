@@ -36,3 +36,4 @@ mod replay;
 mod service_manager;
 mod steps;
 mod swap;
+mod trust;

@@ -90,7 +90,15 @@ async fn another_component_with_the_same_rules_would_have_done_the_same() {
     assert_eq!(report.candidate.in_place_of.len(), 1, "{report:#?}");
     assert_eq!(report.as_it_was, 0, "{report:#?}");
     assert!(report.reconstructed > 0, "{report:#?}");
-    assert_eq!(report.differences, [], "{report:#?}");
+    assert_eq!((&report.differences, &report.notes), (&vec![], &vec![]), "{report:#?}");
+
+    // It is tried even where it would not be used.
+    let pinned = report.candidate.in_place_of[0].digest.clone();
+    world.config.set("clusters.prod.policies.0.sha256", pinned);
+    world.write_config();
+    let report = replay(&world, &["--policy", &path(&world, "new.wasm")]).await;
+    assert!(report.notes[0].contains("is not put in force"), "{report:#?}");
+    assert!(report.reconstructed > 0, "{report:#?}");
 }
 
 fn first(report: &Report) -> &Difference {

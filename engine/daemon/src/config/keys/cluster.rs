@@ -130,6 +130,8 @@ pub(super) const POLICY: &[Key] = &[
         "enforce",
         "Whether it is obeyed, or only asked and recorded. `watchkeeper policy promote` changes it too.",
     ),
+    opt("require-signature", Kind::Flag, "as in [guests]", "Whether it has to be signed."),
+    opt("sha256", Kind::Text, "any", "The only SHA-256 that its file may have."),
     opt("settings", Kind::Settings, "the policy's defaults", "Its settings."),
 ];
 

@@ -120,6 +120,18 @@ pub(super) const GUESTS: &[Key] = &[
         "5",
         "After how many failures in a row a policy's new revision is taken back for the one before; 0: never.",
     ),
+    opt(
+        "keys",
+        Kind::Texts,
+        "none",
+        "Public keys of minisign whose signatures are accepted: 56 characters each, beginning with `RW`.",
+    ),
+    def(
+        "require-signature",
+        Kind::Flag,
+        "false",
+        "Whether every policy and plugin has to be signed: `NAME.wasm.minisig` beside `NAME.wasm`.",
+    ),
     opt("limits", Kind::Table, "all defaults", "What one call may use."),
 ];
 
@@ -169,6 +181,8 @@ pub(super) const COMMAND: &[Key] = &[
 pub(super) const RECEIVER: &[Key] = &[
     req("plugin", Kind::Name, "The plugin: the stem of its file's name."),
     opt("settings", Kind::Settings, "the plugin's defaults", "The plugin's settings."),
+    opt("require-signature", Kind::Flag, "as in [guests]", "Whether the plugin has to be signed."),
+    opt("sha256", Kind::Text, "any", "The only SHA-256 that the plugin's file may have."),
     opt("hosts", Kind::Texts, "none", "Hosts that it may send requests to: `host` or `host:port`."),
     opt("secrets", Kind::Secrets, "none", "Secrets that may stand in what it sends."),
     opt("commands", Kind::Texts, "none", "Commands that it may have run."),

@@ -23,7 +23,7 @@ use super::super::source::{Note, Place};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
 use super::services::service_commands;
-use super::{Common, guest_file};
+use super::{Common, guest_file, trust};
 
 /// How to log in, as far as the sections read so far say.
 #[derive(Clone, Default)]
@@ -323,6 +323,7 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
             Some("shadow") => Mode::Shadow,
             _ => Mode::Enforce,
         };
+        let trust = trust(&inner, common);
         let settings = inner.settings("settings");
         inner.finish();
         let Some(name) = name else { continue };
@@ -348,6 +349,7 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
             grants,
             on_failure,
             mode,
+            trust,
             settings,
         });
     }

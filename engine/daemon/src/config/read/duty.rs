@@ -135,8 +135,7 @@ fn etcd(reader: &Reader<'_>, secrets: &Secrets) -> Option<EtcdConfig> {
         reader.sources.error(reader.place, message);
     }
     let user = reader.text("user").map(|at| at.value);
-    let common =
-        Common { secrets, policies: std::path::PathBuf::new(), plugins: std::path::PathBuf::new() };
+    let common = Common::of(secrets);
     let password = common.secret(reader, "password");
     if reader.has("user") != reader.has("password") {
         let message = "`user` and `password` of [duty.etcd] belong together";

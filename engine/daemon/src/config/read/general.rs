@@ -10,10 +10,11 @@ use watchkeeper_core::proposal::Severity;
 use super::super::checked::{CommandConfig, GuestLimits, Guests, Monitor, Receiver, Settings};
 use super::super::reader::{At, Reader, Secrets};
 use super::super::source::{Note, read_bounded};
-use super::{Common, guest_file};
+use super::{Common, guest_file, trust};
 use crate::config::Mode;
 use crate::config::host::HostGrant;
 use crate::secret::Secret;
+use crate::trust::Key;
 use watchkeeper_core::settings::Given;
 
 /// The largest secret, in bytes.
@@ -36,6 +37,8 @@ pub(in crate::config) fn guests(reader: &Reader<'_>, state_dir: &Path) -> Guests
         policies: path("policies").unwrap_or_default(),
         plugins: path("plugins").unwrap_or_default(),
         cache: path("cache").unwrap_or_else(|| state_dir.join("cache")),
+        keys: keys(reader),
+        require_signature: reader.flag("require-signature").unwrap_or(false),
         rollback_after: reader.small("rollback-after"),
         limits: GuestLimits {
             time: limits.duration("time").unwrap_or_default(),
@@ -53,6 +56,24 @@ pub(in crate::config) fn guests(reader: &Reader<'_>, state_dir: &Path) -> Guests
     limits.finish();
     reader.finish();
     guests
+}
+
+/// The keys whose signatures are accepted.
+fn keys(reader: &Reader<'_>) -> std::sync::Arc<[Key]> {
+    let mut keys = Vec::new();
+    for text in reader.texts("keys").unwrap_or_default() {
+        match Key::parse(&text.value) {
+            Some(key) => keys.push(key),
+            None => {
+                let note = Note::error("it is no public key of minisign").help(
+                    "it is the second line of the file that `minisign -G` makes: 56 characters that \
+                     begin with RW",
+                );
+                reader.sources.note(text.place, note);
+            }
+        }
+    }
+    keys.into()
 }
 
 /// Loads every secret. What was read is added to `files`.
@@ -178,6 +199,7 @@ pub(in crate::config) fn receiver(
     let plugin = reader.name("plugin", |text| ReceiverName::new(text).map(|_| text.to_owned()));
     let at = reader.sources.location(plugin.as_ref().map_or(reader.place, |at| at.place));
     let file = plugin.as_ref().map(|at| guest_file(reader, "plugin", &common.plugins, &at.value));
+    let trust = trust(reader, common);
     let settings = reader.settings("settings");
     let hosts = hosts(reader);
     let secrets = references(reader, "secrets", "secret", &common.secrets.keys());
@@ -211,6 +233,7 @@ pub(in crate::config) fn receiver(
         plugin: plugin?.value,
         file: file?,
         at,
+        trust,
         settings,
         hosts,
         secrets: secrets.unwrap_or_default(),

@@ -13,16 +13,32 @@ pub(super) mod clusters;
 use std::path::PathBuf;
 
 use super::reader::{Reader, Secrets};
+use super::source::Note;
 use crate::secret::Secret;
+use crate::trust::{Key, Trust};
 
 /// What the parts have in common.
 pub(super) struct Common<'a> {
     pub(super) secrets: &'a Secrets,
     pub(super) policies: PathBuf,
     pub(super) plugins: PathBuf,
+    /// Whose signatures are accepted, and whether everything has to be signed.
+    pub(super) keys: std::sync::Arc<[Key]>,
+    pub(super) require_signature: bool,
 }
 
-impl Common<'_> {
+impl<'a> Common<'a> {
+    /// With nothing but secrets.
+    pub(super) fn of(secrets: &'a Secrets) -> Self {
+        Self {
+            secrets,
+            policies: PathBuf::new(),
+            plugins: PathBuf::new(),
+            keys: std::sync::Arc::default(),
+            require_signature: false,
+        }
+    }
+
     /// The secret that a key names.
     pub(super) fn secret(&self, reader: &Reader<'_>, key: &str) -> Option<Secret> {
         let name = reader.text(key)?;
@@ -35,6 +51,22 @@ impl Common<'_> {
         }
         found
     }
+}
+
+/// What a guest's file has to fulfil.
+pub(super) fn trust(reader: &Reader<'_>, common: &Common<'_>) -> Trust {
+    let required = reader.flag("require-signature").unwrap_or(common.require_signature);
+    let sha256 = reader.text("sha256").and_then(|text| {
+        let digits = text.value.to_ascii_lowercase();
+        if digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Some(digits);
+        }
+        let note = Note::error("a SHA-256 has 64 hexadecimal digits")
+            .help("`watchkeeper policy inspect FILE` and `sha256sum FILE` print it");
+        reader.sources.note(text.place, note);
+        None
+    });
+    Trust { signers: required.then(|| std::sync::Arc::clone(&common.keys)), sha256 }
 }
 
 /// The file of a guest, which has to be there.
