@@ -30,7 +30,7 @@ pub enum OnPolicyFailure {
 }
 
 /// The terms on which a policy takes part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The policy.
     pub policy: PolicyName,
@@ -39,6 +39,7 @@ pub struct Standing {
     /// What its failure means.
     pub on_failure: OnPolicyFailure,
     /// Whether it is obeyed.
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
     pub mode: Mode,
 }
 

@@ -13,6 +13,7 @@ mod init;
 mod operate;
 mod policy;
 mod records;
+mod replay;
 mod status;
 
 use std::io::{IsTerminal, Write};
@@ -124,6 +125,9 @@ enum Command {
     /// Read the journal
     #[command(subcommand)]
     Journal(records::Journal),
+    /// Run recorded history through another policy, and tell what it would have decided
+    #[command(after_help = replay::HELP)]
+    Replay(replay::Replay),
     /// Put changed configuration, policies and plugins in force now
     #[command(
         after_help = "They are noticed without it as well.\n\nExample:\n  watchkeeper reload"
@@ -369,6 +373,7 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
         }
+        Command::Replay(ref arguments) => replay::run(arguments, &cli.config, cli.json),
         Command::Duty(DutyCommand::Keys { ref dir, ref name }) => {
             duty::make_keys(dir, name, cli.json)
         }

@@ -140,7 +140,7 @@ fn story(evaluated: &watchkeeper_wasm::Evaluated) -> String {
 }
 
 /// `name=value`; true, false and whole numbers are taken as such, all else as text.
-fn parse(given: &[String]) -> Result<BTreeMap<String, Given>, PolicyError> {
+pub(in crate::cli) fn parse(given: &[String]) -> Result<BTreeMap<String, Given>, PolicyError> {
     given
         .iter()
         .map(|one| {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use watchkeeper_wasm::{HostError, LoadError};
 
 pub(super) use build::{Build, HELP as BUILD};
-pub(super) use inspect::{evaluate, inspect};
+pub(super) use inspect::{evaluate, inspect, parse};
 pub(super) use new::{HELP as NEW, New};
 pub(super) use test::{HELP as TEST, Test};
 
