@@ -118,10 +118,10 @@ async fn other_settings_are_told_with_what_they_would_have_done() {
     let report = replay(&world, &set).await;
     let difference = first(&report);
     assert_eq!(difference.kind, Kind::WouldActElse, "{report:#?}");
-    let (Does::Acts(would), Does::Acts(did)) = (&difference.other, &difference.recorded) else {
+    let (Does::Acts(other), Does::Acts(did)) = (&difference.other, &difference.recorded) else {
         panic!("{difference:?}")
     };
-    assert_eq!(would.action, Action::Failover);
+    assert_eq!(other.action, Action::Failover);
     assert!(matches!(&did.action, Action::Rescue(id) if id.service == Service::Daemon));
     let svg = std::fs::read_to_string(&plot).unwrap();
     assert!(svg.contains("would have failed over instead"), "{svg}");

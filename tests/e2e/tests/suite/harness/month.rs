@@ -134,7 +134,9 @@ impl Month<'_> {
             return;
         }
         let records = self.journal.append(self.now, events).await.unwrap();
-        records.iter().for_each(|record| self.state.apply(record).unwrap());
+        for record in &records {
+            self.state.apply(record).unwrap();
+        }
     }
 
     async fn say(&mut self, events: Vec<Event>) {
