@@ -293,7 +293,8 @@ async fn the_standby_is_waited_for_until_it_has_all() {
     let bench = Bench::new().await;
     let Bench { site, .. } = &bench;
     site.set_replication_lag(4_096);
-    let act = bench.act_within(wait_for("dm1", "dm2"), Duration::from_millis(400)).await;
+    // Long enough for a busy machine to look at least once.
+    let act = bench.act_within(wait_for("dm1", "dm2"), Duration::from_secs(3)).await;
     failed(&act, "dm2/repository is still 4096 bytes behind");
     let waiting = bench.act(wait_for("dm1", "dm2"));
     // Not for the result, which is the same if it is quicker: to let it look more than once.
