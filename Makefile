@@ -6,13 +6,15 @@ WASM := wasm32-wasip2
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Every folder of policies/ and plugins/ that is a crate is a guest of that name.
 GUESTS := $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml plugins/*/Cargo.toml))
+# Those that are in another language: only `make languages` and `make test` want its tools.
+SCRIPTED := $(sort $(patsubst %/,%,$(dir $(wildcard policies/*/package.json policies/*/pyproject.toml))))
 # Programs that nobody but their own tests and measurements needs.
 UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Cargo.toml tests/bench/Cargo.toml))
 
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help build programs guests wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+.PHONY: help build programs guests languages scripted wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,14 @@ $(GUESTS:%=guest/%): guest/%: wasm
 	$(CARGO) rustc --profile guest --target $(WASM) -p $(notdir $*) --crate-type cdylib
 	@install -D -m 644 $(TARGET)/$(WASM)/guest/$(subst -,_,$(notdir $*)).wasm $(TARGET)/guests/$*.wasm
 
+languages: programs scripted ## the policies in JavaScript and Python, in target/guests (needs npm and pip)
+
+# By the program that is there already.
+scripted:
+	@for policy in $(SCRIPTED); do \
+		$(TARGET)/debug/watchkeeper policy build $$policy --tools $(TARGET)/tools --out $(TARGET)/guests/$$policy.wasm || exit 1; \
+	done
+
 # rustup reads rust-toolchain.toml, but adds a missing target only when it installs the toolchain.
 wasm:
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)" || rustup target add $(WASM) || \
@@ -47,7 +57,7 @@ lint: wasm ## format, clippy, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --document-private-items
-	@if command -v shellcheck >/dev/null; then shellcheck -x tests/run tests/summary .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck -x tests/run tests/summary tests/languages/install .ci/run; \
 		else echo "not checked: shell scripts (apt-get install shellcheck)"; fi
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
 		else echo "not checked: dependencies (cargo install --locked cargo-deny)"; fi

@@ -30,17 +30,19 @@ pub enum OnPolicyFailure {
 }
 
 /// The terms on which a policy takes part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The policy.
     pub policy: PolicyName,
     /// What the configuration lets it have.
     pub grants: BTreeSet<Grant>,
     /// The servers that it may propose something for; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub servers: Option<BTreeSet<ServerName>>,
     /// What its failure means.
     pub on_failure: OnPolicyFailure,
     /// Whether it is obeyed.
+    #[serde(default, skip_serializing_if = "Mode::is_default")]
     pub mode: Mode,
 }
 

@@ -6,16 +6,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alerting::{Alert, Fingerprint};
-use crate::arbitration::Decision;
+use crate::arbitration::{Decision, Standing};
 use crate::duty;
 use crate::execution::{Outcome, PlanEnding};
 use crate::facts::Observation;
+use crate::guards::{Duty, Limits};
 use crate::model::{
     ClusterName, MonitorName, PolicyName, ReceiverName, ServiceId, Side, Term, Timestamp,
 };
-use crate::plan::Plan;
+use crate::plan::{Arrangements, Plan};
 use crate::policies::Mode;
 use crate::proposal::{Opinion, Revision};
+use crate::settings::SettingValue;
 use crate::snapshot::Snapshot;
 
 /// One event with its place in the journal.
@@ -50,6 +52,31 @@ impl std::fmt::Display for GuestKind {
     }
 }
 
+/// What a decision rests on beside the facts, what the policies said, and what happened before: all
+/// that a configuration and the duty have to say in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Whether the monitor may act.
+    pub duty: Duty,
+    /// The guards' limits.
+    pub limits: Limits,
+    /// What the site arranged for plans.
+    pub arrangements: Arrangements,
+    /// The policies, in the order in which they are heard.
+    pub policies: Vec<Seated>,
+}
+
+/// A policy with the terms on which it takes part, and its settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seated {
+    /// Its name, grants, and what its failure means.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Its settings, complete and in the order of its description.
+    #[serde(default)]
+    pub settings: Vec<SettingValue>,
+}
+
 /// An evaluation whose result was worth recording: it differs from the one before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluated {
@@ -62,6 +89,10 @@ pub struct Evaluated {
     /// What would have come of it if the policies in the shadow were obeyed; none: the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_shadow: Option<Decision>,
+    /// What it rests on, if that is another than of the evaluation before. Records of orders, and
+    /// those from before there was a basis, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Box<Basis>>,
 }
 
 /// What happened.

@@ -242,6 +242,17 @@ impl FactBook {
         true
     }
 
+    /// Counts what the probe found last as found again so many times more, the last time at `at`. This
+    /// is for histories that hold news only; a probe that has found nothing yet repeats nothing.
+    pub fn repeat(&mut self, probe: &ProbeId, times: u32, at: Timestamp) {
+        let Some(fact) = self.facts.get_mut(probe).filter(|_| times > 0) else { return };
+        fact.streak = fact.streak.saturating_add(times);
+        fact.latest.at = at;
+        if fact.latest.status == Status::Up || !fact.latest.values.is_empty() {
+            fact.values_at = at;
+        }
+    }
+
     /// Forgets the probes that `keep` does not want, after a change of configuration.
     pub fn retain(&mut self, keep: impl Fn(&ProbeId) -> bool) {
         self.facts.retain(|probe, _| keep(probe));
@@ -429,6 +440,22 @@ mod tests {
         for odd in [f64::NAN, f64::INFINITY] {
             let text = serde_json::to_string(&Value::Number(odd)).unwrap();
             assert!(matches!(serde_json::from_str(&text).unwrap(), Value::Text(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_counts_as_if_it_had_been_observed() {
+        for status in [Status::Up, Status::Down] {
+            let (mut observed, mut repeated) = (FactBook::default(), FactBook::default());
+            for at in 1..=5 {
+                observed.observe(observation("a", status, at));
+            }
+            repeated.observe(observation("a", status, 1));
+            let probe = observation("a", status, 1).probe;
+            repeated.repeat(&probe, 4, Timestamp(5));
+            repeated.repeat(&probe, 0, Timestamp(9));
+            repeated.repeat(&observation("b", status, 1).probe, 1, Timestamp(9));
+            assert_eq!(repeated, observed, "{status}");
         }
     }
 

@@ -20,6 +20,7 @@
 //! 14. [`duty`]: which monitor may act, and how that passes from one to the other
 //! 15. [`event`]: what the journal holds
 //! 16. [`state`]: the fold of the events
+//! 17. [`replay`]: recorded history, gone through again with other policies
 
 pub mod model;
 
@@ -52,3 +53,5 @@ pub mod duty;
 pub mod event;
 
 pub mod state;
+
+pub mod replay;

@@ -154,6 +154,18 @@ impl State {
         self.clusters.get(name).cloned().unwrap_or_default()
     }
 
+    /// When the unplanned changes of side of all clusters but `but` began, oldest first.
+    pub fn fleet_changes(&self, but: &ClusterName) -> Vec<Timestamp> {
+        let others = self.clusters.iter().filter(|(name, _)| *name != but);
+        let mut fleet: Vec<Timestamp> = others
+            .flat_map(|(_, cluster)| &cluster.changes)
+            .filter(|change| !change.planned)
+            .map(|change| change.begun)
+            .collect();
+        fleet.sort_unstable();
+        fleet
+    }
+
     /// Takes one record in. On an error the state is not to be used any further.
     pub fn apply(&mut self, record: &Record) -> Result<(), ApplyError> {
         if record.seq != self.seq + 1 {

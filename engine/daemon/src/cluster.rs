@@ -21,9 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use watchkeeper_core::alerting::{AlertBook, Claimed};
-use watchkeeper_core::arbitration::{self, Decision, plan_kind};
+use watchkeeper_core::arbitration::{self, Decision, Standing, plan_kind};
 use watchkeeper_core::duty::DUTY;
-use watchkeeper_core::event::{Evaluated, Event};
+use watchkeeper_core::event::{Basis, Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
@@ -51,11 +51,11 @@ use crate::ledger::{Ledger, LedgerError};
 
 /// How often the policies are asked even if nothing has changed, so that what counts repeats and
 /// what depends on time comes up. News is acted on at once, without waiting for this.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// How long everything may take to be seen anew, at the start and after a plan, before the
 /// policies are asked regardless.
-const SETTLE: Duration = Duration::from_secs(10);
+pub(crate) const SETTLE: Duration = Duration::from_secs(10);
 
 /// How long until servers that did not take the mark are told again.
 const MARK_AGAIN: Duration = Duration::from_secs(10);
@@ -130,6 +130,8 @@ pub struct Watch {
     next_snapshot: u64,
     /// The last decision, without its texts: what is equal to it is not recorded again.
     last: Option<claims::Signature>,
+    /// What the last recorded decision rests on.
+    rests_on: Option<RestsOn>,
     /// The policies are not asked before every probe has ended once after this moment.
     settling: Option<Settling>,
     /// When a policy wants to look again.
@@ -178,6 +180,7 @@ impl Watch {
             unrecorded: Vec::new(),
             next_snapshot: 0,
             last: None,
+            rests_on: None,
             settling: Some(Settling::begin()),
             look_again: None,
             marking: None,
@@ -480,12 +483,14 @@ impl Watch {
         decision.alerts.extend(claims::of_phase(&state, plan.as_ref()));
         let signature = claims::Signature::of(&decision, in_shadow.as_ref());
         let mut events: Vec<Event> = self.unrecorded.iter().cloned().map(Event::Observed).collect();
-        if self.last.as_ref() != Some(&signature) || plan.is_some() {
+        let basis = self.basis(&setup, &duty, &standings);
+        if self.last.as_ref() != Some(&signature) || plan.is_some() || basis.is_some() {
             events.push(Event::Evaluated(Box::new(Evaluated {
                 snapshot: snapshot.as_ref().clone(),
                 opinions: heard.opinions.clone(),
                 decision: decision.clone(),
                 in_shadow: in_shadow.clone(),
+                basis,
             })));
         }
         events.extend(memories(&heard.opinions, &state));
@@ -503,7 +508,9 @@ impl Watch {
         }
         self.unrecorded.clear();
         self.last = Some(signature);
-        if let Some(revisions) = setup.revisions.as_ref().filter(|_| another_revision) {
+        let another = setup.revisions.clone().filter(|_| another_revision);
+        self.rests_on = Some(RestsOn { setup, duty, standings });
+        if let Some(revisions) = another {
             revisions.want();
         }
         if begins {
@@ -533,6 +540,15 @@ impl Watch {
             let opinions = setup.seats.iter().map(|seat| seat.failed(failure.clone())).collect();
             Heard { opinions, look_again: None }
         })
+    }
+
+    /// What a decision rests on now, if that is another than what the last recorded one rests on.
+    fn basis(&self, setup: &Arc<Setup>, duty: &Duty, standings: &[Standing]) -> Option<Box<Basis>> {
+        let same = |known: &RestsOn| {
+            Arc::ptr_eq(&known.setup, setup) && known.duty == *duty && known.standings == standings
+        };
+        let known = self.rests_on.as_ref().is_some_and(same);
+        (!known).then(|| Box::new(setup.basis(duty.clone(), standings)))
     }
 
     /// What a monitor without the duty does: it looks, so that it knows the facts when its turn
@@ -594,20 +610,7 @@ impl Watch {
 
     /// When other clusters' unplanned changes of side began.
     async fn fleet(&self) -> Vec<Timestamp> {
-        self.ledger
-            .with(|state| {
-                let mut fleet: Vec<Timestamp> = state
-                    .clusters
-                    .iter()
-                    .filter(|(name, _)| **name != self.name)
-                    .flat_map(|(_, cluster)| &cluster.changes)
-                    .filter(|change| !change.planned)
-                    .map(|change| change.begun)
-                    .collect();
-                fleet.sort_unstable();
-                fleet
-            })
-            .await
+        self.ledger.with(|state| state.fleet_changes(&self.name)).await
     }
 
     /// Records events about this cluster, and what `telling` changes about who is to be told; false if
@@ -678,6 +681,14 @@ fn admits(state: &State, name: &ClusterName, events: &[Event]) -> bool {
         (Event::PlanBegun(plan), Some(tenure)) => tenure.admits(plan.term).is_ok(),
         _ => true,
     })
+}
+
+/// What a recorded decision rests on.
+struct RestsOn {
+    setup: Arc<Setup>,
+    duty: Duty,
+    /// The policies' standings, in the modes that counted.
+    standings: Vec<Standing>,
 }
 
 /// What an evaluation came to.

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::state::State;
-use watchkeeper_wasm::{Host, HostConfig, HostError};
+use watchkeeper_wasm::{Host, HostError};
 
 use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
@@ -28,8 +28,8 @@ use crate::revisions::Revisions;
 use crate::service_manager::{MainLoop, ServiceManager};
 use crate::tls;
 use crate::watched::{self, Files};
-use crate::wiring::Shelf;
 use crate::wiring::reload::Reloader;
+use crate::wiring::{self, Shelf};
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,8 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     ledger.record(vec![(None, started)]).await?;
 
     let revisions = Arc::new(Revisions::new(&config.monitor.state_dir));
-    let host = Arc::new(Host::new(host_config(&config))?);
+    let cache = config.guests.cache.clone();
+    let host = Arc::new(Host::new(wiring::host_config(&config.guests, Some(cache)))?);
     let shelf = Shelf::new(host, Some(Arc::clone(&revisions)));
     let socket = config.monitor.socket.clone();
     let group = config.monitor.socket_group.clone();
@@ -172,28 +173,6 @@ fn open_journal(config: &Config) -> Result<(Journal, State), DaemonError> {
         .map_err(|source| DaemonError::Folder { path: dir.clone(), source })?;
     Journal::open(&dir.join("journal.db"), &config.monitor.name, clock::now())
         .map_err(|source| DaemonError::Journal { source })
-}
-
-fn host_config(config: &Config) -> HostConfig {
-    let limits = &config.guests.limits;
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    HostConfig {
-        limits: watchkeeper_wasm::Limits {
-            component_bytes: limits.component_bytes,
-            call: limits.time,
-            describe: limits.describe_time,
-            memory_bytes: size(limits.memory_bytes),
-            table_elements: size(limits.table_elements),
-            stack_bytes: size(limits.stack_bytes),
-            handed_bytes: size(limits.result_bytes),
-            state_bytes: size(limits.state_bytes),
-            host_calls: limits.host_calls,
-            log_lines: limits.log_lines as usize,
-            ..watchkeeper_wasm::Limits::default()
-        },
-        cache_dir: Some(config.guests.cache.clone()),
-        ..HostConfig::default()
-    }
 }
 
 /// Waits for changes of files, for requests, and for the end.

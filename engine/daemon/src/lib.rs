@@ -18,6 +18,7 @@
 //! - [`cluster`]: one cluster watched, from observations to plans
 //! - [`wiring`]: from the configuration to all of these, at the start and at each change
 //! - [`explain`]: from the journal to the story of a decision
+//! - [`replay`]: from the journal to what other policies would have decided
 //! - [`api`], [`cli`]: people's way in
 //! - [`service_manager`]: what systemd is told
 //! - `watched`: the folders whose files matter
@@ -66,6 +67,8 @@ pub mod cluster;
 pub mod wiring;
 
 pub mod explain;
+
+pub mod replay;
 
 pub mod api;
 

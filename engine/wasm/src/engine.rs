@@ -18,6 +18,10 @@ use crate::limits::Limits;
 /// four modules (its own and the adapters between), a Python one some twenty.
 pub(crate) const PARTS: u32 = 64;
 
+/// How many memories. Rust and Python have one or two, JavaScript three: QuickJS's, that of its library, and one of the
+/// stand-ins for WASI that its tools put in.
+const MEMORIES: u32 = 4;
+
 /// Bytes of a memory that stay mapped between instances, where the kernel tells which pages were
 /// touched (`PAGEMAP_SCAN`, Linux 6.7) and where it does not.
 const KEPT_WITH_SCAN: usize = 256 << 10;
@@ -61,10 +65,10 @@ fn pooled(limits: &Limits, slots: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(PARTS))
-        .total_memories(slots.saturating_mul(2))
+        .total_memories(slots.saturating_mul(MEMORIES))
         .total_tables(slots.saturating_mul(8))
         .max_core_instances_per_component(PARTS)
-        .max_memories_per_component(2)
+        .max_memories_per_component(MEMORIES)
         .max_tables_per_component(8)
         .max_tables_per_module(4)
         .table_elements(limits.table_elements)

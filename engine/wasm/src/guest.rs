@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{
-    ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, TypedFunc,
+    ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower, Type, TypedFunc,
 };
 use wasmtime::{Engine, Store};
 use watchkeeper_core::model::Timestamp;
@@ -100,6 +100,12 @@ impl<F: Function> Export<F> {
             .ok_or_else(|| wasmtime::format_err!("there is no function {:?}", F::NAME))?;
         instance.get_typed_func::<F::Params<'static>, F::Return>(store, &index)?;
         Ok(Self { index, function: PhantomData })
+    }
+
+    /// The type of its first parameter, if it has one.
+    pub(crate) fn first_param(&self, store: &mut Store<Call>, instance: &Instance) -> Option<Type> {
+        let func = instance.get_func(&mut *store, self.index)?;
+        func.ty(&*store).params().next().map(|(_, ty)| ty)
     }
 
     /// Calls the function of an instance that is there already.

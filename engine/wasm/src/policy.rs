@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{InstancePre, Resource};
+use wasmtime::component::{InstancePre, Resource, Type};
 use watchkeeper_core::model::{ServiceId, Timestamp};
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Proposal, Revision,
@@ -86,11 +86,37 @@ impl Function for Migrate {
     type Return = (Result<Vec<u8>, String>,);
 }
 
+/// How a policy takes the snapshot. Its world says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handing {
+    /// It gives it back before it answers: the world `policy`.
+    Lent,
+    /// It may keep it to the end of its instance: the world `policy-keeping`, for languages whose tools give back what was
+    /// lent only after the answer, which is too late.
+    Kept,
+}
+
+impl Handing {
+    /// What the first parameter of `evaluate` is. Its types were compared before.
+    fn of(first: Option<&Type>) -> Self {
+        if matches!(first, Some(Type::Own(_))) { Self::Kept } else { Self::Lent }
+    }
+
+    /// The one snapshot of a call. Nothing stands behind it but the call itself.
+    fn snapshot(self) -> Resource<facts::Snapshot> {
+        match self {
+            Self::Lent => Resource::new_borrow(0),
+            Self::Kept => Resource::new_own(0),
+        }
+    }
+}
+
 /// A loaded policy.
 #[derive(Debug)]
 pub struct Policy {
     guest: Guest,
     evaluate: Export<Evaluate>,
+    snapshot: Handing,
     migrate: Export<Migrate>,
     revision: Revision,
     description: Description,
@@ -104,10 +130,11 @@ impl Policy {
     ) -> Result<Self, LoadError> {
         let guest = Guest::new(Arc::clone(shared), pre);
         let limits = Arc::clone(guest.limits());
-        let ((evaluate, migrate), (said,)) =
+        let ((evaluate, snapshot, migrate), (said,)) =
             guest.introduce::<Describe, _>(&WORLD, |pre, store, instance| {
-                let evaluate = Export::find(pre, store, instance)?;
-                Ok((evaluate, Export::find(pre, store, instance)?))
+                let evaluate = Export::<Evaluate>::find(pre, store, instance)?;
+                let snapshot = Handing::of(evaluate.first_param(store, instance).as_ref());
+                Ok((evaluate, snapshot, Export::find(pre, store, instance)?))
             })?;
         let needs = said.needs.to_core().into_iter().collect();
         let said = check_description(
@@ -127,7 +154,7 @@ impl Policy {
             needs,
             settings: said.settings,
         };
-        Ok(Self { guest, evaluate, migrate, revision, description })
+        Ok(Self { guest, evaluate, snapshot, migrate, revision, description })
     }
 
     /// Its digest and version.
@@ -156,7 +183,7 @@ impl Policy {
         let limits = self.guest.limits();
         let call = Call::evaluation(limits, Arc::clone(snapshot));
         let settings = wire::borrow(settings);
-        let params = (Resource::new_borrow(0), &*settings, state);
+        let params = (self.snapshot.snapshot(), &*settings, state);
         let (outcome, call) = self.guest.call(&self.evaluate, params, call, limits.call);
         let outcome = outcome.and_then(|(answer,)| match answer {
             Ok(evaluation) => self.check(evaluation, snapshot),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{evaluate, host, hostile, misbehave, policy, snapshot};
 use watchkeeper_core::proposal::{Action, FailureKind, Grant};
 use watchkeeper_core::snapshot::{Filter, Place, Read, Statuses};
+use watchkeeper_guests::guest_bytes;
 use watchkeeper_wasm::{Host, HostConfig, Limits, LogLevel};
 
 #[test]
@@ -46,6 +47,17 @@ fn a_good_policy_says_what_it_saw_and_what_it_read_is_known() {
         ])
     );
     assert_eq!((evaluated.log.len(), evaluated.dropped_lines), (0, 0));
+}
+
+/// For tools that give back what was lent only after the answer, there is a world in which nothing is lent.
+#[test]
+fn a_policy_of_the_other_world_keeps_the_snapshot() {
+    let policy = host().load_policy(&guest_bytes("guest-keeping")).unwrap();
+    for number in 1..=50 {
+        let evaluated = policy.evaluate(&snapshot(number), &[], &[]);
+        assert_eq!(evaluated.outcome.unwrap().notes, ["1700000000123"]);
+        assert_eq!(evaluated.reads, BTreeSet::from([Read::Time]));
+    }
 }
 
 /// Each misdeed, how it is named, and words that have to be in the explanation.

@@ -10,7 +10,8 @@
 use core::cell::OnceCell;
 
 use watchkeeper_sdk::policy::{
-    Cluster, Filter, Place, Rescue, Server, Service, ServiceFacts, Side, Snapshot, State, Status,
+    Change, Cluster, Ending, Filter, Place, Rescue, Server, Service, ServiceFacts, Side, Snapshot,
+    State, Status,
 };
 
 use crate::Settings;
@@ -62,7 +63,7 @@ impl<'a> View<'a> {
     fn keep_what_counts(&mut self) {
         let since = self.cluster.active_since;
         let counts = |state: &State| state.confirmations > 0 && state.seen > since;
-        let old_agent = self.old_agent_is_stray();
+        let old_agent = self.old_agent_does_not_count();
         self.left_alone = self.broken.extract_if(.., |service| service.maintenance).collect();
         self.broken.retain(|service| counts(&service.state));
         self.strays.retain(|service| counts(&service.state));
@@ -81,9 +82,21 @@ impl<'a> View<'a> {
         self.cluster.active == Side::Secondary
     }
 
-    /// Whether the agent on the standby is not meant to run: on the old primary, if so set.
-    pub(crate) fn old_agent_is_stray(&self) -> bool {
+    /// Whether the agent on the standby is none of those that are cared for: on the old primary, if so
+    /// set.
+    fn old_agent_does_not_count(&self) -> bool {
         self.on_secondary() && self.settings.stop_old_agent
+    }
+
+    /// Whether it is not meant to run: not after a failover. A planned change of side starts it there
+    /// again, on a server that is well.
+    pub(crate) fn old_agent_is_stray(&self) -> bool {
+        self.old_agent_does_not_count() && !self.left_in_good_order()
+    }
+
+    fn left_in_good_order(&self) -> bool {
+        let done = |change: &&Change| change.ending == Ending::Succeeded;
+        self.snapshot.changes().iter().rfind(done).is_some_and(|change| change.planned)
     }
 
     /// The broken service of this kind on the active side, unless it is in maintenance.

@@ -302,9 +302,9 @@ pub struct Background<'a> {
     pub changes: &'a [Change],
 }
 
-impl Snapshot {
-    /// Freezes the latest facts.
-    pub fn take(
+impl Facts {
+    /// The latest facts, still to be frozen.
+    pub fn gather(
         number: u64,
         at: Timestamp,
         topology: &Topology,
@@ -341,7 +341,7 @@ impl Snapshot {
                 }
             }
         }
-        Facts {
+        Self {
             number,
             at,
             cluster: ClusterFacts {
@@ -356,7 +356,19 @@ impl Snapshot {
             rescues: background.rescues.to_vec(),
             changes: background.changes.to_vec(),
         }
-        .into()
+    }
+}
+
+impl Snapshot {
+    /// Freezes the latest facts.
+    pub fn take(
+        number: u64,
+        at: Timestamp,
+        topology: &Topology,
+        book: &FactBook,
+        background: &Background<'_>,
+    ) -> Self {
+        Facts::gather(number, at, topology, book, background).into()
     }
 
     /// What is in it.

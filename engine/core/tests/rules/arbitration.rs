@@ -338,7 +338,7 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
 }
 
 /// Whatever a policy in the shadow says, what is decided is what would be decided without it; and
-/// what people are shown is what would be decided with it.
+/// what people are shown is what other be decided with it.
 #[test]
 fn a_policy_in_the_shadow_has_no_say_and_is_seen() {
     let world = World::new();
@@ -349,19 +349,19 @@ fn a_policy_in_the_shadow_has_no_say_and_is_seen() {
     let shadow = |name| Standing { mode: Mode::Shadow, ..standing(name) };
     let shown = |opinions: &[Opinion], standings: &[Standing]| {
         let decided = decide(&situation, opinions, standings);
-        let would = in_shadow(&situation, opinions, standings, &decided);
-        (decided, would)
+        let other = in_shadow(&situation, opinions, standings, &decided);
+        (decided, other)
     };
 
-    let (decided, would) = shown(&opinions, &[standing("a"), shadow("b")]);
+    let (decided, other) = shown(&opinions, &[standing("a"), shadow("b")]);
     assert!(decided.to_carry_out().is_some());
-    let would = would.unwrap();
-    assert_eq!(would.chosen, decided.chosen);
-    assert!(matches!(&would.holds[..], [Hold::Policy { policy, .. }] if policy.as_str() == "b"));
+    let other = other.unwrap();
+    assert_eq!(other.chosen, decided.chosen);
+    assert!(matches!(&other.holds[..], [Hold::Policy { policy, .. }] if policy.as_str() == "b"));
 
-    let (decided, would) = shown(&opinions[..1], &[shadow("a")]);
+    let (decided, other) = shown(&opinions[..1], &[shadow("a")]);
     assert_eq!(decided, Decision::none());
-    assert_eq!(would.unwrap().chosen.unwrap().policy, policy("a"));
+    assert_eq!(other.unwrap().chosen.unwrap().policy, policy("a"));
 
     // No difference, nothing to show.
     let quiet = [holding("b", "not now"), proposes("c", &[])];

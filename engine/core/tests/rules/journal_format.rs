@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchkeeper_core::alerting::{Alert, Fingerprint};
 use watchkeeper_core::arbitration::{Decision, OnPolicyFailure, Standing, decide, in_shadow};
 use watchkeeper_core::duty::{Change, Grantor};
-use watchkeeper_core::event::{Evaluated, Event, GuestKind, Record};
+use watchkeeper_core::event::{Basis, Evaluated, Event, GuestKind, Record, Seated};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Value;
 use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
@@ -17,6 +17,7 @@ use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
     Severity,
 };
+use watchkeeper_core::settings::SettingValue;
 use watchkeeper_core::snapshot::{Filter, Read};
 use watchkeeper_core::state::State;
 
@@ -292,7 +293,22 @@ fn evaluated() -> Evaluated {
     let shadows: Vec<Standing> = standings.iter().map(shadow).collect();
     let in_shadow = in_shadow(&situation, &opinions, &shadows, &Decision::none());
     assert!(in_shadow.is_some());
-    Evaluated { snapshot, opinions, decision, in_shadow }
+    let seated = |standing: &Standing| Seated {
+        standing: standing.clone(),
+        settings: vec![
+            SettingValue::Flag(true),
+            SettingValue::Integer(3),
+            SettingValue::Text("4604001".to_owned()),
+            SettingValue::Texts(vec!["daemon".to_owned()]),
+        ],
+    };
+    let basis = Basis {
+        duty: world.duty.clone(),
+        limits: world.limits.clone(),
+        arrangements: world.with_site_steps().arrangements,
+        policies: standings.iter().map(seated).collect(),
+    };
+    Evaluated { snapshot, opinions, decision, in_shadow, basis: Some(Box::new(basis)) }
 }
 
 fn record(event: Event) -> Record {

@@ -18,5 +18,6 @@ mod history;
 mod journal_format;
 mod lifecycle;
 mod plans;
+mod replay;
 mod snapshot;
 mod world;

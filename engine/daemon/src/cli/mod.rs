@@ -13,6 +13,7 @@ mod init;
 mod operate;
 mod policy;
 mod records;
+mod replay;
 mod status;
 
 use std::io::{IsTerminal, Write};
@@ -118,12 +119,15 @@ enum Command {
     /// See which monitor may act, and say which one is to
     #[command(subcommand)]
     Duty(DutyCommand),
-    /// Look at policies, and try them on recorded facts
+    /// Make policies, build and test them, look at them, and try them on recorded facts
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Read the journal
     #[command(subcommand)]
     Journal(records::Journal),
+    /// Run recorded history through another policy, and tell what it would have decided
+    #[command(after_help = replay::HELP)]
+    Replay(replay::Replay),
     /// Put changed configuration, policies and plugins in force now
     #[command(
         after_help = "They are noticed without it as well.\n\nExample:\n  watchkeeper reload"
@@ -258,6 +262,15 @@ enum PolicyCommand {
     /// List the policies in force
     #[command(after_help = "Example:\n  watchkeeper policy list")]
     List,
+    /// Make a project of a new policy: in Rust, JavaScript or Python
+    #[command(after_help = policy::NEW)]
+    New(policy::New),
+    /// Build the component of a project
+    #[command(after_help = policy::BUILD)]
+    Build(policy::Build),
+    /// Play a policy's cases through its component, and compare
+    #[command(after_help = policy::TEST)]
+    Test(policy::Test),
     /// Show what a component says of itself
     #[command(after_help = "Example:\n  watchkeeper policy inspect policies/data-mover-ha.wasm")]
     Inspect {
@@ -351,12 +364,16 @@ pub async fn main(cli: Cli) -> Exit {
         }
         Command::Import(ref arguments) => arguments.run(cli.json),
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
+        Command::Policy(PolicyCommand::New(ref arguments)) => offline(arguments.run(cli.json)),
+        Command::Policy(PolicyCommand::Build(ref arguments)) => offline(arguments.run(cli.json)),
+        Command::Policy(PolicyCommand::Test(ref arguments)) => offline(arguments.run(cli.json)),
         Command::Policy(PolicyCommand::Inspect { ref file }) => {
             offline(policy::inspect(file, cli.json))
         }
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
         }
+        Command::Replay(ref arguments) => replay::run(arguments, &cli.config, cli.json),
         Command::Duty(DutyCommand::Keys { ref dir, ref name }) => {
             duty::make_keys(dir, name, cli.json)
         }

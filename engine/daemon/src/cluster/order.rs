@@ -202,6 +202,7 @@ impl Watch {
             opinions: Vec::new(),
             decision: Decision::none(),
             in_shadow: None,
+            basis: None,
         }));
         let begun = Event::PlanBegun(Box::new(plan.clone()));
         if !self.record(vec![evaluated, begun], None).await {

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::event::{Basis, Seated};
 use watchkeeper_core::facts::ProbeId;
-use watchkeeper_core::guards::Limits;
+use watchkeeper_core::guards::{Duty, Limits};
 use watchkeeper_core::model::Topology;
 use watchkeeper_core::plan::Arrangements;
 use watchkeeper_core::policies::Mode;
@@ -72,6 +73,20 @@ impl Setup {
     pub(super) fn confirm_interval(&self, probe: &ProbeId) -> Duration {
         let collector = self.collector.lock().unwrap_or_else(PoisonError::into_inner);
         collector.spec(probe).map_or(LOST_PROBE, |spec| spec.confirm_interval)
+    }
+
+    /// What its decisions rest on while the duty and the policies' standings are as given.
+    pub(super) fn basis(&self, duty: Duty, standings: &[Standing]) -> Basis {
+        let seated = |(seat, standing): (&Seat, &Standing)| Seated {
+            standing: standing.clone(),
+            settings: seat.settings.to_vec(),
+        };
+        Basis {
+            duty,
+            limits: self.limits.clone(),
+            arrangements: self.arrangements.clone(),
+            policies: self.seats.iter().zip(standings).map(seated).collect(),
+        }
     }
 
     /// The policies' standings, each in the mode that counts now.

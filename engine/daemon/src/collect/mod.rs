@@ -42,6 +42,7 @@ pub use self::jolokia::Jolokia;
 pub use self::openwire::OpenWire;
 pub use self::replication::{Replication, ReplicationSide};
 pub use self::rest::{DataMoverRest, RestSubject};
+pub(crate) use self::schedule::CONFIRMATIONS;
 pub use self::service::{ServerLogin, ServiceState};
 pub use self::tcp::Tcp;
 

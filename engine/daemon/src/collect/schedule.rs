@@ -10,7 +10,7 @@ use watchkeeper_core::model::Status;
 
 /// After this many equal findings in a row a failure is established, and the calm interval is
 /// enough.
-pub(super) const CONFIRMATIONS: u32 = 30;
+pub(crate) const CONFIRMATIONS: u32 = 30;
 /// First runs are spread over at most this long.
 const FIRST_SPREAD: Duration = Duration::from_millis(500);
 

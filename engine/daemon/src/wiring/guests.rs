@@ -11,12 +11,35 @@ use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::{self, SettingValue};
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_core::state::Memory;
-use watchkeeper_wasm::{Host, LoadError, Notifier, Policy, digest};
+use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy, digest};
 
 use crate::cluster::Seat;
-use crate::config::checked::{PolicyConfig, Settings};
+use crate::config::checked::{Guests, PolicyConfig, Settings};
 use crate::revisions::Revisions;
 use crate::trust::{self, Distrust, Trust};
+
+/// How the host of guests is set up; compiled code is kept in `cache`, if that is given.
+pub fn host_config(guests: &Guests, cache: Option<PathBuf>) -> HostConfig {
+    let limits = &guests.limits;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    HostConfig {
+        limits: watchkeeper_wasm::Limits {
+            component_bytes: limits.component_bytes,
+            call: limits.time,
+            describe: limits.describe_time,
+            memory_bytes: size(limits.memory_bytes),
+            table_elements: size(limits.table_elements),
+            stack_bytes: size(limits.stack_bytes),
+            handed_bytes: size(limits.result_bytes),
+            state_bytes: size(limits.state_bytes),
+            host_calls: limits.host_calls,
+            log_lines: limits.log_lines as usize,
+            ..watchkeeper_wasm::Limits::default()
+        },
+        cache_dir: cache,
+        ..HostConfig::default()
+    }
+}
 
 /// Why a guest cannot take its place.
 #[derive(Debug, thiserror::Error)]

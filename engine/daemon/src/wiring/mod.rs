@@ -10,5 +10,5 @@ mod receivers;
 pub mod reload;
 
 pub use equip::{EquipError, Equipped, equip};
-pub use guests::{Before, GuestError, Shelf, seat};
+pub use guests::{Before, GuestError, Shelf, host_config, seat};
 pub use receivers::receivers;

@@ -212,9 +212,10 @@ fn mutated_binaries_are_refused_or_run_under_all_limits() {
 fn a_good_policy_answers_while_hostile_ones_run() {
     let measure = |until: &dyn Fn() -> bool| {
         let mut took = Vec::new();
-        while took.len() < 200 || !until() {
+        let snapshot = snapshot(7);
+        while took.len() < 5_000 || !until() {
             let began = Instant::now();
-            let outcome = good().evaluate(&snapshot(7), &[], b"state").outcome;
+            let outcome = good().evaluate(&snapshot, &[], b"state").outcome;
             took.push(began.elapsed());
             assert!(outcome.is_ok(), "{outcome:?}");
         }

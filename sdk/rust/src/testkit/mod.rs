@@ -14,10 +14,8 @@
 //! assert!(down[0].state.down_for(3));
 //! ```
 
-pub mod cases;
 mod convert;
 mod snapshot;
-mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,11 +26,12 @@ use watchkeeper_core::settings::{self as core_settings, Given};
 use watchkeeper_core::snapshot::{Reader, Rescue, Snapshot as CoreSnapshot};
 
 pub use snapshot::KitSnapshot;
+pub use watchkeeper_cases as cases;
 pub use watchkeeper_core as core;
 
 use crate::policy::{Ending, Policy, Service, Side, Value};
 use crate::settings::Settings;
-use world::World;
+use watchkeeper_cases::world::{self, World};
 
 /// The cluster of the five-server scenario, calm, with the primary active: dm1 (primary) and dm2
 /// (secondary) with every service, dm3 (additional) with an agent.

@@ -32,6 +32,7 @@ mod planned;
 mod policies;
 mod reach;
 mod repair;
+mod replay;
 mod service_manager;
 mod steps;
 mod swap;

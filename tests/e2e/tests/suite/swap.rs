@@ -27,6 +27,9 @@ async fn wait_digest(world: &mut World, policy: &str, what: &str, wanted: impl F
         .await;
 }
 
+/// A way of saving a file.
+type Way<'a> = &'a dyn Fn(&[u8]);
+
 /// Two revisions of the policy, by their digests once they have been in force.
 struct Two {
     bytes: [Vec<u8>; 2],
@@ -84,7 +87,7 @@ async fn every_way_of_saving_puts_the_last_word_in_force() {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(&file, bytes).unwrap();
     };
-    let ways: [(&str, &dyn Fn(&[u8])); 5] = [
+    let ways: [(&str, Way<'_>); 5] = [
         ("in pieces", &in_pieces),
         ("a draft that is renamed", &by_draft),
         ("a backup that is moved away", &by_backup),

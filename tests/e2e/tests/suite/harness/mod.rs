@@ -6,6 +6,7 @@
 mod config;
 mod daemon;
 mod manager;
+pub mod month;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
