@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::alerting::Claimed;
 use crate::guards::{self, Guard, GuardHold, Situation};
-use crate::model::PolicyName;
+use crate::model::{PolicyName, ServerName};
 use crate::plan::PlanKind;
 use crate::policies::Mode;
 use crate::proposal::{Action, AlertClaim, Evaluation, Grant, Opinion, Proposal, Severity};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Place, Snapshot};
 
 /// What a policy's failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Standing {
     pub policy: PolicyName,
     /// What the configuration lets it have.
     pub grants: BTreeSet<Grant>,
+    /// The servers that it may propose something for; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<BTreeSet<ServerName>>,
     /// What its failure means.
     pub on_failure: OnPolicyFailure,
     /// Whether it is obeyed.
@@ -241,6 +244,8 @@ fn hear(
         let grant = proposal.action.grant();
         let why = if !standing.grants.contains(&grant) {
             format!("the configuration does not grant {grant} to {policy}")
+        } else if let Some(why) = out_of_reach(standing, &proposal.action, snapshot) {
+            why
         } else if let Some(why) = left_alone(&proposal.action, snapshot) {
             why
         } else if let Some(chosen) = &decision.chosen {
@@ -274,6 +279,23 @@ fn hear(
                 .map(|claim| Claimed { source: policy.to_string(), claim: claim.clone() }),
         );
     }
+}
+
+/// Why the servers that `action` touches are not for this policy. A failover touches both sides.
+fn out_of_reach(standing: &Standing, action: &Action, snapshot: &Snapshot) -> Option<String> {
+    let servers = standing.servers.as_ref()?;
+    let outside = match action {
+        Action::Rescue(id) | Action::StopService(id) => {
+            Some(&id.server).filter(|name| !servers.contains(*name))
+        }
+        Action::Failover => [Place::Active, Place::Standby]
+            .into_iter()
+            .filter_map(|place| snapshot.at(place))
+            .map(|server| &server.name)
+            .find(|name| !servers.contains(*name)),
+    };
+    let policy = &standing.policy;
+    outside.map(|server| format!("the configuration gives {policy} no say over {server} (servers)"))
 }
 
 /// Why the service that `action` is about is not to be touched. Held in the action slot, it would

@@ -178,6 +178,7 @@ fn seat(host: &Host, package: &str, given: &[(&str, &str)]) -> Seat {
         standing: Standing {
             policy: PolicyName::new(package).unwrap(),
             grants: Grant::ALL.into_iter().collect(),
+            servers: None,
             on_failure: OnPolicyFailure::Hold,
             mode: Mode::Enforce,
         },

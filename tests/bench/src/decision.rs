@@ -167,6 +167,7 @@ fn setup(
             standing: Standing {
                 policy: PolicyName::new("data-mover-ha")?,
                 grants: Grant::ALL.into_iter().collect(),
+                servers: None,
                 on_failure: OnPolicyFailure::Hold,
                 mode: PolicyMode::Enforce,
             },

@@ -30,6 +30,7 @@ pub(crate) fn measure(loaded: &Loaded, report: &mut Report) -> Result<(), Failed
         standing: Standing {
             policy: PolicyName::new("data-mover-ha")?,
             grants: Grant::ALL.into_iter().collect(),
+            servers: None,
             on_failure: OnPolicyFailure::Hold,
             mode: Mode::Enforce,
         },

@@ -5,7 +5,7 @@ use watchkeeper_core::arbitration::{
 };
 use watchkeeper_core::guards::{Guard, check};
 use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{Service, Side, Status};
+use watchkeeper_core::model::{ServerName, Service, Side, Status};
 use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::{
     Action, AlertClaim, Evaluation, Failure, FailureKind, Grant, Opinion, Proposal, Revision,
@@ -55,6 +55,7 @@ fn standing(name: &str) -> Standing {
     Standing {
         policy: policy(name),
         grants: Grant::ALL.into(),
+        servers: None,
         on_failure: OnPolicyFailure::Hold,
         mode: Mode::Enforce,
     }
@@ -97,6 +98,34 @@ fn what_is_not_granted_is_passed_over_and_does_not_take_the_slot() {
     assert_eq!(decision.to_carry_out().unwrap().proposal.action, rescue());
     assert!(decision.passed_over[0].why.contains("does not grant failover"));
     assert_eq!((decision.holds.len(), decision.alerts.len()), (0, 0));
+}
+
+#[test]
+fn what_is_asked_about_other_servers_is_passed_over_and_a_failover_is_about_both_sides() {
+    let only = |names: &[&str]| Standing {
+        servers: Some(names.iter().map(|name| ServerName::new(name).unwrap()).collect()),
+        ..standing("a")
+    };
+    let asked = |action: Action, names: &[&str]| {
+        decided(&World::new(), &[proposes("a", &[action])], &[only(names)])
+    };
+    assert!(asked(rescue(), &["dm1"]).to_carry_out().is_some());
+    assert!(asked(Action::Failover, &["dm1", "dm2"]).to_carry_out().is_some());
+    for (action, names, server) in [
+        (rescue(), &["dm2"][..], "dm1"),
+        (Action::StopService(id("dm1", Service::Rest)), &[], "dm1"),
+        (Action::Failover, &["dm1"], "dm2"),
+        (Action::Failover, &["dm2"], "dm1"),
+    ] {
+        let decision = asked(action, names);
+        assert_eq!(decision.chosen, None, "{names:?}");
+        let why = &decision.passed_over[0].why;
+        assert!(why.contains(&format!("no say over {server}")), "{why}");
+    }
+    // What is passed over leaves the slot to another.
+    let opinions = [proposes("a", &[rescue()]), proposes("b", &[rescue()])];
+    let decision = decided(&World::new(), &opinions, &[only(&["dm2"]), standing("b")]);
+    assert_eq!(decision.to_carry_out().unwrap().policy, policy("b"));
 }
 
 #[test]
@@ -250,7 +279,14 @@ fn no_opinion_gets_round_a_guard_a_hold_or_a_grant() {
             let on_failure = *dice.pick(&[OnPolicyFailure::Hold, OnPolicyFailure::Abstain]);
             if !dice.one_in(8) {
                 let mode = if dice.one_in(4) { Mode::Shadow } else { Mode::Enforce };
-                standings.push(Standing { policy: policy(name), grants, on_failure, mode });
+                let servers = None;
+                standings.push(Standing {
+                    policy: policy(name),
+                    grants,
+                    servers,
+                    on_failure,
+                    mode,
+                });
             }
             match dice.below(8) {
                 0 => {}

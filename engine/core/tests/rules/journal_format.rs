@@ -281,6 +281,7 @@ fn evaluated() -> Evaluated {
         .map(|opinion| Standing {
             policy: opinion.policy.clone(),
             grants: Grant::ALL.into(),
+            servers: None,
             on_failure: OnPolicyFailure::Hold,
             mode: Mode::Enforce,
         })

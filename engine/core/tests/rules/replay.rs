@@ -59,6 +59,7 @@ fn standings() -> Vec<Standing> {
     vec![Standing {
         policy: policy("keeper"),
         grants: Grant::ALL.into(),
+        servers: None,
         on_failure: OnPolicyFailure::Hold,
         mode: Mode::Enforce,
     }]

@@ -200,6 +200,8 @@ pub struct PolicyConfig {
     pub at: Location,
     /// What it may have.
     pub grants: BTreeSet<watchkeeper_core::proposal::Grant>,
+    /// The servers that it may propose something for; none: all of them.
+    pub servers: Option<BTreeSet<watchkeeper_core::model::ServerName>>,
     /// What its failure means.
     pub on_failure: watchkeeper_core::arbitration::OnPolicyFailure,
     /// Whether it is obeyed.

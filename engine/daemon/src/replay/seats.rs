@@ -176,6 +176,7 @@ fn unconfigured(name: &PolicyName, file: &Path) -> PolicyConfig {
         at: Location::whole(file),
         grants: BTreeSet::new(),
         mode: Mode::Enforce,
+        servers: None,
         on_failure: OnPolicyFailure::Hold,
         settings: Settings::default(),
         trust: Trust::default(),

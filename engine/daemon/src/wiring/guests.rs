@@ -346,6 +346,7 @@ pub fn seat(
         standing: Standing {
             policy: config.name.clone(),
             grants: config.grants.clone(),
+            servers: config.servers.clone(),
             on_failure: config.on_failure,
             mode: config.mode,
         },

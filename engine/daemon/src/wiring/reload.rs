@@ -254,6 +254,7 @@ impl Reloader {
                         let standing = Standing {
                             policy: policy.name.clone(),
                             grants: policy.grants.clone(),
+                            servers: policy.servers.clone(),
                             on_failure: policy.on_failure,
                             mode: policy.mode,
                         };

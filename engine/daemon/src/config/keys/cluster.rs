@@ -118,6 +118,12 @@ pub(super) const POLICY: &[Key] = &[
         Kind::Texts,
         "What it may propose: `rescue`, `stop-service`, `failover`, `hold`, `alert`.",
     ),
+    opt(
+        "servers",
+        Kind::Texts,
+        "all",
+        "The servers that it may propose something for. A failover is about both sides.",
+    ),
     def(
         "on-failure",
         Kind::Choice(&["hold", "abstain"]),

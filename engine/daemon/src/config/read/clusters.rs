@@ -118,7 +118,7 @@ pub(in crate::config) fn cluster(
         servers.extend(server(name, inner, &base, &services, roles.as_ref(), &mut logins));
     }
     logins.complain(reader);
-    let policies = policies(reader, common);
+    let policies = policies(reader, common, &names);
     let policies_together = reader.flag("policies-together").unwrap_or(false);
     let (guards, fresh) = guards(&reader.table("guards"));
     let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
@@ -299,7 +299,21 @@ fn both_sides(reader: &Reader<'_>, servers: &[Made]) {
     }
 }
 
-fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
+/// The servers that a policy has a say over; none if nothing is said of that.
+fn say_over(reader: &Reader<'_>, names: &[String]) -> Option<BTreeSet<ServerName>> {
+    let given = reader.texts("servers")?;
+    let known = given.into_iter().filter_map(|name| {
+        if names.contains(&name.value) {
+            return ServerName::new(&name.value).ok();
+        }
+        let message = format!("there is no server {:?} in this cluster", name.value);
+        reader.unknown(name.place, message, &name.value, names.iter().map(String::as_str), None);
+        None
+    });
+    Some(known.collect())
+}
+
+fn policies(reader: &Reader<'_>, common: &Common<'_>, names: &[String]) -> Vec<PolicyConfig> {
     let mut policies: Vec<PolicyConfig> = Vec::new();
     for inner in reader.tables("policies") {
         let name = inner.name("name", PolicyName::new);
@@ -315,6 +329,7 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
                 inner.unknown(grant.place, message, &grant.value, known, None);
             }
         }
+        let servers = say_over(&inner, names);
         let on_failure = match inner.choice("on-failure").map(|at| at.value).as_deref() {
             Some("abstain") => OnPolicyFailure::Abstain,
             _ => OnPolicyFailure::Hold,
@@ -347,6 +362,7 @@ fn policies(reader: &Reader<'_>, common: &Common<'_>) -> Vec<PolicyConfig> {
             file,
             at,
             grants,
+            servers,
             on_failure,
             mode,
             trust,
