@@ -46,6 +46,12 @@ struct Attempts<'a> {
     active_since: u64,
 }
 
+/// All attempts are used.
+struct Spent {
+    /// When one is free again; none: never, there are none.
+    free_again: Option<Duration>,
+}
+
 impl Attempts<'_> {
     /// A service that matters, is down, waits for no other, and has had its attempts.
     fn spent_service(&self, broken: &[ServiceFacts]) -> Option<Trouble> {
@@ -62,7 +68,7 @@ impl Attempts<'_> {
         }
         let rescues = self.snapshot.rescues();
         candidates.into_iter().find_map(|facts| {
-            let free_again = self.spent(&rescues, facts)?;
+            let Spent { free_again } = self.spent(&rescues, facts)?;
             let (name, server) = (facts.service.name(), &facts.server);
             let why = format!("{name} on {server} could not be started again");
             Some(Trouble { why, free_again })
@@ -86,8 +92,8 @@ impl Attempts<'_> {
         let rescues = self.snapshot.rescues();
         let mut free_again: Option<Duration> = None;
         for agent in down {
-            let free = self.spent(&rescues, agent)?;
-            free_again = [free_again, free].into_iter().flatten().min();
+            let spent = self.spent(&rescues, agent)?;
+            free_again = [free_again, spent.free_again].into_iter().flatten().min();
         }
         Some(Trouble { why: "no agent could be started again".to_owned(), free_again })
     }
@@ -104,8 +110,8 @@ impl Attempts<'_> {
         self.settings.failover_services.iter().any(|name| name == service.name())
     }
 
-    /// Whether the attempts of the service are used; and if so, when one is free again.
-    fn spent(&self, rescues: &[Rescue], facts: &ServiceFacts) -> Option<Option<Duration>> {
+    /// Whether the attempts of the service are used.
+    fn spent(&self, rescues: &[Rescue], facts: &ServiceFacts) -> Option<Spent> {
         let of_it: Vec<u64> = rescues
             .iter()
             .filter(|it| it.service == facts.service && it.server == facts.server)
@@ -115,7 +121,7 @@ impl Attempts<'_> {
         let enough = usize::try_from(self.settings.rescue_attempts).unwrap_or(usize::MAX);
         // The time is another in every snapshot, so it is asked for only where it matters.
         if enough == 0 {
-            return Some(None);
+            return Some(Spent { free_again: None });
         }
         if of_it.len() < enough {
             return None;
@@ -125,6 +131,7 @@ impl Attempts<'_> {
         let left =
             |begun: &u64| window.checked_sub(now.saturating_sub(*begun)).filter(|it| *it > 0);
         let left: Vec<u64> = of_it.iter().filter_map(left).collect();
-        (left.len() >= enough).then(|| left.iter().min().copied().map(Duration::from_millis))
+        let free_again = left.iter().min().copied().map(Duration::from_millis);
+        (left.len() >= enough).then_some(Spent { free_again })
     }
 }

@@ -166,7 +166,9 @@ impl Monitor {
                 news.push(observation);
             }
         }
-        news.into_iter().for_each(|seen| self.record(Event::Observed(seen)));
+        for seen in news {
+            self.record(Event::Observed(seen));
+        }
         if self.settling.take_if(|until| self.now >= *until).is_some() || self.settling.is_none() {
             self.evaluate();
         }

@@ -715,7 +715,10 @@ fn components() -> Vec<Kind> {
             "distinct function types by the thousand: its right",
             &Core::fields(
                 (0..2_000)
-                    .map(|i| format!("(type (func {}))", "(param i64)".repeat(i % 200)))
+                    .flat_map(|i| {
+                        let parameters = "(param i64)".repeat(i % 200);
+                        ["(type (func ".to_owned(), parameters, "))".to_owned()]
+                    })
                     .collect::<String>(),
             ),
             Gains(b""),

@@ -242,7 +242,8 @@ fn a_good_policy_answers_while_hostile_ones_run() {
             })
             .collect();
         scope.spawn(|| {
-            let results: Vec<_> = callers.into_iter().map(|caller| caller.join()).collect();
+            let results: Vec<_> =
+                callers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
             // Before anything else: else the measurement would go on for ever.
             ended.store(true, Ordering::SeqCst);
             assert!(results.iter().all(Result::is_ok));
@@ -270,7 +271,7 @@ fn the_page_has_each_kind() {
             }
             Expected::Gains(_) => "it gains nothing".to_owned(),
         };
-        rows.push_str(&format!("| {name} | {why} | {comes} |\n"));
+        rows.extend(["| ", name, " | ", why, " | ", &comes, " |\n"]);
     }
     rows.push('\n');
     if std::env::var_os("UPDATE_DOCS").is_some() {
