@@ -149,8 +149,8 @@ pub struct Shelf {
     host: Arc<Host>,
     /// Where policies are kept for those who want to go back; none: they are not.
     kept: Option<Arc<Revisions>>,
-    /// Those that were gone back to, by digest.
-    earlier: BTreeMap<String, Arc<Policy>>,
+    /// Those that were gone back to, by digest, with what they were found to fulfil.
+    earlier: BTreeMap<String, (Trust, Arc<Policy>)>,
     policies: BTreeMap<PathBuf, Shelved<Policy>>,
     notifiers: BTreeMap<PathBuf, Shelved<Notifier>>,
 }
@@ -193,6 +193,11 @@ impl Shelf {
         back: &RolledBack,
     ) -> Result<Arc<Policy>, GuestError> {
         let wanted = &back.to;
+        if let Some((fulfilled, policy)) = self.earlier.get(&wanted.digest)
+            && fulfilled == trust
+        {
+            return Ok(Arc::clone(policy));
+        }
         let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let read = self.kept.as_ref().map_or_else(|| Err(missing()), |it| it.read(wanted));
         let (bytes, signature) = read.map_err(|source| GuestError::NotKept {
@@ -203,15 +208,9 @@ impl Shelf {
         trust
             .check(path, &bytes, &wanted.digest, signature.as_deref())
             .map_err(|source| GuestError::Distrusted { path: path.to_owned(), source })?;
-        if let Some(policy) = self.earlier.get(&wanted.digest) {
-            return Ok(Arc::clone(policy));
-        }
-        let policy = self.host.load_policy(&bytes).map_err(|source| GuestError::Load {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
-        let policy = Arc::new(policy);
-        self.earlier.insert(wanted.digest.clone(), Arc::clone(&policy));
+        let load = |source| GuestError::Load { path: path.to_owned(), source: Box::new(source) };
+        let policy = Arc::new(self.host.load_policy(&bytes).map_err(load)?);
+        self.earlier.insert(wanted.digest.clone(), (trust.clone(), Arc::clone(&policy)));
         Ok(policy)
     }
 
