@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Fingerprint};
+use crate::alerting::{
+    Alert, Cause, Fingerprint, GroupKey, Notification, Silence, SilenceId, Subject,
+};
 use crate::arbitration::{Decision, Standing};
 use crate::duty;
 use crate::execution::{Outcome, PlanEnding};
@@ -260,8 +262,39 @@ pub enum Event {
     AlertResolved {
         /// Which alert.
         fingerprint: Fingerprint,
+        /// What was done about it at that moment; empty if nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        details: String,
+    },
+    /// Somebody takes care of an alert.
+    AlertAcknowledged {
+        /// Which alert.
+        fingerprint: Fingerprint,
+        /// Who.
+        by: String,
+        /// What they said.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// Nobody, or nobody else, is told that an alert is over.
+    AlertUntold {
+        /// Which alert.
+        fingerprint: Fingerprint,
+        /// Why.
+        why: String,
+    },
+    /// Alerts are not to be told for a time; or such a time was changed.
+    SilenceSet(Silence),
+    /// A silence ends before its time.
+    SilenceEnded {
+        /// Which.
+        id: SilenceId,
+        /// Who ended it.
+        by: String,
     },
     /// A notification is to be delivered. It stays in the outbox until it is delivered or dead.
+    NotificationMade(Box<Made>),
+    /// The same in journals from before alerts were told in groups.
     NotificationQueued {
         /// Identifies it.
         id: u64,
@@ -283,6 +316,9 @@ pub enum Event {
     NotificationDelivered {
         /// Which one.
         id: u64,
+        /// What the plugin wants to be given back with the next notification of the group.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        memory: Vec<u8>,
     },
     /// It will not be tried again by itself.
     NotificationDead {
@@ -291,4 +327,87 @@ pub enum Event {
         /// Why.
         problem: String,
     },
+    /// An operator wants a dead notification to be tried again.
+    NotificationRetried {
+        /// Which one.
+        id: u64,
+        /// Who.
+        by: String,
+    },
+    /// An operator has thrown a dead notification away.
+    NotificationDiscarded {
+        /// Which one.
+        id: u64,
+        /// Who.
+        by: String,
+    },
+}
+
+/// A notification as it is queued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Identifies it.
+    pub id: u64,
+    /// Where to.
+    pub receiver: ReceiverName,
+    /// The group it is about.
+    pub group: GroupKey,
+    /// Why it is told.
+    pub cause: Cause,
+    /// What about; what is news comes first. Their form at that moment.
+    pub alerts: Vec<Subject>,
+    /// How many further alerts fire in the group.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u32,
+    /// The undelivered notification in whose place it is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates: Option<u64>,
+    /// The alerts that are over, of which nobody else is to be told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settles: Vec<Fingerprint>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Made {
+    /// What is still to be delivered, queued at `at`.
+    pub fn notification(&self, at: Timestamp) -> Notification {
+        Notification {
+            id: self.id,
+            receiver: self.receiver.clone(),
+            group: self.group.clone(),
+            cause: self.cause,
+            alerts: self.alerts.clone(),
+            more: self.more,
+            queued: at,
+            tries: 0,
+            due: at,
+            problem: None,
+            dead: false,
+            escalated: false,
+        }
+    }
+
+    /// What an event of an earlier version was.
+    pub fn of_queued(
+        id: u64,
+        receiver: &ReceiverName,
+        cluster: Option<&ClusterName>,
+        alert: &Alert,
+    ) -> Self {
+        let over = alert.ends_at.is_some();
+        Self {
+            id,
+            receiver: receiver.clone(),
+            group: GroupKey::alone(&alert.fingerprint),
+            cause: if over { Cause::Over } else { Cause::First },
+            alerts: vec![Subject { cluster: cluster.cloned(), alert: alert.clone(), news: true }],
+            more: 0,
+            escalates: None,
+            settles: if over { vec![alert.fingerprint.clone()] } else { Vec::new() },
+        }
+    }
 }

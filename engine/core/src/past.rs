@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::{Alert, Fingerprint};
+use crate::alerting::{Alert, Fingerprint, GroupKey, Silence, ToldGroup};
 use crate::execution::Progress;
 use crate::lifecycle::Phase;
 use crate::model::{PolicyName, ReceiverName, ServiceId, Timestamp};
@@ -97,6 +97,37 @@ pub struct Past {
     /// Who was told of each.
     #[serde(default)]
     pub told: BTreeMap<Fingerprint, BTreeSet<ReceiverName>>,
+    /// In which groups they were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ToldGroup>,
+    /// What nobody wants to hear, here or anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<Silence>,
+}
+
+impl Past {
+    /// Who was told of the alerts, and in which groups. A monitor of an earlier version says only who:
+    /// it told each alert by itself.
+    pub(crate) fn who_was_told(&self) -> Vec<ToldGroup> {
+        let mut all = self.groups.clone();
+        for alert in &self.alerts {
+            for receiver in self.told.get(&alert.fingerprint).into_iter().flatten() {
+                let known = all
+                    .iter()
+                    .any(|it| it.receiver == *receiver && it.alerts.contains_key(&alert.fingerprint));
+                if !known {
+                    all.push(ToldGroup {
+                        receiver: receiver.clone(),
+                        group: GroupKey::alone(&alert.fingerprint),
+                        at: alert.starts_at,
+                        alerts: [(alert.fingerprint.clone(), alert.claim.severity)].into(),
+                        memory: Vec::new(),
+                    });
+                }
+            }
+        }
+        all
+    }
 }
 
 /// Bytes as text: an array of numbers takes three times as much.

@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::alerting::{AlertBook, Notification, Outbox};
+use crate::alerting::{
+    Acknowledgement, Alert, AlertBook, Fingerprint, Outbox, Routing, Scene, Silences, Subject, Told,
+};
 use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
-use crate::event::{Event, GuestKind, Record};
+use crate::event::{Event, GuestKind, Made, Record};
 use crate::execution::{OutOfOrder, PlanEnding, Progress};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
 use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
@@ -94,12 +96,67 @@ pub struct State {
     pub clusters: BTreeMap<ClusterName, ClusterState>,
     /// What is firing about the monitor itself.
     pub alerts: AlertBook,
-    /// What is still to be delivered.
-    pub outbox: Outbox,
+    /// Who was told of what, and what is still to be delivered.
+    pub post: Post,
+    /// What nobody wants to hear.
+    pub silences: Silences,
     /// How many times this monitor was started: the terms of one that shares the duty with nobody.
     pub term: Term,
     /// The last record that was applied.
     pub seq: u64,
+}
+
+/// Who was told of what, and what is still to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Post {
+    /// What is still to be delivered.
+    pub outbox: Outbox,
+    /// Who was told of what.
+    pub told: Told,
+}
+
+impl Post {
+    /// Takes one record in; what is not about notifications changes nothing.
+    pub fn apply(&mut self, record: &Record) {
+        match &record.event {
+            Event::NotificationMade(made) => self.queue(made, record.at),
+            Event::NotificationQueued { id, receiver, alert } => {
+                self.queue(&Made::of_queued(*id, receiver, record.cluster.as_ref(), alert), record.at);
+            }
+            Event::NotificationTried { id, problem, again } => {
+                self.outbox.tried(*id, problem.clone(), *again);
+            }
+            Event::NotificationDelivered { id, memory } => {
+                if let Some(entry) = self.outbox.remove(*id) {
+                    self.told.done(&entry.receiver, &entry.group, Some(memory));
+                }
+            }
+            Event::NotificationDead { id, problem } => {
+                if let Some(entry) = self.outbox.died(*id, problem.clone()) {
+                    self.told.done(&entry.receiver, &entry.group, None);
+                }
+            }
+            Event::NotificationRetried { id, .. } => {
+                if let Some(entry) = self.outbox.retry(*id, record.at) {
+                    self.told.again(&entry.receiver, &entry.group);
+                }
+            }
+            Event::NotificationDiscarded { id, .. } => drop(self.outbox.remove(*id)),
+            _ => {}
+        }
+    }
+
+    fn queue(&mut self, made: &Made, at: Timestamp) {
+        let notification = made.notification(at);
+        self.told.queued(&notification, at);
+        for fingerprint in &made.settles {
+            self.told.settle(fingerprint);
+        }
+        if let Some(id) = made.escalates {
+            self.outbox.escalated(id);
+        }
+        self.outbox.queue(notification);
+    }
 }
 
 /// A record does not fit the ones before it: the journal is not what this program wrote.
@@ -181,26 +238,38 @@ impl State {
             | Event::Observed(_) => {}
             // A plugin's; and a policy's in a journal from before clusters had their own.
             Event::GuestLoaded { .. } if record.cluster.is_none() => {}
-            Event::AlertFired(alert) => self.alerts_of(record).fire(alert.clone()),
-            Event::AlertResolved { fingerprint } => self.alerts_of(record).resolve(fingerprint),
-            Event::NotificationQueued { id, receiver, alert } => {
-                self.outbox.queue(Notification {
-                    id: *id,
-                    receiver: receiver.clone(),
-                    cluster: record.cluster.clone(),
-                    alert: alert.clone(),
-                    queued: record.at,
-                    tries: 0,
-                    due: record.at,
-                    problem: None,
-                    dead: false,
-                });
+            Event::AlertFired(alert) => {
+                self.post.told.fires(&alert.fingerprint);
+                self.alerts_of(record).fire(alert.clone());
             }
-            Event::NotificationTried { id, problem, again } => {
-                self.outbox.tried(*id, problem.clone(), *again);
+            Event::AlertResolved { fingerprint, details } => {
+                if let Some(alert) = self.alerts_of(record).resolve(fingerprint) {
+                    let alert = Alert { ends_at: Some(record.at), details: details.clone(), ..alert };
+                    let cluster = record.cluster.clone();
+                    self.post.told.end(Subject { cluster, alert, news: true });
+                }
             }
-            Event::NotificationDelivered { id } => self.outbox.delivered(*id),
-            Event::NotificationDead { id, problem } => self.outbox.died(*id, problem.clone()),
+            Event::AlertAcknowledged { fingerprint, by, comment } => {
+                let (by, comment) = (by.clone(), comment.clone());
+                let by = Acknowledgement { by, comment, at: record.at };
+                self.alerts_of(record).acknowledge(fingerprint, by);
+            }
+            Event::AlertUntold { fingerprint, .. } => self.post.told.settle(fingerprint),
+            Event::SilenceSet(silence) => {
+                self.silences.set(silence.clone(), record.at);
+                self.all_have_news(record.seq);
+            }
+            Event::SilenceEnded { id, .. } => {
+                self.silences.end(id, record.at);
+                self.all_have_news(record.seq);
+            }
+            Event::NotificationMade(_)
+            | Event::NotificationQueued { .. }
+            | Event::NotificationTried { .. }
+            | Event::NotificationDelivered { .. }
+            | Event::NotificationDead { .. }
+            | Event::NotificationRetried { .. }
+            | Event::NotificationDiscarded { .. } => self.post.apply(record),
             Event::Duty(change) => self.duty(record, change)?,
             _ => {
                 let name = record.cluster.clone().ok_or(ApplyError::NoCluster(record.seq))?;
@@ -222,18 +291,26 @@ impl State {
         match change {
             duty::Change::Taken { past: Some(past), .. } => {
                 cluster.take_over(past);
-                for (fingerprint, receivers) in &past.told {
-                    self.outbox.adopt(fingerprint, receivers);
+                for told in past.who_was_told() {
+                    self.post.told.adopt(&told);
+                }
+                for silence in &past.silences {
+                    self.silences.set(silence.clone(), record.at);
                 }
                 for alert in &past.alerts {
                     cluster.alerts.fire(alert.clone());
                 }
             }
-            duty::Change::Shared { past, .. } => cluster.take_over(past),
+            duty::Change::Shared { past, .. } => {
+                cluster.take_over(past);
+                for silence in &past.silences {
+                    self.silences.set(silence.clone(), record.at);
+                }
+            }
             // Whoever has it now goes on with the alerts, and says when they are over.
             duty::Change::Left { holder: Some(_), .. } => {
                 for alert in cluster.alerts.hand_over(|alert| alert.source != DUTY) {
-                    self.outbox.disown(&alert.fingerprint);
+                    self.post.told.disown(&alert.fingerprint);
                 }
             }
             _ => {}
@@ -247,6 +324,7 @@ impl State {
         let cluster = self.cluster(name);
         let alerts: Vec<_> =
             cluster.alerts.firing().filter(|alert| alert.source != DUTY).cloned().collect();
+        let told = &self.post.told;
         Past {
             phase: cluster.phase,
             active_since: cluster.active_since,
@@ -268,9 +346,44 @@ impl State {
             told: alerts
                 .iter()
                 .map(|alert| &alert.fingerprint)
-                .map(|it| (it.clone(), self.outbox.told(it).cloned().collect()))
+                .map(|it| (it.clone(), told.of(it).map(|(receiver, _)| receiver.clone()).collect()))
                 .collect(),
+            groups: told.about(&alerts.iter().map(|alert| &alert.fingerprint).collect()),
+            silences: self.silences.iter().cloned().collect(),
             alerts,
+        }
+    }
+
+    /// Everything that says what is to be told now.
+    pub fn scene<'a>(&'a self, routing: &'a Routing, now: Timestamp) -> Scene<'a> {
+        let own = self.alerts.firing().map(|alert| (None, alert));
+        let of_clusters = self.clusters.iter().flat_map(|(name, cluster)| {
+            cluster.alerts.firing().map(move |alert| (Some(name), alert))
+        });
+        Scene {
+            routing,
+            firing: own.chain(of_clusters).collect(),
+            told: &self.post.told,
+            outbox: &self.post.outbox,
+            silences: &self.silences,
+            now,
+        }
+    }
+
+    /// Where an alert fires, if it does: the cluster, and the alert.
+    pub fn alert(&self, fingerprint: &Fingerprint) -> Option<(Option<&ClusterName>, &Alert)> {
+        let own = self.alerts.get(fingerprint).map(|alert| (None, alert));
+        own.or_else(|| {
+            self.clusters
+                .iter()
+                .find_map(|(name, cluster)| Some((Some(name), cluster.alerts.get(fingerprint)?)))
+        })
+    }
+
+    /// What is not about one cluster concerns the successors of all.
+    fn all_have_news(&mut self, seq: u64) {
+        for cluster in self.clusters.values_mut() {
+            cluster.version = seq;
         }
     }
 

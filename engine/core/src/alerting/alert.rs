@@ -1,16 +1,11 @@
-//! What is wrong at this moment, and what is still to be told about it.
-//!
-//! Policies and the engine claim what is wrong again and again; the [`AlertBook`] turns that into
-//! alerts that fire once and are resolved once. The [`Outbox`] holds what is still to be
-//! delivered. Both are folds of events, so a crash between raising and delivering loses nothing
-//! (invariant 6).
+//! What is wrong at this moment: claims, compared with what is firing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ClusterName, ReceiverName, Timestamp};
+use crate::model::{ClusterName, Timestamp};
 use crate::proposal::AlertClaim;
 
 /// Identifies an alert: the same trouble has the same fingerprint each time it fires. It is
@@ -91,6 +86,21 @@ pub struct Alert {
     /// Until when, if it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+    /// Who takes care of it: then it is not told again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+}
+
+/// Somebody takes care of an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub by: String,
+    /// What they said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A claim with its source.
@@ -152,6 +162,8 @@ impl AlertBook {
                     details: String::new(),
                     starts_at: known.map_or(now, |known| known.starts_at),
                     ends_at: None,
+                    // Whoever takes care of a smaller trouble has not seen this one.
+                    acknowledged: None,
                 });
             }
         }
@@ -170,9 +182,21 @@ impl AlertBook {
         self.firing.insert(alert.fingerprint.clone(), alert);
     }
 
-    /// Takes in that an alert is over.
-    pub fn resolve(&mut self, fingerprint: &Fingerprint) {
-        self.firing.remove(fingerprint);
+    /// Takes in that an alert is over; gives it as it was.
+    pub fn resolve(&mut self, fingerprint: &Fingerprint) -> Option<Alert> {
+        self.firing.remove(fingerprint)
+    }
+
+    /// The alert of that fingerprint, while it fires.
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<&Alert> {
+        self.firing.get(fingerprint)
+    }
+
+    /// Takes in that somebody takes care of an alert.
+    pub fn acknowledge(&mut self, fingerprint: &Fingerprint, by: Acknowledgement) {
+        if let Some(alert) = self.firing.get_mut(fingerprint) {
+            alert.acknowledged = Some(by);
+        }
     }
 
     /// Takes out the alerts that `goes` picks: another monitor goes on with them.
@@ -181,123 +205,5 @@ impl AlertBook {
             std::mem::take(&mut self.firing).into_iter().partition(|(_, alert)| goes(alert));
         self.firing = kept;
         BTreeMap::into_values(gone).collect()
-    }
-}
-
-/// A notification that is still to be delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
-    /// Identifies it.
-    pub id: u64,
-    /// Where to.
-    pub receiver: ReceiverName,
-    /// The cluster it is about; none: the monitor itself.
-    pub cluster: Option<ClusterName>,
-    /// What about.
-    pub alert: Alert,
-    /// When it was queued.
-    pub queued: Timestamp,
-    /// How often it was tried.
-    pub tries: u32,
-    /// Not before this moment.
-    pub due: Timestamp,
-    /// What went wrong the last time.
-    pub problem: Option<String>,
-    /// Whether it is no longer tried by itself.
-    pub dead: bool,
-}
-
-/// What is still to be delivered, and what could not be.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outbox {
-    entries: BTreeMap<u64, Notification>,
-    next_id: u64,
-    /// Who has been, or is to be, told that an alert fires and not yet that it is over.
-    told: BTreeMap<Fingerprint, BTreeSet<ReceiverName>>,
-}
-
-impl Outbox {
-    /// The id for the next notification.
-    pub const fn next_id(&self) -> u64 {
-        self.next_id
-    }
-
-    /// Everything that is not delivered, oldest first.
-    pub fn entries(&self) -> impl Iterator<Item = &Notification> {
-        self.entries.values()
-    }
-
-    /// Who has to be told when this alert is over: those who were told that it fires.
-    pub fn told(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = &ReceiverName> {
-        self.told.get(fingerprint).into_iter().flatten()
-    }
-
-    /// Takes in who was told of an alert that another monitor raised, and is to be told of its end.
-    pub fn adopt(&mut self, fingerprint: &Fingerprint, receivers: &BTreeSet<ReceiverName>) {
-        if !receivers.is_empty() {
-            self.told.entry(fingerprint.clone()).or_default().extend(receivers.iter().cloned());
-        }
-    }
-
-    /// Another monitor says when this alert is over.
-    pub fn disown(&mut self, fingerprint: &Fingerprint) {
-        self.told.remove(fingerprint);
-    }
-
-    /// What may be tried now: per receiver and alert only the oldest that is not dead, so that a
-    /// resolution never overtakes its alert, and a dead notification holds up nothing.
-    pub fn due(&self, now: Timestamp) -> Vec<&Notification> {
-        self.heads().filter(|entry| entry.due <= now).collect()
-    }
-
-    /// The next moment at which something becomes due.
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.heads().map(|entry| entry.due).min()
-    }
-
-    fn heads(&self) -> impl Iterator<Item = &Notification> {
-        let mut seen = BTreeSet::new();
-        self.entries
-            .values()
-            .filter(|entry| !entry.dead)
-            .filter(move |entry| seen.insert((&entry.receiver, &entry.alert.fingerprint)))
-    }
-
-    /// Takes in a new notification.
-    pub fn queue(&mut self, notification: Notification) {
-        self.next_id = self.next_id.max(notification.id.saturating_add(1));
-        let told = self.told.entry(notification.alert.fingerprint.clone()).or_default();
-        if notification.alert.ends_at.is_none() {
-            told.insert(notification.receiver.clone());
-        } else {
-            told.remove(&notification.receiver);
-        }
-        if told.is_empty() {
-            self.told.remove(&notification.alert.fingerprint);
-        }
-        self.entries.insert(notification.id, notification);
-    }
-
-    /// Takes in a failed attempt.
-    pub fn tried(&mut self, id: u64, problem: String, again: Timestamp) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.tries = entry.tries.saturating_add(1);
-            entry.due = again;
-            entry.problem = Some(problem);
-        }
-    }
-
-    /// Takes in a delivery.
-    pub fn delivered(&mut self, id: u64) {
-        self.entries.remove(&id);
-    }
-
-    /// Takes in that it is given up.
-    pub fn died(&mut self, id: u64, problem: String) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.tries = entry.tries.saturating_add(1);
-            entry.dead = true;
-            entry.problem = Some(problem);
-        }
     }
 }
