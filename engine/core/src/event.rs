@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alerting::{
-    Alert, Cause, Fingerprint, GroupKey, Notification, Silence, SilenceId, Subject,
+    Alert, Cause, Due, Fingerprint, GroupKey, Notification, Silence, SilenceId, Subject, Untold,
 };
 use crate::arbitration::{Decision, Standing};
 use crate::duty;
@@ -365,6 +365,31 @@ pub struct Made {
     /// The alerts that are over, of which nobody else is to be told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settles: Vec<Fingerprint>,
+}
+
+/// What is recorded of what is due, each with the cluster it is about. The notifications are numbered
+/// from `next_id`, so nothing else may be queued in between.
+pub fn of_due(due: Due, next_id: u64) -> Vec<(Option<ClusterName>, Event)> {
+    let made = due.tellings.into_iter().zip(next_id..).map(|(telling, id)| {
+        let mut clusters = telling.alerts.iter().map(|it| it.cluster.clone());
+        let first = clusters.next().flatten();
+        let cluster = first.filter(|first| clusters.all(|it| it.as_ref() == Some(first)));
+        let made = Made {
+            id,
+            receiver: telling.receiver,
+            group: telling.group,
+            cause: telling.cause,
+            alerts: telling.alerts,
+            more: telling.more,
+            escalates: telling.escalates,
+            settles: telling.settles,
+        };
+        (cluster, Event::NotificationMade(Box::new(made)))
+    });
+    let untold = due.untold.into_iter().map(|Untold { fingerprint, cluster, why }| {
+        (cluster, Event::AlertUntold { fingerprint, why })
+    });
+    made.chain(untold).collect()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]

@@ -112,9 +112,9 @@ impl Past {
         let mut all = self.groups.clone();
         for alert in &self.alerts {
             for receiver in self.told.get(&alert.fingerprint).into_iter().flatten() {
-                let known = all
-                    .iter()
-                    .any(|it| it.receiver == *receiver && it.alerts.contains_key(&alert.fingerprint));
+                let known = all.iter().any(|it| {
+                    it.receiver == *receiver && it.alerts.contains_key(&alert.fingerprint)
+                });
                 if !known {
                     all.push(ToldGroup {
                         receiver: receiver.clone(),

@@ -121,7 +121,10 @@ impl Post {
         match &record.event {
             Event::NotificationMade(made) => self.queue(made, record.at),
             Event::NotificationQueued { id, receiver, alert } => {
-                self.queue(&Made::of_queued(*id, receiver, record.cluster.as_ref(), alert), record.at);
+                self.queue(
+                    &Made::of_queued(*id, receiver, record.cluster.as_ref(), alert),
+                    record.at,
+                );
             }
             Event::NotificationTried { id, problem, again } => {
                 self.outbox.tried(*id, problem.clone(), *again);
@@ -244,7 +247,8 @@ impl State {
             }
             Event::AlertResolved { fingerprint, details } => {
                 if let Some(alert) = self.alerts_of(record).resolve(fingerprint) {
-                    let alert = Alert { ends_at: Some(record.at), details: details.clone(), ..alert };
+                    let alert =
+                        Alert { ends_at: Some(record.at), details: details.clone(), ..alert };
                     let cluster = record.cluster.clone();
                     self.post.told.end(Subject { cluster, alert, news: true });
                 }

@@ -44,7 +44,7 @@ use suspects::Suspects;
 
 use crate::act::{self, Claim};
 use crate::clock;
-use crate::deliver::{self, Receivers};
+use crate::deliver;
 use crate::duty::{Duties, Hand, View};
 use crate::journal::Events;
 use crate::ledger::{Ledger, LedgerError};
@@ -445,7 +445,7 @@ impl Watch {
         let snapshot = self.snapshot(&setup, &state, now);
         let View { duty, claims } = self.duties.of(&self.name);
         if let Duty::NotHeld(_) = duty {
-            return self.only_look(&setup, snapshot, &state, claims, begun).await;
+            return self.only_look(snapshot, &state, claims, begun).await;
         }
         let heard = self.hear(&setup, &snapshot, &state).await;
         let fleet = self.fleet().await;
@@ -502,7 +502,7 @@ impl Watch {
             tracing::warn!(cluster = %self.name, plan = plan.number, kind = %plan.kind, reason = plan.reason, "plan begins");
             events.push(Event::PlanBegun(Box::new(plan)));
         }
-        let telling = Telling { receivers: &setup.receivers, decision: &decision, doing, now };
+        let telling = Telling { decision: &decision, doing, now };
         if !self.record(events, Some(telling)).await {
             return;
         }
@@ -555,7 +555,6 @@ impl Watch {
     /// comes, and leaves deciding and telling to the one who has it.
     async fn only_look(
         &mut self,
-        setup: &Setup,
         snapshot: Arc<Snapshot>,
         state: &ClusterState,
         claims: Vec<Claimed>,
@@ -568,7 +567,6 @@ impl Watch {
             ..Decision::none()
         };
         let telling = Telling {
-            receivers: &setup.receivers,
             decision: &decision,
             doing: "This monitor does not act.".to_owned(),
             now: snapshot.facts().at,
@@ -625,7 +623,7 @@ impl Watch {
             }
             let mut events: Events =
                 events.into_iter().map(|event| (Some(name.clone()), event)).collect();
-            if let Some(Telling { receivers, decision, doing, now }) = telling {
+            if let Some(Telling { decision, doing, now }) = telling {
                 let firing = state.clusters.get(name).map(|cluster| &cluster.alerts);
                 let changes = firing.unwrap_or(&AlertBook::default()).compare(
                     Some(name),
@@ -633,13 +631,7 @@ impl Watch {
                     &decision.silent,
                     now,
                 );
-                events.extend(deliver::queue_events(
-                    Some(name),
-                    &changes,
-                    &doing,
-                    receivers,
-                    &state.outbox,
-                ));
+                events.extend(deliver::alert_events(Some(name), &changes, &doing));
             }
             events
         });
@@ -702,7 +694,6 @@ struct Outcome {
 
 /// What people are to be told of a decision.
 struct Telling<'a> {
-    receivers: &'a Receivers,
     decision: &'a Decision,
     /// What is done, in a line.
     doing: String,

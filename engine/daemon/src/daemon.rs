@@ -20,7 +20,7 @@ use watchkeeper_wasm::{Host, HostError};
 use crate::api::{self, ApiContext, Listening, ReloadRequest};
 use crate::clock;
 use crate::config::{self, Config, Problems};
-use crate::deliver::{self, Deliverer};
+use crate::deliver::{self, Deliverer, Dispatcher};
 use crate::duty::{DutyError, Keeper};
 use crate::journal::{Journal, JournalError};
 use crate::ledger::{Ledger, LedgerError};
@@ -82,7 +82,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     let journal_error = |source| DaemonError::Journal { source };
     let receivers = watch::Sender::default();
     let opened = state.clone();
-    let told = receivers.subscribe();
+    let (told, routes) = (receivers.subscribe(), receivers.subscribe());
     let ledger = Arc::new(Ledger::new(journal.clone(), state).await.map_err(journal_error)?);
     let monitor = config.monitor.name.clone();
     let unrecorded = tokio::spawn(deliver::tell_unrecorded(
@@ -126,6 +126,9 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
             .await
             .map_err(journal_error)?;
     drop(opened);
+    let clock = Arc::new(clock::now);
+    let dispatcher =
+        Dispatcher::spawn(Arc::clone(&ledger), routes, clock).await.map_err(journal_error)?;
 
     let listening = Listening::on(&socket, group.as_deref())
         .await
@@ -156,6 +159,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     // Requests that are being answered get a moment.
     let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
     let _ = std::fs::remove_file(&socket);
+    dispatcher.abort();
     deliverer.abort();
     unrecorded.abort();
     ledger.record(vec![(None, Event::MonitorStopped { monitor })]).await?;

@@ -3,6 +3,7 @@
 //! A story is made of what was recorded and nothing else, so it can be told on another machine
 //! from a copy of the journal, and it names exactly the facts that were read.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -185,25 +186,49 @@ fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
 /// notifications at any time later.
 fn told(rest: &[Record]) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut notifications = Vec::new();
+    let mut news = BTreeSet::new();
     for record in rest.iter().take_while(|it| !matches!(it.event, Event::Evaluated(_))) {
         match &record.event {
-            Event::AlertFired(alert) => lines.push(format!(
-                "{} {} alert {}: {}",
-                record.at, alert.claim.severity, alert.claim.name, alert.claim.summary
-            )),
-            Event::AlertResolved { fingerprint } => {
-                lines.push(format!("{} alert {fingerprint} is over", record.at));
+            Event::AlertFired(alert) => {
+                news.insert((&alert.fingerprint, false));
+                lines.push(format!(
+                    "{} {} alert {}: {}",
+                    record.at, alert.claim.severity, alert.claim.name, alert.claim.summary
+                ));
             }
-            Event::NotificationQueued { id, receiver, alert } => {
-                notifications.push((*id, receiver.clone(), alert.claim.name.clone()));
+            Event::AlertResolved { fingerprint, .. } => {
+                news.insert((fingerprint, true));
+                lines.push(format!("{} alert {fingerprint} is over", record.at));
             }
             _ => {}
         }
     }
+    let mut notifications = Vec::new();
     for record in rest {
         let (id, what) = match &record.event {
-            Event::NotificationDelivered { id } => (*id, "delivered".to_owned()),
+            Event::NotificationQueued { id, receiver, alert } => {
+                if news.contains(&(&alert.fingerprint, alert.ends_at.is_some())) {
+                    notifications.push((*id, receiver.clone(), alert.claim.name.clone()));
+                }
+                continue;
+            }
+            Event::NotificationMade(made) => {
+                let of_it = made.alerts.iter().filter(|it| {
+                    it.news && news.contains(&(&it.alert.fingerprint, it.alert.ends_at.is_some()))
+                });
+                let names: Vec<&str> = of_it.map(|it| it.alert.claim.name.as_str()).collect();
+                if !names.is_empty() {
+                    notifications.push((made.id, made.receiver.clone(), names.join(", ")));
+                }
+                continue;
+            }
+            Event::AlertUntold { fingerprint, why } => {
+                if news.contains(&(fingerprint, true)) {
+                    lines.push(format!("{} nobody is told of {fingerprint}: {why}", record.at));
+                }
+                continue;
+            }
+            Event::NotificationDelivered { id, .. } => (*id, "delivered".to_owned()),
             Event::NotificationTried { id, problem, .. } => {
                 (*id, format!("not delivered yet: {problem}"))
             }

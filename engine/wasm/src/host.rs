@@ -86,7 +86,7 @@ impl Host {
             facts::define_log(&mut policies, "watchkeeper:policy/log@0.1.0")?;
             wasi::define(&mut policies)?;
             let mut notifiers = Linker::new(&engine);
-            facts::define_log(&mut notifiers, "watchkeeper:notifier/log@0.1.0")?;
+            facts::define_log(&mut notifiers, "watchkeeper:notifier/log@0.2.0")?;
             wasi::define(&mut notifiers)?;
             Ok((policies, notifiers))
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::component::{ComponentType, InstancePre, Lift, Lower};
+use watchkeeper_core::alerting;
 use watchkeeper_core::model::Timestamp;
 use watchkeeper_core::proposal::{self, Failure, Revision};
 use watchkeeper_core::settings::{Setting, SettingValue};
@@ -22,7 +23,7 @@ use crate::wire;
 pub(crate) const WORLD: World = World {
     name: "notifier",
     package: "watchkeeper:notifier",
-    version: "0.1.0",
+    version: "0.2.0",
     interfaces: &["types", "log"],
     resources: &[],
     exports: &["describe", "start", "resume"],
@@ -67,17 +68,16 @@ pub enum AlertStatus {
     Resolved,
 }
 
-/// What is to be told.
+/// Something that is or was wrong.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(record)]
 pub struct Alert {
-    /// The same for every notification about the same trouble: lower-case hexadecimal.
+    /// The same each time for the same trouble: lower-case hexadecimal.
     pub fingerprint: String,
-    /// The same for every attempt to deliver this notification, and for no other.
-    #[component(name = "idempotency-key")]
-    pub idempotency_key: String,
     /// Whether the trouble is there or over.
     pub status: AlertStatus,
+    /// Whether the receiver was not told before that it is so.
+    pub news: bool,
     /// What kind of trouble, in kebab case.
     pub name: String,
     /// How bad it is.
@@ -104,6 +104,71 @@ pub struct Alert {
     /// Until when, if it is over: milliseconds since 1970-01-01T00:00:00Z.
     #[component(name = "ends-at")]
     pub ends_at: Option<u64>,
+    /// Who takes care of it; empty if nobody has said so.
+    #[component(name = "acknowledged-by")]
+    pub acknowledged_by: String,
+}
+
+/// Why a group of alerts is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub enum Cause {
+    /// Nothing in it was known to fire.
+    #[component(name = "first")]
+    First,
+    /// Something in it is new, worse or over.
+    #[component(name = "news")]
+    News,
+    /// It has been so for a while.
+    #[component(name = "repeat")]
+    Repeat,
+    /// Nothing in it fires any more.
+    #[component(name = "over")]
+    Over,
+    /// Another receiver could not be told.
+    #[component(name = "escalated")]
+    Escalated,
+}
+
+impl From<alerting::Cause> for Cause {
+    fn from(cause: alerting::Cause) -> Self {
+        match cause {
+            alerting::Cause::First => Self::First,
+            alerting::Cause::News => Self::News,
+            alerting::Cause::Repeat => Self::Repeat,
+            alerting::Cause::Over => Self::Over,
+            alerting::Cause::Escalated => Self::Escalated,
+        }
+    }
+}
+
+/// What is to be told: a group of alerts, or one alert by itself.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Notification {
+    /// The same for every attempt to deliver this notification, and for no other.
+    #[component(name = "idempotency-key")]
+    pub idempotency_key: String,
+    /// The same for every notification of this group to this receiver.
+    #[component(name = "group-key")]
+    pub group_key: String,
+    /// The labels that its alerts have in common, name and value.
+    #[component(name = "group-labels")]
+    pub group_labels: Vec<(String, String)>,
+    /// Why it is told.
+    pub cause: Cause,
+    /// Whether anything in it fires.
+    pub status: AlertStatus,
+    /// What about; what is news comes first.
+    pub alerts: Vec<Alert>,
+    /// How many further alerts fire in the group.
+    pub more: u32,
+    /// What was given with the notification before of this group.
+    pub memory: Vec<u8>,
+    /// When it was queued: milliseconds since 1970-01-01T00:00:00Z.
+    #[component(name = "queued-at")]
+    pub queued_at: u64,
     /// The monitor that tells it.
     pub monitor: String,
 }
@@ -169,6 +234,37 @@ pub struct CommandRequest {
     pub input: Vec<u8>,
 }
 
+/// Something to go with an e-mail.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Attachment {
+    /// The file's name.
+    pub name: String,
+    /// Its MIME type.
+    #[component(name = "content-type")]
+    pub content_type: String,
+    /// What it holds.
+    pub content: Vec<u8>,
+}
+
+/// An e-mail, sent through the mail server that is granted.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct MailRequest {
+    /// Who gets it.
+    pub to: Vec<String>,
+    /// The subject.
+    pub subject: String,
+    /// What it says, as plain text.
+    pub text: String,
+    /// The same in HTML.
+    pub html: Option<String>,
+    /// What goes with it.
+    pub attachments: Vec<Attachment>,
+    /// The same for all e-mails that belong together; empty for none.
+    pub thread: String,
+}
+
 /// What the engine is to carry out.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(variant)]
@@ -179,6 +275,9 @@ pub enum Request {
     /// On the monitor.
     #[component(name = "command")]
     Command(CommandRequest),
+    /// By e-mail.
+    #[component(name = "mail")]
+    Mail(MailRequest),
 }
 
 /// An HTTP response.
@@ -203,6 +302,16 @@ pub struct CommandResponse {
     pub output: Vec<u8>,
 }
 
+/// What the mail server said in the end.
+#[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct MailResponse {
+    /// The reply's code (RFC 5321, 4.2).
+    pub code: u16,
+    /// Its text.
+    pub text: String,
+}
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(variant)]
@@ -213,6 +322,9 @@ pub enum Response {
     /// Of a command.
     #[component(name = "command")]
     Command(CommandResponse),
+    /// Of an e-mail.
+    #[component(name = "mail")]
+    Mail(MailResponse),
 }
 
 /// A request, and what to remember until its response comes.
@@ -242,9 +354,9 @@ pub enum Next {
     /// Carry this out and come back with the response.
     #[component(name = "send")]
     Send(Send),
-    /// The receiver has it.
+    /// The receiver has it. What is given here comes back with the next notification of the group.
     #[component(name = "delivered")]
-    Delivered,
+    Delivered(Vec<u8>),
     /// Not now. The engine backs off and begins again with `start`.
     #[component(name = "retry")]
     Retry(Retry),
@@ -280,7 +392,7 @@ struct Start;
 
 impl Function for Start {
     const NAME: &'static str = "start";
-    type Params<'a> = (&'a Alert, &'a [wire::SettingRef<'a>]);
+    type Params<'a> = (&'a Notification, &'a [wire::SettingRef<'a>]);
     type Return = (Result<Next, String>,);
 }
 
@@ -341,14 +453,20 @@ impl Notifier {
         &self.description
     }
 
-    /// Begins the delivery of one alert. `now` is all the notifier sees of time. Blocks the thread
+    /// Begins a delivery. `now` is all the notifier sees of time. Blocks the thread
     /// as [`Policy::evaluate`](crate::Policy::evaluate) does.
-    pub fn start(&self, alert: &Alert, settings: &[SettingValue], now: Timestamp) -> Called<Next> {
+    pub fn start(
+        &self,
+        notification: &Notification,
+        settings: &[SettingValue],
+        now: Timestamp,
+    ) -> Called<Next> {
         let began = Instant::now();
         let limits = self.guest.limits();
         let settings = wire::borrow(settings);
         let call = Call::new(limits, now, now.0);
-        let (outcome, call) = self.guest.call(&self.start, (alert, &*settings), call, limits.call);
+        let params = (notification, &*settings);
+        let (outcome, call) = self.guest.call(&self.start, params, call, limits.call);
         called(began, (outcome.and_then(|(answer,)| check(answer, limits)), call))
     }
 
@@ -370,6 +488,17 @@ impl Notifier {
     }
 }
 
+/// Most bytes that a notifier may want to be given back with the next notification: an incident's number
+/// fits, and each of many groups keeps its own.
+const MAX_MEMORY: usize = 4 * 1024;
+
+fn check_memory(memory: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    if memory.len() > MAX_MEMORY {
+        return Err(too_large(format!("it wants more than {MAX_MEMORY} bytes remembered")));
+    }
+    Ok(memory)
+}
+
 /// Checks the shape of what comes back. Whether a URL or a command is granted is for the daemon to
 /// judge, which knows the configuration.
 fn check(answer: Result<Next, String>, limits: &Limits) -> Result<Next, Failure> {
@@ -379,7 +508,7 @@ fn check(answer: Result<Next, String>, limits: &Limits) -> Result<Next, Failure>
             check_request(&request, limits)?;
             Ok(Next::Send(Send { request, state: check_state(state, limits)? }))
         }
-        Ok(Next::Delivered) => Ok(Next::Delivered),
+        Ok(Next::Delivered(memory)) => Ok(Next::Delivered(check_memory(memory)?)),
         Ok(Next::Retry(retry)) => {
             let reason = refused(retry.reason, limits).detail;
             Ok(Next::Retry(Retry { reason, ..retry }))
@@ -401,6 +530,21 @@ fn check_request(request: &Request, limits: &Limits) -> Result<(), Failure> {
             let broken = |text: &String| text.contains(['\r', '\n', '\0']);
             if texts.chain([&request.url]).any(broken) {
                 return Err(invalid("a URL or header has a line break in it".to_owned()));
+            }
+        }
+        Request::Mail(mail) => {
+            if mail.to.is_empty() {
+                return Err(invalid("an e-mail is for nobody".to_owned()));
+            }
+            if mail.to.len() > limits.items || mail.attachments.len() > limits.items {
+                let limit = limits.items;
+                let text = format!("an e-mail has more than {limit} recipients or attachments");
+                return Err(too_large(text));
+            }
+            let names = mail.attachments.iter().flat_map(|it| [&it.name, &it.content_type]);
+            let broken = |text: &String| text.contains(['\r', '\n', '\0']);
+            if names.chain(&mail.to).chain([&mail.subject, &mail.thread]).any(broken) {
+                return Err(invalid("an e-mail's header has a line break in it".to_owned()));
             }
         }
         Request::Command(command) => {

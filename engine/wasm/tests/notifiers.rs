@@ -10,16 +10,16 @@ use watchkeeper_core::proposal::FailureKind;
 use watchkeeper_core::settings::SettingValue;
 use watchkeeper_guests::guest_bytes;
 use watchkeeper_wasm::notifier::{
-    Alert, AlertStatus, CommandResponse, HttpRequest, HttpResponse, Method, Next, Request,
-    Response, Retry, Send, Severity,
+    Alert, AlertStatus, Cause, CommandResponse, HttpRequest, HttpResponse, Method, Next,
+    Notification, Request, Response, Retry, Send, Severity,
 };
 
-fn alert() -> Alert {
+fn notification() -> Notification {
     let text = str::to_owned;
-    Alert {
+    let alert = Alert {
         fingerprint: text("f00d"),
-        idempotency_key: text("k1"),
         status: AlertStatus::Firing,
+        news: true,
         name: text("service-down"),
         severity: Severity::Critical,
         cluster: text("prod"),
@@ -32,6 +32,18 @@ fn alert() -> Alert {
         labels: vec![(text("team"), text("dm"))],
         starts_at: 1,
         ends_at: None,
+        acknowledged_by: String::new(),
+    };
+    Notification {
+        idempotency_key: text("k1"),
+        group_key: text("f00d"),
+        group_labels: Vec::new(),
+        cause: Cause::First,
+        status: AlertStatus::Firing,
+        alerts: vec![alert],
+        more: 0,
+        memory: Vec::new(),
+        queued_at: 1,
         monitor: text("vp1"),
     }
 }
@@ -48,7 +60,7 @@ fn an_alert_becomes_a_request_and_the_response_decides() {
     let settings = [SettingValue::Text(url.to_owned())];
     let now = Timestamp(1_700_000_000_000);
 
-    let started = notifier.start(&alert(), &settings, now);
+    let started = notifier.start(&notification(), &settings, now);
     assert_eq!(started.log[0].text, "service-down");
     assert_eq!(
         started.outcome.unwrap(),
@@ -63,7 +75,7 @@ fn an_alert_becomes_a_request_and_the_response_decides() {
         })
     );
     let resume = |response| notifier.resume(b"f00d", &response, &settings, now).outcome;
-    assert_eq!(resume(http(200)).unwrap(), Next::Delivered);
+    assert_eq!(resume(http(200)).unwrap(), Next::Delivered(b"f00d".to_vec()));
     assert_eq!(
         resume(http(503)).unwrap(),
         Next::Retry(Retry { after: Some(1_500), reason: "later".to_owned() })
@@ -72,9 +84,9 @@ fn an_alert_becomes_a_request_and_the_response_decides() {
     let command = Response::Command(CommandResponse { exit: Some(0), output: Vec::new() });
     let failure = resume(command).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Trap);
-    assert!(failure.detail.contains("no command was asked for"), "{failure}");
+    assert!(failure.detail.contains("only HTTP was asked for"), "{failure}");
 
     let broken = [SettingValue::Text("https://example.com/\r\nhost: other".to_owned())];
-    let failure = notifier.start(&alert(), &broken, now).outcome.unwrap_err();
+    let failure = notifier.start(&notification(), &broken, now).outcome.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
 }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use watchkeeper_sdk::json::Object;
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, HttpRequest, Method, Next, Notifier, Severity,
+    Alert, AlertStatus, Cause, HttpRequest, Method, Next, Notification, Notifier, Severity,
 };
 use watchkeeper_sdk::time::{human, rfc3339};
 
@@ -41,26 +41,31 @@ impl Notifier for Slack {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Posts alerts to a Slack channel through an incoming webhook.";
 
-    fn start(alert: &Alert, settings: &Settings) -> Result<Next, String> {
+    fn start(notification: &Notification, settings: &Settings) -> Result<Next, String> {
         if settings.url.is_empty() {
             return Err("the setting \"url\" is empty".to_owned());
         }
         let request = HttpRequest::new(Method::Post, settings.url.clone());
-        Ok(Next::http(request.json(message(alert, &settings.mention))))
+        Ok(Next::http(request.json(message(notification, &settings.mention))))
     }
 }
 
-fn message(alert: &Alert, mention: &str) -> Object {
+/// Most alerts that one message shows; the headline counts the rest.
+const SHOWN: usize = 10;
+
+fn message(notification: &Notification, mention: &str) -> Object {
     let mut text = String::new();
-    let calls = alert.status == AlertStatus::Firing && alert.severity == Severity::Critical;
+    let calls = notification.firing().any(|it| it.news && it.severity == Severity::Critical);
     if calls && !mention.is_empty() {
         text.push_str(mention);
         text.push(' ');
     }
-    text.push_str(&heading(alert));
+    text.push_str(&heading(notification));
+    let shown = notification.alerts.iter().take(SHOWN);
     let mut body = Object::new();
-    body.text("text", &text).objects("attachments", [()], |attachment, ()| {
-        attachment.text("color", colour(alert)).objects("blocks", blocks(alert), |block, lines| {
+    body.text("text", &text).objects("attachments", shown, |attachment, alert| {
+        let blocks = blocks(alert, &notification.monitor);
+        attachment.text("color", colour(alert)).objects("blocks", blocks, |block, lines| {
             block.text("type", "section").object("text", |text| {
                 text.text("type", "mrkdwn").text("text", &lines);
             });
@@ -70,22 +75,30 @@ fn message(alert: &Alert, mention: &str) -> Object {
 }
 
 /// The line that a telephone shows: how bad, where, what.
-fn heading(alert: &Alert) -> String {
-    let mut line = match alert.status {
-        AlertStatus::Firing => alert.severity.name().to_uppercase(),
+fn heading(notification: &Notification) -> String {
+    let mut line = match notification.status {
+        AlertStatus::Firing => notification.severity().name().to_uppercase(),
         AlertStatus::Resolved => "RESOLVED".to_owned(),
     };
-    if !alert.cluster.is_empty() {
-        line.push(' ');
-        line.push_str(&alert.cluster);
+    match notification.cause {
+        Cause::Repeat => line.push_str(" (still)"),
+        Cause::Escalated => line.push_str(" (another receiver could not be told)"),
+        Cause::First | Cause::News | Cause::Over => {}
     }
-    line.push_str(": ");
-    line.push_str(&alert.summary);
+    line.push(' ');
+    line.push_str(&notification.headline());
+    let hidden = notification.alerts.len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        let _ = write!(line, " - {SHOWN} are shown");
+    }
     escape(&line)
 }
 
-fn blocks(alert: &Alert) -> Vec<String> {
+fn blocks(alert: &Alert, monitor: &str) -> Vec<String> {
     let mut facts = format!("*{}*", escape(&alert.name));
+    if alert.status == AlertStatus::Resolved {
+        facts.push_str(" is over");
+    }
     if !alert.code.is_empty() {
         let _ = write!(facts, " ({})", escape(&alert.code));
     }
@@ -105,8 +118,11 @@ fn blocks(alert: &Alert) -> Vec<String> {
     for (name, value) in &alert.labels {
         let _ = write!(facts, "\n{}: {}", escape(name), escape(value));
     }
-    let _ = write!(facts, "\nTold by {} on {}", escape(&alert.source), escape(&alert.monitor));
-    let mut blocks = vec![cut(&facts)];
+    if !alert.acknowledged_by.is_empty() {
+        let _ = write!(facts, "\nTaken care of by {}", escape(&alert.acknowledged_by));
+    }
+    let _ = write!(facts, "\nTold by {} on {}", escape(&alert.source), escape(monitor));
+    let mut blocks = vec![cut(&escape(&alert.summary)), cut(&facts)];
     if !alert.details.is_empty() {
         blocks.push(cut(&escape(&alert.details)));
     }

@@ -7,14 +7,15 @@ use std::path::Path;
 
 use slack::{Settings, Slack};
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, HttpResponse, Next, Notifier, Request, Response, Severity,
+    Alert, AlertStatus, Cause, HttpResponse, Next, Notification, Notifier, Request, Response,
+    Severity,
 };
 
 fn alert() -> Alert {
     Alert {
         fingerprint: "5f1d0c9a2b3e4f60".to_owned(),
-        idempotency_key: "5f1d0c9a2b3e4f60-1".to_owned(),
         status: AlertStatus::Firing,
+        news: true,
         name: "service-down".to_owned(),
         severity: Severity::Critical,
         cluster: "prod".to_owned(),
@@ -27,16 +28,61 @@ fn alert() -> Alert {
         labels: vec![("site".to_owned(), "Köln".to_owned())],
         starts_at: 1_772_330_400_000,
         ends_at: None,
+        acknowledged_by: String::new(),
+    }
+}
+
+/// By itself, or with others.
+fn telling(cause: Cause, alerts: Vec<Alert>) -> Notification {
+    let firing = alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
+    Notification {
+        idempotency_key: "5f1d0c9a2b3e4f60-1".to_owned(),
+        group_key: "aa1d0c9a2b3e4f60".to_owned(),
+        group_labels: vec![("cluster".to_owned(), "prod".to_owned())],
+        cause,
+        status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+        alerts,
+        more: 0,
+        memory: Vec::new(),
+        queued_at: 1_772_330_401_000,
         monitor: "vp1".to_owned(),
     }
+}
+
+fn alone(alert: Alert) -> Notification {
+    let cause = if alert.ends_at.is_some() { Cause::Over } else { Cause::First };
+    telling(cause, vec![alert])
+}
+
+/// Two that fire, of which one is known already, and one that is over.
+fn several() -> Notification {
+    let lag = Alert {
+        name: "replication-lag".to_owned(),
+        severity: Severity::Warning,
+        server: "dm2".to_owned(),
+        service: "sync".to_owned(),
+        summary: "the standby is 90 s behind".to_owned(),
+        news: false,
+        acknowledged_by: "ada".to_owned(),
+        ..alert()
+    };
+    let over = Alert {
+        name: "standby-not-ready".to_owned(),
+        status: AlertStatus::Resolved,
+        ends_at: Some(1_772_330_460_000),
+        ..lag.clone()
+    };
+    Notification { more: 3, ..telling(Cause::News, vec![alert(), over, lag]) }
 }
 
 fn settings() -> Settings {
     Settings { url: "{{secret \"slack-url\"}}".to_owned(), ..Settings::default() }
 }
 
-fn told(alert: &Alert, settings: &Settings) -> String {
-    let Ok(Next::Send(send)) = Slack::start(alert, settings) else { panic!("nothing is sent") };
+fn told(notification: &Notification, settings: &Settings) -> String {
+    let Ok(Next::Send(send)) = Slack::start(notification, settings) else {
+        panic!("nothing is sent")
+    };
     let Request::Http(request) = send.request else { panic!("not over HTTP") };
     let mut text = format!("{:?} {}\n", request.method, request.url);
     for (name, value) in &request.headers {
@@ -55,7 +101,12 @@ fn golden(name: &str, actual: &str) {
 
 #[test]
 fn a_firing_alert() {
-    golden("firing.txt", &told(&alert(), &settings()));
+    golden("firing.txt", &told(&alone(alert()), &settings()));
+}
+
+#[test]
+fn a_group_of_alerts() {
+    golden("group.txt", &told(&several(), &settings()));
 }
 
 #[test]
@@ -70,28 +121,28 @@ fn a_resolved_alert_of_the_monitor_itself() {
         ends_at: Some(1_772_330_460_000),
         ..alert()
     };
-    golden("resolved.txt", &told(&alert, &settings()));
+    golden("resolved.txt", &told(&alone(alert), &settings()));
 }
 
 #[test]
 fn a_warning_calls_nobody_and_a_critical_alert_does() {
     let settings = Settings { mention: "<!here>".to_owned(), ..settings() };
     let warning = Alert { severity: Severity::Warning, ..alert() };
-    golden("warning.txt", &told(&warning, &settings));
-    golden("mention.txt", &told(&alert(), &settings));
+    golden("warning.txt", &told(&alone(warning), &settings));
+    golden("mention.txt", &told(&alone(alert()), &settings));
 }
 
 #[test]
 fn texts_cannot_call_anybody_or_make_links() {
     let alert = Alert { summary: "<!channel> & <https://example.com|x>".to_owned(), ..alert() };
-    let told = told(&alert, &settings());
+    let told = told(&alone(alert), &settings());
     assert!(told.contains("&lt;!channel&gt; &amp; &lt;https://example.com|x&gt;"), "{told}");
     assert!(!told.contains("<!channel>"), "{told}");
 }
 
 #[test]
 fn without_a_url_nothing_is_sent() {
-    assert!(Slack::start(&alert(), &Settings::default()).is_err());
+    assert!(Slack::start(&alone(alert()), &Settings::default()).is_err());
 }
 
 #[test]
@@ -101,7 +152,7 @@ fn responses() {
         let response = Response::Http(HttpResponse { status, headers, body: body.into() });
         Slack::resume(&[], &response, &settings()).unwrap()
     };
-    assert_eq!(next(200, &[], "ok"), Next::Delivered);
+    assert_eq!(next(200, &[], "ok"), Next::delivered());
     let Next::Retry(retry) = next(429, &[("retry-after", "30")], "") else {
         panic!("too many requests are worth another try")
     };

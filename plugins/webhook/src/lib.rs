@@ -1,4 +1,4 @@
-//! Sends every alert, whole, as JSON to a URL of the site's choice.
+//! Sends every notification, whole, as JSON to a URL of the site's choice.
 //!
 //! The body has a `version`, so that a receiver can tell when its form changes; within a version,
 //! keys are only added. The request carries the notification's idempotency key as a header, so that
@@ -8,7 +8,7 @@
 //! so in here; the engine puts it in place.
 
 use watchkeeper_sdk::json::Object;
-use watchkeeper_sdk::notifier::{Alert, HttpRequest, Method, Next, Notifier};
+use watchkeeper_sdk::notifier::{Alert, HttpRequest, Method, Next, Notification, Notifier};
 use watchkeeper_sdk::time::rfc3339;
 
 watchkeeper_sdk::choice! {
@@ -26,7 +26,7 @@ watchkeeper_sdk::choice! {
 watchkeeper_sdk::settings! {
     /// The settings of webhook.
     pub struct Settings {
-        /// Where alerts are sent to; it may hold a secret. Its host has to be granted.
+        /// Where notifications are sent to; it may hold a secret. Its host has to be granted.
         url: String = "";
         /// The HTTP method.
         method: Verb = Verb::Post;
@@ -38,7 +38,7 @@ watchkeeper_sdk::settings! {
 }
 
 /// The form of the body.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// The notifier.
 #[derive(Debug)]
@@ -49,9 +49,9 @@ impl Notifier for Webhook {
 
     const NAME: &'static str = "webhook";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Sends every alert as JSON to a URL.";
+    const SUMMARY: &'static str = "Sends every notification as JSON to a URL.";
 
-    fn start(alert: &Alert, settings: &Settings) -> Result<Next, String> {
+    fn start(notification: &Notification, settings: &Settings) -> Result<Next, String> {
         if settings.url.is_empty() {
             return Err("the setting \"url\" is empty".to_owned());
         }
@@ -61,8 +61,8 @@ impl Notifier for Webhook {
             Verb::Patch => Method::Patch,
         };
         let mut request = HttpRequest::new(method, settings.url.clone())
-            .json(body(alert))
-            .header("idempotency-key", &alert.idempotency_key);
+            .json(body(notification))
+            .header("idempotency-key", &notification.idempotency_key);
         if !settings.bearer.is_empty() {
             request = request.header("authorization", &format!("Bearer {}", settings.bearer));
         }
@@ -77,12 +77,30 @@ impl Notifier for Webhook {
     }
 }
 
-fn body(alert: &Alert) -> Object {
+fn body(notification: &Notification) -> Object {
     let mut body = Object::new();
     body.number("version", VERSION)
-        .text("fingerprint", &alert.fingerprint)
-        .text("idempotency_key", &alert.idempotency_key)
+        .text("idempotency_key", &notification.idempotency_key)
+        .text("group_key", &notification.group_key)
+        .object("group_labels", |labels| {
+            for (name, value) in &notification.group_labels {
+                labels.text(name, value);
+            }
+        })
+        .text("cause", notification.cause.name())
+        .text("status", notification.status.name())
+        .text("headline", &notification.headline())
+        .objects("alerts", &notification.alerts, one)
+        .number("more", notification.more.into())
+        .text("queued_at", &rfc3339(notification.queued_at))
+        .text("monitor", &notification.monitor);
+    body
+}
+
+fn one(body: &mut Object, alert: &Alert) {
+    body.text("fingerprint", &alert.fingerprint)
         .text("status", alert.status.name())
+        .flag("news", alert.news)
         .text("name", &alert.name)
         .text("severity", alert.severity.name())
         .text_if_any("cluster", &alert.cluster)
@@ -101,8 +119,7 @@ fn body(alert: &Alert) -> Object {
     if let Some(ends_at) = alert.ends_at {
         body.text("ends_at", &rfc3339(ends_at));
     }
-    body.text("monitor", &alert.monitor);
-    body
+    body.text_if_any("acknowledged_by", &alert.acknowledged_by);
 }
 
 watchkeeper_sdk::export_notifier!(Webhook);

@@ -6,15 +6,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, HttpResponse, Next, Notifier, Request, Response, Severity,
+    Alert, AlertStatus, Cause, HttpResponse, Next, Notification, Notifier, Request, Response,
+    Severity,
 };
 use webhook::{Settings, Verb, Webhook};
 
 fn alert() -> Alert {
     Alert {
         fingerprint: "5f1d0c9a2b3e4f60".to_owned(),
-        idempotency_key: "5f1d0c9a2b3e4f60-1".to_owned(),
         status: AlertStatus::Firing,
+        news: true,
         name: "service-down".to_owned(),
         severity: Severity::Critical,
         cluster: "prod".to_owned(),
@@ -27,16 +28,61 @@ fn alert() -> Alert {
         labels: vec![("site".to_owned(), "Köln".to_owned())],
         starts_at: 1_772_330_400_000,
         ends_at: None,
+        acknowledged_by: String::new(),
+    }
+}
+
+/// By itself, or with others.
+fn telling(cause: Cause, alerts: Vec<Alert>) -> Notification {
+    let firing = alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
+    Notification {
+        idempotency_key: "5f1d0c9a2b3e4f60-1".to_owned(),
+        group_key: "aa1d0c9a2b3e4f60".to_owned(),
+        group_labels: vec![("cluster".to_owned(), "prod".to_owned())],
+        cause,
+        status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
+        alerts,
+        more: 0,
+        memory: Vec::new(),
+        queued_at: 1_772_330_401_000,
         monitor: "vp1".to_owned(),
     }
+}
+
+fn alone(alert: Alert) -> Notification {
+    let cause = if alert.ends_at.is_some() { Cause::Over } else { Cause::First };
+    telling(cause, vec![alert])
+}
+
+/// Two that fire, of which one is known already, and one that is over.
+fn several() -> Notification {
+    let lag = Alert {
+        name: "replication-lag".to_owned(),
+        severity: Severity::Warning,
+        server: "dm2".to_owned(),
+        service: "sync".to_owned(),
+        summary: "the standby is 90 s behind".to_owned(),
+        news: false,
+        acknowledged_by: "ada".to_owned(),
+        ..alert()
+    };
+    let over = Alert {
+        name: "standby-not-ready".to_owned(),
+        status: AlertStatus::Resolved,
+        ends_at: Some(1_772_330_460_000),
+        ..lag.clone()
+    };
+    Notification { more: 3, ..telling(Cause::News, vec![alert(), over, lag]) }
 }
 
 fn settings() -> Settings {
     Settings { url: "https://alerts.example.com/hook".to_owned(), ..Settings::default() }
 }
 
-fn told(alert: &Alert, settings: &Settings) -> String {
-    let Ok(Next::Send(send)) = Webhook::start(alert, settings) else { panic!("nothing is sent") };
+fn told(notification: &Notification, settings: &Settings) -> String {
+    let Ok(Next::Send(send)) = Webhook::start(notification, settings) else {
+        panic!("nothing is sent")
+    };
     let Request::Http(request) = send.request else { panic!("not over HTTP") };
     let mut text = format!("{:?} {}\n", request.method, request.url);
     for (name, value) in &request.headers {
@@ -55,7 +101,12 @@ fn golden(name: &str, actual: &str) {
 
 #[test]
 fn a_firing_alert() {
-    golden("firing.txt", &told(&alert(), &settings()));
+    golden("firing.txt", &told(&alone(alert()), &settings()));
+}
+
+#[test]
+fn a_group_of_alerts() {
+    golden("group.txt", &told(&several(), &settings()));
 }
 
 #[test]
@@ -70,7 +121,7 @@ fn a_resolved_alert_of_the_monitor_itself() {
         ends_at: Some(1_772_330_460_000),
         ..alert()
     };
-    golden("resolved.txt", &told(&alert, &settings()));
+    golden("resolved.txt", &told(&alone(alert), &settings()));
 }
 
 #[test]
@@ -81,14 +132,14 @@ fn secrets_stay_references_in_the_guest() {
         headers: vec!["X-Api-Key: {{secret \"key\"}}".to_owned()],
         bearer: "{{secret \"token\"}}".to_owned(),
     };
-    golden("secrets.txt", &told(&alert(), &settings));
+    golden("secrets.txt", &told(&alone(alert()), &settings));
 }
 
 #[test]
 fn what_cannot_be_sent_is_said_without_the_value() {
-    assert!(Webhook::start(&alert(), &Settings::default()).is_err());
+    assert!(Webhook::start(&alone(alert()), &Settings::default()).is_err());
     let settings = Settings { headers: vec!["hunter2".to_owned()], ..settings() };
-    let error = Webhook::start(&alert(), &settings).unwrap_err();
+    let error = Webhook::start(&alone(alert()), &settings).unwrap_err();
     assert!(error.contains("headers") && !error.contains("hunter2"), "{error}");
 }
 
@@ -100,7 +151,7 @@ fn responses() {
         Webhook::resume(&[], &response, &settings()).unwrap()
     };
     for status in [200, 201, 202, 204] {
-        assert_eq!(next(status, &[]), Next::Delivered);
+        assert_eq!(next(status, &[]), Next::delivered());
     }
     for status in [408, 429, 500, 502, 503] {
         let Next::Retry(retry) = next(status, &[("retry-after", "7")]) else {

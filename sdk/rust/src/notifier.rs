@@ -1,4 +1,4 @@
-//! Notifiers: what turns an alert into something to send.
+//! Notifiers: what turns alerts into something to send.
 //!
 //! A notifier opens no socket. It says what to send, the engine sends it, within the hosts that
 //! the configuration grants, and hands back what came of it. Secrets are written
@@ -10,8 +10,9 @@ use crate::bindings::notifier as bindings;
 use crate::settings::Settings;
 
 pub use bindings::watchkeeper::notifier::types::{
-    Alert, AlertStatus, CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next,
-    Request, Response, Retry, Send, Severity,
+    Alert, AlertStatus, Attachment, Cause, CommandRequest, CommandResponse, HttpRequest,
+    HttpResponse, MailRequest, MailResponse, Method, Next, Notification, Request, Response, Retry,
+    Send, Severity,
 };
 
 /// A notifier.
@@ -26,11 +27,12 @@ pub trait Notifier {
     /// What it does: one line.
     const SUMMARY: &'static str;
 
-    /// Begins the delivery of one alert. An error says, for people, why it cannot.
-    fn start(alert: &Alert, settings: &Self::Settings) -> Result<Next, String>;
+    /// Begins a delivery. An error says, for people, why it cannot.
+    fn start(notification: &Notification, settings: &Self::Settings) -> Result<Next, String>;
 
     /// Goes on after a response. `state` is what was given with the request. By default an HTTP
-    /// response is judged by its status ([`judge`]), and a command by its exit code.
+    /// response is judged by its status ([`judge`]), a command by its exit code, and an e-mail by the
+    /// server's reply.
     fn resume(
         state: &[u8],
         response: &Response,
@@ -40,9 +42,14 @@ pub trait Notifier {
         Ok(match response {
             Response::Http(response) => judge(response),
             Response::Command(response) => match response.exit {
-                Some(0) => Next::Delivered,
+                Some(0) => Next::delivered(),
                 Some(code) => Next::retry(None, format!("the command ended with {code}")),
                 None => Next::retry(None, "the command was ended by a signal"),
+            },
+            Response::Mail(response) => match response.code {
+                200..=299 => Next::delivered(),
+                500..=599 => Next::Refused(format!("{} {}", response.code, response.text)),
+                code => Next::retry(None, format!("{code} {}", response.text)),
             },
         })
     }
@@ -67,6 +74,74 @@ impl AlertStatus {
             Self::Resolved => "resolved",
         }
     }
+}
+
+impl Cause {
+    /// Its name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::News => "news",
+            Self::Repeat => "repeat",
+            Self::Over => "over",
+            Self::Escalated => "escalated",
+        }
+    }
+}
+
+impl Notification {
+    /// The alerts that fire, in their order: what is news first, and of that the worst.
+    pub fn firing(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing)
+    }
+
+    /// The alerts that are over.
+    pub fn over(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.iter().filter(|alert| alert.status == AlertStatus::Resolved)
+    }
+
+    /// How many fire, those that are not in here counted too.
+    pub fn count(&self) -> usize {
+        self.firing().count().saturating_add(usize::try_from(self.more).unwrap_or(usize::MAX))
+    }
+
+    /// The alert that matters most: the worst that fires, and else the worst that is over.
+    ///
+    /// # Panics
+    /// Never for what the engine makes: a notification has at least one alert.
+    #[expect(clippy::expect_used, reason = "the contract says that there is one")]
+    pub fn foremost(&self) -> &Alert {
+        let worst = self.firing().reduce(worse).or_else(|| self.over().reduce(worse));
+        worst.expect("a notification has an alert")
+    }
+
+    /// The worst severity of what fires; of what is over, if nothing does.
+    pub fn severity(&self) -> Severity {
+        self.foremost().severity
+    }
+
+    /// One line for people: what it is if it is one alert, else how many and which is the worst.
+    pub fn headline(&self) -> String {
+        let foremost = self.foremost();
+        let place = match foremost.cluster.as_str() {
+            "" => String::new(),
+            cluster => format!("{cluster}: "),
+        };
+        let others = match self.status {
+            AlertStatus::Firing => self.count().saturating_sub(1),
+            AlertStatus::Resolved => self.alerts.len().saturating_sub(1),
+        };
+        match others {
+            0 => format!("{place}{}", foremost.summary),
+            1 => format!("{place}{} (and 1 other alert)", foremost.summary),
+            others => format!("{place}{} (and {others} other alerts)", foremost.summary),
+        }
+    }
+}
+
+/// Of equals the first, which is news or has lasted longer.
+fn worse<'a>(one: &'a Alert, other: &'a Alert) -> &'a Alert {
+    if other.severity > one.severity { other } else { one }
 }
 
 impl HttpRequest {
@@ -110,6 +185,11 @@ impl HttpResponse {
 }
 
 impl Next {
+    /// The receiver has it, and there is nothing to remember.
+    pub const fn delivered() -> Self {
+        Self::Delivered(Vec::new())
+    }
+
     /// Carry out an HTTP request, with nothing to remember until its response comes.
     pub const fn http(request: HttpRequest) -> Self {
         Self::Send(Send { request: Request::Http(request), state: Vec::new() })
@@ -138,7 +218,7 @@ pub fn judge(response: &HttpResponse) -> Next {
         }
     };
     match response.status {
-        200..=299 => Next::Delivered,
+        200..=299 => Next::delivered(),
         408 | 425 | 429 | 500..=599 => Next::retry(response.retry_after(), said()),
         _ => Next::Refused(said()),
     }
@@ -179,8 +259,11 @@ impl<N: Notifier> bindings::Guest for Adapter<N> {
         }
     }
 
-    fn start(alert: Alert, settings: Vec<bindings::SettingValue>) -> Result<Next, String> {
-        N::start(&alert, &Self::settings(settings)?)
+    fn start(
+        notification: Notification,
+        settings: Vec<bindings::SettingValue>,
+    ) -> Result<Next, String> {
+        N::start(&notification, &Self::settings(settings)?)
     }
 
     fn resume(
@@ -222,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_response_is_judged_by_its_status() {
-        assert_eq!(judge(&response(204, &[], "")), Next::Delivered);
+        assert_eq!(judge(&response(204, &[], "")), Next::delivered());
         assert_eq!(judge(&response(503, &[], "")), Next::retry(None, "HTTP 503"));
         assert_eq!(
             judge(&response(404, &[], "no\nsuch hook\n")),

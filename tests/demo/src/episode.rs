@@ -130,14 +130,14 @@ pub(crate) fn ended(
 /// The delivery of the notification that an alert of this name fires.
 pub(crate) fn delivered(records: &[Record], name: &str) -> Option<Record> {
     let queued = records.iter().find_map(|record| match &record.event {
-        Event::NotificationQueued { id, alert, .. }
-            if alert.claim.name == name && alert.ends_at.is_none() =>
-        {
-            Some(*id)
+        Event::NotificationMade(made) => {
+            let mut alerts = made.alerts.iter().map(|it| &it.alert);
+            let fires = alerts.any(|it| it.claim.name == name && it.ends_at.is_none());
+            fires.then_some(made.id)
         }
         _ => None,
     })?;
-    let delivered = |record: &&Record| matches!(record.event, Event::NotificationDelivered { id } if id == queued);
+    let delivered = |record: &&Record| matches!(record.event, Event::NotificationDelivered { id, .. } if id == queued);
     records.iter().find(delivered).cloned()
 }
 

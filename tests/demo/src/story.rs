@@ -11,6 +11,7 @@ use watchkeeper_core::model::{Service, Status};
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::proposal::Revision;
 use watchkeeper_site::Site;
+use watchkeeper_site::sink::alerts_in;
 
 use crate::episode::{Episode, delivered, ended};
 use crate::error::DemoError;
@@ -276,11 +277,11 @@ fn alert(stage: &Stage, teller: &mut Teller) -> Result<(), DemoError> {
     teller.scene("The alert, as the receiver got it");
     let requests = stage.site.sink().requests();
     let fired = |name: &str| {
-        let bodies = requests.iter().filter(|it| it.answered == 200);
-        let bodies = bodies.filter_map(|it| serde_json::from_str::<Value>(&it.body).ok());
+        let taken = requests.iter().filter(|it| it.answered == 200);
+        let alerts = taken.flat_map(|it| alerts_in(&it.body));
         let is = |it: &Value| it.get("name").is_some_and(|it| it == name);
         let firing = |it: &Value| it.get("status").is_some_and(|it| it == "firing");
-        bodies.filter(|it| is(it) && firing(it)).collect::<Vec<_>>()
+        alerts.filter(|it| is(it) && firing(it)).collect::<Vec<_>>()
     };
     let told = fired("failover");
     let [body] = told.as_slice() else {

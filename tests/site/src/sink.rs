@@ -142,3 +142,23 @@ impl Sink {
         (status, CLOSE, if status == StatusCode::OK { "ok" } else { "told to fail\n" })
     }
 }
+
+/// The news in the body of a notification as the plugin `webhook` sends it: each alert that fires or is
+/// over, with its notification's `idempotency_key` and `monitor`. A body of another form has none.
+pub fn alerts_in(body: &str) -> Vec<serde_json::Value> {
+    let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else { return Vec::new() };
+    let Some(alerts) = body.get("alerts").and_then(serde_json::Value::as_array) else {
+        return Vec::new();
+    };
+    let news = alerts.iter().filter(|it| it.get("news").is_some_and(|news| *news == true));
+    let with = |alert: &serde_json::Value| {
+        let mut alert = alert.clone();
+        if let Some(fields) = alert.as_object_mut() {
+            for key in ["idempotency_key", "monitor"] {
+                fields.extend(body.get(key).map(|value| (key.to_owned(), value.clone())));
+            }
+        }
+        alert
+    };
+    news.map(with).collect()
+}

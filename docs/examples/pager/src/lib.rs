@@ -2,7 +2,7 @@
 
 use watchkeeper_sdk::json::Object;
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, CommandRequest, HttpRequest, Method, Next, Notifier, Request, Send,
+    AlertStatus, CommandRequest, HttpRequest, Method, Next, Notification, Notifier, Request, Send,
 };
 
 watchkeeper_sdk::choice! {
@@ -36,20 +36,20 @@ impl Notifier for Pager {
     type Settings = Settings;
     const NAME: &'static str = "pager";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Pages a number when an alert begins.";
+    const SUMMARY: &'static str = "Pages a number when something begins.";
 
-    fn start(alert: &Alert, settings: &Settings) -> Result<Next, String> {
-        if alert.status == AlertStatus::Resolved {
+    fn start(notification: &Notification, settings: &Settings) -> Result<Next, String> {
+        if notification.status == AlertStatus::Resolved {
             // Nobody is woken for good news.
-            return Ok(Next::Delivered);
+            return Ok(Next::delivered());
         }
-        let text = format!("{} {}: {}", alert.cluster, alert.name, alert.summary);
+        let text = notification.headline();
         Ok(match settings.way {
             Way::Http => {
                 let mut body = Object::new();
                 body.text("to", &settings.number)
                     .text("text", &text)
-                    .text("id", &alert.idempotency_key);
+                    .text("id", &notification.idempotency_key);
                 Next::http(
                     HttpRequest::new(Method::Post, settings.url.clone())
                         .json(body)

@@ -2,14 +2,15 @@
 
 use pager::{Pager, Settings, Way};
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, HttpResponse, Next, Notifier as _, Request, Response, Severity,
+    Alert, AlertStatus, Cause, HttpResponse, Next, Notification, Notifier as _, Request, Response,
+    Severity,
 };
 
-fn alert() -> Alert {
-    Alert {
+fn notification() -> Notification {
+    let alert = Alert {
         fingerprint: "5f1d".to_owned(),
-        idempotency_key: "5f1d-1".to_owned(),
         status: AlertStatus::Firing,
+        news: true,
         name: "service-down".to_owned(),
         severity: Severity::Critical,
         cluster: "prod".to_owned(),
@@ -22,12 +23,24 @@ fn alert() -> Alert {
         labels: Vec::new(),
         starts_at: 1_772_330_400_000,
         ends_at: None,
+        acknowledged_by: String::new(),
+    };
+    Notification {
+        idempotency_key: "5f1d-1".to_owned(),
+        group_key: "aa1d".to_owned(),
+        group_labels: Vec::new(),
+        cause: Cause::First,
+        status: AlertStatus::Firing,
+        alerts: vec![alert],
+        more: 0,
+        memory: Vec::new(),
+        queued_at: 1_772_330_400_000,
         monitor: "vp1".to_owned(),
     }
 }
 
 fn request(settings: &Settings) -> Request {
-    match Pager::start(&alert(), settings) {
+    match Pager::start(&notification(), settings) {
         Ok(Next::Send(send)) => send.request,
         other => panic!("nothing is sent: {other:?}"),
     }
@@ -43,7 +56,7 @@ fn over_http_the_key_stays_a_placeholder() {
     let Request::Http(request) = request(&settings) else { panic!("not over HTTP") };
     assert_eq!(
         String::from_utf8(request.body).unwrap(),
-        r#"{"to":"+49 30 1","text":"prod service-down: rest on dm1 is down","id":"5f1d-1"}"#
+        r#"{"to":"+49 30 1","text":"prod: rest on dm1 is down","id":"5f1d-1"}"#
     );
     let key = request.headers.iter().find(|(name, _)| name == "x-api-key").unwrap();
     assert_eq!(key.1, "{{secret \"pager-key\"}}");
@@ -58,13 +71,13 @@ fn by_command_the_text_is_its_input() {
         (command.name.as_str(), command.arguments.as_slice()),
         ("page", &["+49 30 1".to_owned()][..])
     );
-    assert_eq!(command.input, b"prod service-down: rest on dm1 is down");
+    assert_eq!(command.input, b"prod: rest on dm1 is down");
 }
 
 #[test]
 fn good_news_wake_nobody_and_a_busy_gateway_is_asked_again() {
-    let resolved = Alert { status: AlertStatus::Resolved, ..alert() };
-    assert_eq!(Pager::start(&resolved, &Settings::default()), Ok(Next::Delivered));
+    let over = Notification { status: AlertStatus::Resolved, ..notification() };
+    assert_eq!(Pager::start(&over, &Settings::default()), Ok(Next::delivered()));
     let busy = Response::Http(HttpResponse { status: 503, headers: Vec::new(), body: Vec::new() });
     let next = Pager::resume(&[], &busy, &Settings::default());
     assert_eq!(next, Ok(Next::retry(None, "HTTP 503")));

@@ -1,5 +1,6 @@
 //! What is to be told now: a function of what fires, who was told, the routes and the time.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::label::{Labels, labels, matches_all};
@@ -9,6 +10,7 @@ use super::silence::Silences;
 use super::told::{Ended, GroupKey, Told};
 use super::{Alert, Fingerprint};
 use crate::model::{ClusterName, ReceiverName, Timestamp};
+use crate::proposal::Severity;
 
 /// Most alerts in one notification. A larger group is told in several, all of its news and not
 /// necessarily what is known already.
@@ -106,7 +108,7 @@ pub fn due(scene: &Scene<'_>) -> Due {
     if let Some(next) = scene.silences.next_change(scene.now) {
         due.look_at(next);
     }
-    for ((receiver, group), members) in groups.0 {
+    for ((receiver, group), members) in groups.in_order() {
         for waiting in members.tell(scene, receiver, group, &mut due) {
             ended.remove(&waiting);
         }
@@ -135,7 +137,8 @@ impl Due {
             self.untold.push(Untold {
                 fingerprint: fingerprint.clone(),
                 cluster: subject.cluster.clone(),
-                why: muted.unwrap_or_else(|| "no route leads to a receiver that wants it".to_owned()),
+                why: muted
+                    .unwrap_or_else(|| "no route leads to a receiver that wants it".to_owned()),
             });
         }
     }
@@ -175,11 +178,7 @@ struct One<'a> {
 }
 
 impl<'a> One<'a> {
-    fn new(
-        cluster: Option<&'a ClusterName>,
-        alert: &'a Alert,
-        ended: Option<&'a Ended>,
-    ) -> Self {
+    fn new(cluster: Option<&'a ClusterName>, alert: &'a Alert, ended: Option<&'a Ended>) -> Self {
         Self { cluster, alert, labels: labels(cluster, alert), ended }
     }
 
@@ -234,6 +233,11 @@ fn values(names: &[String], labels: &Labels) -> Vec<String> {
     names.iter().map(|name| labels.get(name).cloned().unwrap_or_default()).collect()
 }
 
+/// The worst first, and of those the oldest.
+fn urgency(subject: &Subject) -> (Reverse<Severity>, Timestamp) {
+    (Reverse(subject.alert.claim.severity), subject.alert.starts_at)
+}
+
 /// What one receiver is to know of one group.
 #[derive(Default)]
 struct Members {
@@ -246,6 +250,15 @@ struct Members {
 struct Groups(BTreeMap<(ReceiverName, GroupKey), Members>);
 
 impl Groups {
+    /// The worst first, and of those the oldest: a receiver may be slow.
+    fn in_order(self) -> Vec<((ReceiverName, GroupKey), Members)> {
+        let mut groups: Vec<_> = self.0.into_iter().collect();
+        groups.sort_by_cached_key(|(_, members)| {
+            members.news.iter().chain(&members.known).map(urgency).min()
+        });
+        groups
+    }
+
     fn members(&mut self, receiver: &ReceiverName, group: &GroupKey) -> &mut Members {
         self.0.entry((receiver.clone(), group.clone())).or_default()
     }
@@ -304,9 +317,8 @@ impl Members {
             let over = self.news.into_iter().filter(|it| it.alert.ends_at.is_some());
             return over.map(|it| it.alert.fingerprint).collect();
         }
-        let order = |it: &Subject| (std::cmp::Reverse(it.alert.claim.severity), it.alert.starts_at);
-        self.news.sort_by_key(order);
-        self.known.sort_by_key(order);
+        self.news.sort_by_key(urgency);
+        self.known.sort_by_key(urgency);
         let mut firing = scene.told.count(&receiver, &group);
         let mut first = active.is_none();
         let mut news = self.news.into_iter().peekable();
@@ -368,6 +380,7 @@ impl Members {
             return;
         }
         let more = self.known.len().saturating_sub(MOST);
+        self.known.sort_by_key(urgency);
         self.known.truncate(MOST);
         due.tellings.push(Telling {
             receiver,

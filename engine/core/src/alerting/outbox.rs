@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::told::GroupKey;
 use super::Alert;
+use super::told::GroupKey;
 use crate::model::{ClusterName, ReceiverName, Timestamp};
 
 /// An alert, and what it is about.

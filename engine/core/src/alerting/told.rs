@@ -94,7 +94,10 @@ pub struct Told {
 
 impl Told {
     /// The receivers that know that this alert fires, each with the group in which it was told.
-    pub fn of(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = (&ReceiverName, &GroupKey)> {
+    pub fn of(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> impl Iterator<Item = (&ReceiverName, &GroupKey)> {
         self.by_alert.get(fingerprint).into_iter().flatten()
     }
 
@@ -177,7 +180,8 @@ impl Told {
         // An alert stays in the group in which it was told first.
         let group = by_receiver.entry(receiver.clone()).or_insert_with(|| group.clone()).clone();
         let known = self.groups.entry((receiver.clone(), group)).or_default();
-        let severity = known.alerts.entry(alert.fingerprint.clone()).or_insert(alert.claim.severity);
+        let severity =
+            known.alerts.entry(alert.fingerprint.clone()).or_insert(alert.claim.severity);
         *severity = alert.claim.severity.max(*severity);
     }
 
@@ -232,7 +236,8 @@ impl Told {
     pub fn adopt(&mut self, told: &ToldGroup) {
         for (fingerprint, severity) in &told.alerts {
             let by_receiver = self.by_alert.entry(fingerprint.clone()).or_default();
-            let group = by_receiver.entry(told.receiver.clone()).or_insert_with(|| told.group.clone());
+            let group =
+                by_receiver.entry(told.receiver.clone()).or_insert_with(|| told.group.clone());
             let key = (told.receiver.clone(), group.clone());
             let known = self.groups.entry(key).or_default();
             known.at = known.at.max(told.at);
@@ -244,7 +249,8 @@ impl Told {
     /// Another monitor says when this alert is over.
     pub fn disown(&mut self, fingerprint: &Fingerprint) {
         self.ended.remove(fingerprint);
-        let receivers: Vec<_> = self.of(fingerprint).map(|(receiver, _)| receiver.clone()).collect();
+        let receivers: Vec<_> =
+            self.of(fingerprint).map(|(receiver, _)| receiver.clone()).collect();
         for receiver in receivers {
             self.forget(&receiver, fingerprint);
         }
@@ -261,7 +267,13 @@ impl Told {
                 .map(|(fingerprint, severity)| (fingerprint.clone(), *severity))
                 .collect();
             let memory = known.memory.clone();
-            (!alerts.is_empty()).then_some(ToldGroup { receiver, group, at: known.at, alerts, memory })
+            (!alerts.is_empty()).then_some(ToldGroup {
+                receiver,
+                group,
+                at: known.at,
+                alerts,
+                memory,
+            })
         };
         self.groups.iter().filter_map(part).collect()
     }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeeper_core::alerting::{Alert, AlertBook, Claimed, Fingerprint, Notification, Outbox};
-use watchkeeper_core::model::{ReceiverName, Timestamp};
+use watchkeeper_core::alerting::{Alert, AlertBook, Claimed, Fingerprint};
+use watchkeeper_core::model::Timestamp;
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
 use crate::world::cluster;
@@ -103,72 +103,4 @@ fn identity_is_all_but_severity_code_and_summary() {
     assert_ne!(of(None, &base), of(Some(&cluster), &base));
     // The value is part of the journal's format.
     assert_eq!(of(Some(&cluster), &base).as_str(), "3624a52915df6e16");
-}
-
-fn notification(id: u64, receiver: &str, name: &str) -> Notification {
-    let Claimed { source, claim } = claimed("a", name, Severity::Info, "x");
-    Notification {
-        id,
-        receiver: ReceiverName::new(receiver).unwrap(),
-        cluster: None,
-        alert: Alert {
-            fingerprint: Fingerprint::of(None, &source, &claim),
-            source,
-            claim,
-            details: String::new(),
-            starts_at: Timestamp(1),
-            ends_at: None,
-        },
-        queued: Timestamp(10),
-        tries: 0,
-        due: Timestamp(10),
-        problem: None,
-        dead: false,
-    }
-}
-
-fn due(outbox: &Outbox, now: u64) -> Vec<u64> {
-    outbox.due(Timestamp(now)).iter().map(|entry| entry.id).collect()
-}
-
-#[test]
-fn a_resolution_waits_for_its_alert_and_for_nothing_else() {
-    let mut outbox = Outbox::default();
-    assert_eq!(outbox.next_due(), None);
-    for (id, receiver, name) in [(0, "ops", "x"), (1, "ops", "x"), (2, "ops", "y"), (3, "log", "x")]
-    {
-        outbox.queue(notification(id, receiver, name));
-    }
-    assert_eq!(outbox.next_id(), 4);
-    assert!(due(&outbox, 9).is_empty());
-    assert_eq!(due(&outbox, 10), [0, 2, 3]);
-    outbox.tried(0, "refused".to_owned(), Timestamp(50));
-    assert_eq!(due(&outbox, 20), [2, 3]);
-    outbox.delivered(2);
-    outbox.delivered(3);
-    // What waits behind another is not what is next, or the outbox would be asked in a loop.
-    assert_eq!(outbox.next_due(), Some(Timestamp(50)));
-    assert_eq!(due(&outbox, 50), [0]);
-    outbox.delivered(0);
-    assert_eq!((due(&outbox, 50), outbox.next_due()), (vec![1], Some(Timestamp(10))));
-}
-
-#[test]
-fn a_dead_notification_stays_visible_and_holds_up_nothing() {
-    let mut outbox = Outbox::default();
-    outbox.queue(notification(0, "ops", "x"));
-    outbox.queue(notification(1, "ops", "x"));
-    outbox.tried(0, "refused".to_owned(), Timestamp(50));
-    outbox.died(0, "gone".to_owned());
-    assert_eq!(due(&outbox, 10), [1]);
-    assert_eq!(outbox.next_due(), Some(Timestamp(10)));
-    outbox.delivered(1);
-    let left = outbox.entries().next().unwrap();
-    assert!(left.dead && left.tries == 2 && left.problem.as_deref() == Some("gone"));
-    assert_eq!(outbox.next_due(), None);
-    // News of what is not there is no error: the journal may name what was delivered long ago.
-    outbox.tried(9, String::new(), Timestamp(1));
-    outbox.died(9, String::new());
-    outbox.delivered(9);
-    assert_eq!(outbox.entries().count(), 1);
 }

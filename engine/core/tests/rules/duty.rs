@@ -372,10 +372,10 @@ fn a_successor_knows_what_its_predecessor_knew() {
         watchkeeper_core::execution::Next::Attempt { index: 0, attempt: 2, resumed: true, .. }
     ));
     let alert = &given.alerts[0];
-    let told: Vec<_> = journal.0.outbox.told(&alert.fingerprint).cloned().collect();
+    let told: Vec<_> = journal.0.post.told.of(&alert.fingerprint).map(|it| it.0.clone()).collect();
     assert_eq!(told, [ReceiverName::new("ops").unwrap()]);
     assert!(
-        journal.0.outbox.entries().next().is_none(),
+        journal.0.post.outbox.entries().next().is_none(),
         "what was queued there is delivered there"
     );
 
@@ -387,7 +387,7 @@ fn a_successor_knows_what_its_predecessor_knew() {
     journal.duty(left(8)).unwrap();
     let firing: Vec<_> = journal.0.clusters[&cluster()].alerts.firing().cloned().collect();
     assert_eq!(firing, [own]);
-    assert_eq!(journal.0.outbox.told(&alert.fingerprint).count(), 0);
+    assert_eq!(journal.0.post.told.of(&alert.fingerprint).count(), 0);
 }
 
 #[test]

@@ -120,6 +120,7 @@ fn alert(name: &str) -> Alert {
         details: String::new(),
         starts_at: NOW,
         ends_at: None,
+        acknowledged: None,
     }
 }
 
@@ -422,9 +423,12 @@ fn alerts_and_what_policies_remember_stay_with_their_cluster() {
     assert_eq!(names(&journal, &other), [""; 0]);
     assert_eq!(names(&journal, &None), ["monitor"]);
     let fingerprint = alert("here").fingerprint;
-    journal.write_of(other.clone(), Event::AlertResolved { fingerprint: fingerprint.clone() });
+    journal.write_of(
+        other.clone(),
+        Event::AlertResolved { fingerprint: fingerprint.clone(), details: String::new() },
+    );
     assert_eq!(names(&journal, &here), ["here"]);
-    journal.write_of(here.clone(), Event::AlertResolved { fingerprint });
+    journal.write_of(here.clone(), Event::AlertResolved { fingerprint, details: String::new() });
     assert_eq!(names(&journal, &here), [""; 0]);
 
     let (policy, version) = (policy("a"), "1.0.0".to_owned());
@@ -446,12 +450,15 @@ fn each_start_of_the_monitor_is_a_new_term_and_numbers_never_go_back() {
     let queued =
         |id| Event::NotificationQueued { id, receiver: receiver.clone(), alert: alert("here") };
     journal.write(queued(4));
-    journal.write(Event::NotificationDelivered { id: 4 });
-    assert_eq!(journal.state.outbox.next_id(), 5);
+    journal.write(Event::NotificationDelivered { id: 4, memory: Vec::new() });
+    assert_eq!(journal.state.post.outbox.next_id(), 5);
     journal.write(queued(2));
-    assert_eq!(journal.state.outbox.next_id(), 5);
-    let entry = journal.state.outbox.entries().next().unwrap();
-    assert_eq!((entry.due, entry.cluster.clone()), (journal.records[4].at, Some(cluster())));
+    assert_eq!(journal.state.post.outbox.next_id(), 5);
+    let entry = journal.state.post.outbox.entries().next().unwrap();
+    assert_eq!(
+        (entry.due, entry.alerts[0].cluster.clone()),
+        (journal.records[4].at, Some(cluster()))
+    );
     // A standby that is down is no part of the state: facts are seen anew.
     let mut world = World::new();
     world.saw("dm2", Some(Service::Agent), Status::Down);

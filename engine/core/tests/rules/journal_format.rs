@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeeper_core::alerting::{Alert, Fingerprint};
+use watchkeeper_core::alerting::{
+    Alert, Cause, Fingerprint, GroupKey, Silence, SilenceId, Subject,
+};
 use watchkeeper_core::arbitration::{Decision, OnPolicyFailure, Standing, decide, in_shadow};
 use watchkeeper_core::duty::{Change, Grantor};
-use watchkeeper_core::event::{Basis, Evaluated, Event, GuestKind, Record, Seated};
+use watchkeeper_core::event::{Basis, Evaluated, Event, GuestKind, Made, Record, Seated};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Value;
 use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
@@ -115,7 +117,34 @@ every_event! {
     };
     MaintenanceOff => Event::MaintenanceOff { by: "ada".to_owned(), service: None };
     AlertFired => Event::AlertFired(alert());
-    AlertResolved => Event::AlertResolved { fingerprint: alert().fingerprint };
+    AlertResolved => Event::AlertResolved {
+        fingerprint: alert().fingerprint,
+        details: "No action is under way.".to_owned(),
+    };
+    AlertAcknowledged => Event::AlertAcknowledged {
+        fingerprint: alert().fingerprint,
+        by: "ada".to_owned(),
+        comment: "on it".to_owned(),
+    };
+    AlertUntold => Event::AlertUntold {
+        fingerprint: alert().fingerprint,
+        why: "silence vp1-7 of ada covers it: patches".to_owned(),
+    };
+    SilenceSet => Event::SilenceSet(silence());
+    SilenceEnded => Event::SilenceEnded { id: silence().id, by: "ada".to_owned() };
+    NotificationMade => Event::NotificationMade(Box::new(Made {
+        id: 5,
+        receiver: ReceiverName::new("ops").unwrap(),
+        group: GroupKey {
+            route: "/{}/{severity=\"critical\"}".to_owned(),
+            labels: [("cluster".to_owned(), "prod".to_owned())].into(),
+        },
+        cause: Cause::News,
+        alerts: vec![Subject { cluster: Some(cluster()), alert: alert(), news: true }],
+        more: 2,
+        escalates: Some(4),
+        settles: vec![alert().fingerprint],
+    }));
     NotificationQueued => Event::NotificationQueued {
         id: 4,
         receiver: ReceiverName::new("ops").unwrap(),
@@ -126,8 +155,10 @@ every_event! {
         problem: "connection refused".to_owned(),
         again: NOW,
     };
-    NotificationDelivered => Event::NotificationDelivered { id: 4 };
+    NotificationDelivered => Event::NotificationDelivered { id: 4, memory: vec![1, 255] };
     NotificationDead => Event::NotificationDead { id: 4, problem: "404".to_owned() };
+    NotificationRetried => Event::NotificationRetried { id: 4, by: "ada".to_owned() };
+    NotificationDiscarded => Event::NotificationDiscarded { id: 4, by: "ada".to_owned() };
 }
 
 /// Further forms, of events whose sample leaves something out.
@@ -141,6 +172,8 @@ pub(crate) fn further_samples() -> Vec<Event> {
             service: service.clone(),
         },
         Event::MaintenanceOff { by: "watchkeeper".to_owned(), service },
+        Event::NotificationDelivered { id: 4, memory: Vec::new() },
+        Event::AlertResolved { fingerprint: alert().fingerprint, details: String::new() },
     ]
 }
 
@@ -163,6 +196,7 @@ pub(crate) fn past() -> Past {
         Event::StepIntended { plan: 1, step: 0, attempt: 1, term: Term(0) },
         Event::AlertFired(alert),
         queued,
+        Event::SilenceSet(silence()),
     ]
     .into_iter()
     .enumerate()
@@ -216,6 +250,17 @@ fn revision(version: &str) -> Revision {
     Revision { digest: "cd".repeat(32), version: version.to_owned() }
 }
 
+fn silence() -> Silence {
+    Silence {
+        id: SilenceId::new(&monitor(), 7),
+        matchers: vec!["cluster=~\"prod-.*\"".parse().unwrap()],
+        starts_at: NOW,
+        ends_at: NOW.plus(60_000),
+        by: "ada".to_owned(),
+        comment: "patches".to_owned(),
+    }
+}
+
 fn done() -> Outcome {
     Outcome::Done { detail: "it was so already".to_owned(), changed: false }
 }
@@ -238,6 +283,7 @@ fn alert() -> Alert {
         details: String::new(),
         starts_at: NOW,
         ends_at: None,
+        acknowledged: None,
     }
 }
 

@@ -20,4 +20,5 @@ mod lifecycle;
 mod plans;
 mod replay;
 mod snapshot;
+mod telling;
 mod world;

@@ -166,8 +166,8 @@ async fn status(State(context): Context) -> Json<StatusReport> {
     let (term, seq, alerts, outbox) = context
         .ledger
         .with(|state| {
-            let dead = state.outbox.entries().filter(|entry| entry.dead).count();
-            let all = state.outbox.entries().count();
+            let dead = state.post.outbox.entries().filter(|entry| entry.dead).count();
+            let all = state.post.outbox.entries().count();
             let alerts: Vec<AlertReport> = state.alerts.firing().map(alert).collect();
             (state.term.0, state.seq, alerts, (all - dead, dead))
         })

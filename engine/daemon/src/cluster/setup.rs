@@ -20,7 +20,6 @@ use watchkeeper_wasm::Policy;
 use super::hearing::remembered;
 use crate::act::Equipment;
 use crate::collect::Collector;
-use crate::deliver::Receivers;
 use crate::revisions::Revisions;
 
 /// The confirm interval of a probe that is no longer configured.
@@ -42,8 +41,6 @@ pub struct Setup {
     pub probes: BTreeSet<ProbeId>,
     /// What runs them.
     pub collector: Arc<Mutex<Collector>>,
-    /// Who is told about its alerts.
-    pub receivers: Arc<Receivers>,
     /// Where the policies' last revisions are; none: they are not kept.
     pub revisions: Option<Arc<Revisions>>,
     /// After how many failures in a row a policy's revision is taken back; 0: never.
@@ -59,7 +56,6 @@ impl Setup {
             && self.equipment == other.equipment
             && self.probes == other.probes
             && self.rollback_after == other.rollback_after
-            && Arc::ptr_eq(&self.receivers, &other.receivers)
             && self.seats.len() == other.seats.len()
             && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
     }

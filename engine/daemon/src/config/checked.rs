@@ -16,6 +16,7 @@ use super::difference::Flat;
 use super::duty::DutyConfig;
 use super::host::HostGrant;
 use super::problem::{Location, Problem};
+use crate::deliver::Tree;
 use crate::secret::Secret;
 use crate::trust::{Key, Trust};
 use watchkeeper_core::settings::Given;
@@ -35,6 +36,8 @@ pub struct Config {
     pub commands: BTreeMap<String, CommandConfig>,
     /// Where notifications go, in the order of the files.
     pub receivers: Vec<Receiver>,
+    /// Who of them is told what.
+    pub routing: Tree,
     /// The clusters, in the order of the files. At least one.
     pub clusters: Vec<ClusterConfig>,
     pub(super) files: Vec<PathBuf>,
@@ -187,6 +190,8 @@ pub struct Receiver {
     pub retry_max: Duration,
     /// How long after its alert a notification is given up and put on the dead-letter list.
     pub give_up_after: Duration,
+    /// Most attempts a minute; none: as many as there are.
+    pub rate_limit: Option<u32>,
 }
 
 /// A policy in a cluster's order.

@@ -8,7 +8,7 @@ use super::checked::Config;
 use super::cluster::ClusterConfig;
 use super::difference::flatten;
 use super::problem::{Level, Problems};
-use super::read::{Common, clusters, duty, general, probes};
+use super::read::{Common, clusters, duty, general, probes, routing};
 use super::reader::Reader;
 use super::source::{Note, Place, Sources, Table, Value};
 use crate::secret::Secret;
@@ -159,9 +159,12 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     }
     shared_servers(sources, &list);
     let mut receivers = Vec::new();
+    let mut instead = Vec::new();
     for (name, inner) in reader.named("receivers") {
-        receivers.extend(general::receiver(&name, &inner, &common, &commands, &names));
+        let one = general::receiver(&name, &inner, &common, &commands, &names, &mut instead);
+        receivers.extend(one);
     }
+    let routing = routing::routing(&reader, &reader.names("receivers"), instead);
     if !reader.has("receivers") && !reader.misspelt("receivers") {
         sources.warning(START, "there are no receivers", "alerts will go nowhere");
     }
@@ -174,6 +177,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         secrets,
         commands,
         receivers,
+        routing,
         clusters,
         files: Vec::new(),
         include: None,

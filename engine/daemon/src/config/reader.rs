@@ -114,6 +114,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether there can be such a key here.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.section.key(name).is_some()
+    }
+
     /// Whether the key is there at all.
     pub(super) fn has(&self, name: &str) -> bool {
         self.table.get(name).is_some()

@@ -12,8 +12,8 @@ use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use watchkeeper_wasm::notifier::{
-    Alert, CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next, Request,
-    Response,
+    CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next, Notification,
+    Request, Response,
 };
 
 use super::receiver::Receiver;
@@ -33,7 +33,10 @@ const MAX_REASON: usize = 500;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The receiver has it.
-    Delivered,
+    Delivered {
+        /// What the plugin wants to be given back with the next notification of the group.
+        memory: Vec<u8>,
+    },
     /// Not this time.
     Failed {
         /// At the least so many milliseconds until the next attempt, if the receiver said so.
@@ -58,10 +61,10 @@ impl Verdict {
     }
 }
 
-/// Tries once to tell `receiver` of `alert`.
-pub(super) async fn attempt(receiver: &Arc<Receiver>, alert: Alert) -> Verdict {
+/// Tries once to deliver `notification` to `receiver`.
+pub(super) async fn attempt(receiver: &Arc<Receiver>, notification: Notification) -> Verdict {
     let limit = receiver.config.timeout;
-    let verdict = match tokio::time::timeout(limit, converse(receiver, alert)).await {
+    let verdict = match tokio::time::timeout(limit, converse(receiver, notification)).await {
         Ok(Ok(verdict) | Err(verdict)) => verdict,
         Err(_) => Verdict::failed(format!("not done within {limit:?}")),
     };
@@ -70,15 +73,18 @@ pub(super) async fn attempt(receiver: &Arc<Receiver>, alert: Alert) -> Verdict {
         reason.chars().take(MAX_REASON).collect()
     };
     match verdict {
-        Verdict::Delivered => Verdict::Delivered,
+        delivered @ Verdict::Delivered { .. } => delivered,
         Verdict::Failed { after, reason } => Verdict::Failed { after, reason: clean(reason) },
         Verdict::Dead { reason } => Verdict::Dead { reason: clean(reason) },
     }
 }
 
-async fn converse(receiver: &Arc<Receiver>, alert: Alert) -> Result<Verdict, Verdict> {
+async fn converse(
+    receiver: &Arc<Receiver>,
+    notification: Notification,
+) -> Result<Verdict, Verdict> {
     let notifier = Arc::clone(&receiver.config.notifier);
-    let mut next = call(move || notifier.start(&alert)).await?;
+    let mut next = call(move || notifier.start(&notification)).await?;
     for _ in 0..MAX_REQUESTS {
         let (request, state) = match next {
             Next::Send(send) => (send.request, send.state),
@@ -87,6 +93,9 @@ async fn converse(receiver: &Arc<Receiver>, alert: Alert) -> Result<Verdict, Ver
         let response = match request {
             Request::Http(request) => Response::Http(http(receiver, request).await?),
             Request::Command(request) => Response::Command(command(receiver, request).await?),
+            Request::Mail(_) => {
+                return Err(Verdict::dead("no mail server is granted to this receiver"));
+            }
         };
         let notifier = Arc::clone(&receiver.config.notifier);
         next = call(move || notifier.resume(&state, &response)).await?;
@@ -96,7 +105,7 @@ async fn converse(receiver: &Arc<Receiver>, alert: Alert) -> Result<Verdict, Ver
 
 fn verdict(ended: Next) -> Verdict {
     match ended {
-        Next::Delivered => Verdict::Delivered,
+        Next::Delivered(memory) => Verdict::Delivered { memory },
         Next::Retry(retry) => Verdict::Failed { after: retry.after, reason: retry.reason },
         Next::Refused(reason) => Verdict::Dead { reason },
         Next::Send(_) => {

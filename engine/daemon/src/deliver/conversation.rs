@@ -1,25 +1,55 @@
 //! The conversation with a notifier, in the types of its world in `sdk/wit/notifier`.
 
-use watchkeeper_core::alerting::Notification;
+use watchkeeper_core::alerting::{self, Cause, Subject};
 use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Service};
-use watchkeeper_wasm::notifier::{Alert, AlertStatus, Next, Response};
+use watchkeeper_wasm::notifier::{Alert, AlertStatus, Next, Notification, Response};
 
 /// A notifier with its settings. Calls block; the engine makes them on a thread for that.
 pub trait Notify: Send + Sync {
     /// The same for the same plugin with the same settings.
     fn identity(&self) -> String;
     /// Begins. An error is a failure of the plugin, and the delivery is tried again.
-    fn start(&self, alert: &Alert) -> Result<Next, String>;
+    fn start(&self, notification: &Notification) -> Result<Next, String>;
     /// Goes on after a response.
     fn resume(&self, state: &[u8], response: &Response) -> Result<Next, String>;
 }
 
 /// What a notifier gets to see of `notification`. The idempotency key is made of the journal's
-/// identity and the notification's number, so that it stays the same over a restart.
-pub(super) fn told(notification: &Notification, monitor: &MonitorName, journal: &str) -> Alert {
-    let alert = &notification.alert;
+/// identity and the notification's number, so that it stays the same over a restart. `memory` is what
+/// was given with the notification before.
+pub(super) fn told(
+    notification: &alerting::Notification,
+    memory: &[u8],
+    monitor: &MonitorName,
+    journal: &str,
+) -> Notification {
+    let firing = notification.alerts.iter().any(|it| it.alert.ends_at.is_none());
+    let over = match notification.cause {
+        Cause::Over => true,
+        Cause::Escalated => !firing,
+        Cause::First | Cause::News | Cause::Repeat => false,
+    };
+    Notification {
+        idempotency_key: format!("{journal}-{}", notification.id),
+        group_key: notification.group.digest(&notification.receiver),
+        group_labels: notification.group.labels.clone().into_iter().collect(),
+        cause: notification.cause.into(),
+        status: if over { AlertStatus::Resolved } else { AlertStatus::Firing },
+        alerts: notification.alerts.iter().map(alert).collect(),
+        more: notification.more,
+        memory: match notification.cause {
+            Cause::First => Vec::new(),
+            _ => memory.to_vec(),
+        },
+        queued_at: notification.queued.0,
+        monitor: monitor.as_str().to_owned(),
+    }
+}
+
+fn alert(subject: &Subject) -> Alert {
+    let alert = &subject.alert;
     let claim = &alert.claim;
-    let cluster = notification.cluster.as_ref().map_or("", ClusterName::as_str).to_owned();
+    let cluster = subject.cluster.as_ref().map_or("", ClusterName::as_str).to_owned();
     let more = match cluster.as_str() {
         "" => "`watchkeeper status` says more.".to_owned(),
         name => format!("`watchkeeper explain --cluster {name}` says more."),
@@ -30,11 +60,11 @@ pub(super) fn told(notification: &Notification, monitor: &MonitorName, journal: 
     };
     Alert {
         fingerprint: alert.fingerprint.to_string(),
-        idempotency_key: format!("{journal}-{}", notification.id),
         status: match alert.ends_at {
             Some(_) => AlertStatus::Resolved,
             None => AlertStatus::Firing,
         },
+        news: subject.news,
         name: claim.name.clone(),
         severity: claim.severity.into(),
         cluster,
@@ -47,6 +77,6 @@ pub(super) fn told(notification: &Notification, monitor: &MonitorName, journal: 
         labels: claim.labels.clone().into_iter().collect(),
         starts_at: alert.starts_at.0,
         ends_at: alert.ends_at.map(|at| at.0),
-        monitor: monitor.as_str().to_owned(),
+        acknowledged_by: alert.acknowledged.as_ref().map(|it| it.by.clone()).unwrap_or_default(),
     }
 }

@@ -1,4 +1,4 @@
-//! Telling people: works the outbox off.
+//! Telling people: says who is told of what, and works the outbox off.
 //!
 //! The outbox is part of the journal's fold, so what is queued survives a crash (invariant 6). An
 //! attempt is made, then what came of it is recorded; a crash between the two makes the same
@@ -6,37 +6,42 @@
 //!
 //! Invariants:
 //! - A notification is delivered, or tried again, or dead and visible; never lost.
-//! - Per receiver and alert one is under way at a time, the oldest first.
+//! - Per receiver and group one is under way at a time, the oldest first.
 //! - A slow or broken receiver delays no other.
 
 mod attempt;
 mod conversation;
+mod dispatch;
+mod raise;
+mod rate;
 mod receiver;
-mod route;
 mod secrets;
 mod unrecorded;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use watchkeeper_core::alerting::{Notification, Outbox};
-use watchkeeper_core::event::{Event, Record};
-use watchkeeper_core::model::{MonitorName, Timestamp};
-use watchkeeper_core::state::State;
+use tokio::time::Instant;
+use watchkeeper_core::alerting::Notification;
+use watchkeeper_core::event::Event;
+use watchkeeper_core::model::{ClusterName, MonitorName, Timestamp};
+use watchkeeper_core::state::{Post, State};
 
 pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
 pub use conversation::Notify;
-pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
-pub use route::{queue_events, route};
+pub use dispatch::Dispatcher;
+pub use raise::alert_events;
+pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers, Tree};
 pub use secrets::{NotGranted, Secrets};
 pub use unrecorded::{UNRECORDED_EVERY, tell_unrecorded};
 
 use crate::journal::{Follower, Health, Journal, JournalError};
 use attempt::UnderWay;
+use rate::Rates;
+use receiver::Receiver;
 
 /// Most attempts at one receiver at a time.
 const PER_RECEIVER: usize = 4;
@@ -57,8 +62,9 @@ pub struct Deliverer {
     receivers: watch::Receiver<Arc<Receivers>>,
     clock: Clock,
     follower: Follower,
-    outbox: Outbox,
+    post: Post,
     under_way: UnderWay,
+    rates: Rates,
     attempts: JoinSet<u64>,
 }
 
@@ -80,8 +86,9 @@ impl Deliverer {
             receivers,
             clock,
             follower,
-            outbox: state.outbox.clone(),
+            post: state.post.clone(),
             under_way: UnderWay::new(),
+            rates: Rates::default(),
             attempts: JoinSet::new(),
         };
         Ok(tokio::spawn(deliverer.run()))
@@ -92,13 +99,13 @@ impl Deliverer {
             let pause = self.begin_due();
             tokio::select! {
                 records = self.follower.next() => match records {
-                    Ok(records) => records.iter().for_each(|record| self.take_in(record)),
+                    Ok(records) => records.iter().for_each(|record| self.post.apply(record)),
                     Err(error) => return error,
                 },
                 Some(ended) = self.attempts.join_next() => {
                     // Its outcome is recorded, and taken in first, so that it is not repeated.
                     match self.follower.ready().await {
-                        Ok(records) => records.iter().for_each(|record| self.take_in(record)),
+                        Ok(records) => records.iter().for_each(|record| self.post.apply(record)),
                         Err(error) => return error,
                     }
                     match ended {
@@ -108,31 +115,9 @@ impl Deliverer {
                         Err(_) => {}
                     }
                 }
-                Ok(()) = self.receivers.changed() => {}
+                Ok(()) = self.receivers.changed() => drop(self.receivers.borrow_and_update()),
                 () = tokio::time::sleep(pause) => {}
             }
-        }
-    }
-
-    fn take_in(&mut self, record: &Record) {
-        match &record.event {
-            Event::NotificationQueued { id, receiver, alert } => self.outbox.queue(Notification {
-                id: *id,
-                receiver: receiver.clone(),
-                cluster: record.cluster.clone(),
-                alert: alert.clone(),
-                queued: record.at,
-                tries: 0,
-                due: record.at,
-                problem: None,
-                dead: false,
-            }),
-            Event::NotificationTried { id, problem, again } => {
-                self.outbox.tried(*id, problem.clone(), *again);
-            }
-            Event::NotificationDelivered { id } => self.outbox.delivered(*id),
-            Event::NotificationDead { id, problem } => self.outbox.died(*id, problem.clone()),
-            _ => {}
         }
     }
 
@@ -140,11 +125,9 @@ impl Deliverer {
     fn begin_due(&mut self) -> Duration {
         let now = (self.clock)();
         let mut pause = LONGEST_SLEEP;
-        let mut seen = BTreeSet::new();
         let mut due = Vec::new();
-        for entry in self.outbox.entries().filter(|entry| !entry.dead) {
-            let head = seen.insert((&entry.receiver, &entry.alert.fingerprint));
-            if !head || self.under_way.contains_key(&entry.id) {
+        for entry in self.post.outbox.heads() {
+            if self.under_way.contains_key(&entry.id) {
                 continue;
             }
             let wait = entry.due.since(now);
@@ -157,22 +140,28 @@ impl Deliverer {
         }
         for entry in due {
             let busy = self.under_way.values().filter(|name| **name == entry.receiver).count();
-            if busy < PER_RECEIVER {
-                self.begin(entry);
+            if busy >= PER_RECEIVER {
+                continue;
+            }
+            let receiver = self.receivers.borrow().ready.get(&entry.receiver).cloned();
+            let limit = receiver.as_ref().and_then(|it| it.config.rate_limit);
+            match self.rates.take(&entry.receiver, limit, Instant::now()) {
+                None => self.begin(entry, receiver),
+                Some(wait) => pause = pause.min(wait),
             }
         }
         pause
     }
 
-    fn begin(&mut self, entry: Notification) {
+    fn begin(&mut self, entry: Notification, receiver: Option<Arc<Receiver>>) {
         self.under_way.insert(entry.id, entry.receiver.clone());
-        let receiver = self.receivers.borrow_and_update().0.get(&entry.receiver).cloned();
-        let alert = conversation::told(&entry, &self.monitor, self.journal.id());
+        let memory = self.post.told.memory(&entry.receiver, &entry.group);
+        let told = conversation::told(&entry, memory, &self.monitor, self.journal.id());
         let (journal, clock) = (self.journal.clone(), Arc::clone(&self.clock));
         self.attempts.spawn(async move {
             let event = match &receiver {
                 Some(receiver) => {
-                    let verdict = attempt::attempt(receiver, alert).await;
+                    let verdict = attempt::attempt(receiver, told).await;
                     outcome(&entry, verdict, &receiver.config, journal.id(), clock())
                 }
                 None => Event::NotificationDead {
@@ -191,7 +180,7 @@ impl Deliverer {
 async fn record(journal: &Journal, clock: &Clock, entry: &Notification, event: Event) {
     let mut health = journal.health();
     loop {
-        let events = vec![(entry.cluster.clone(), event.clone())];
+        let events = vec![(about(entry), event.clone())];
         match journal.append(clock(), events).await {
             Ok(_) => return,
             Err(error) if error.passing() => {
@@ -208,6 +197,12 @@ async fn record(journal: &Journal, clock: &Clock, entry: &Notification, event: E
     }
 }
 
+/// The cluster that all of it is about.
+fn about(entry: &Notification) -> Option<ClusterName> {
+    let first = entry.alerts.first()?.cluster.as_ref()?;
+    entry.alerts.iter().all(|it| it.cluster.as_ref() == Some(first)).then(|| first.clone())
+}
+
 fn outcome(
     entry: &Notification,
     verdict: Verdict,
@@ -217,7 +212,7 @@ fn outcome(
 ) -> Event {
     let id = entry.id;
     match verdict {
-        Verdict::Delivered => Event::NotificationDelivered { id },
+        Verdict::Delivered { memory } => Event::NotificationDelivered { id, memory },
         Verdict::Dead { reason } => Event::NotificationDead { id, problem: reason },
         Verdict::Failed { after, reason } => {
             let age = u128::from(now.since(entry.queued));

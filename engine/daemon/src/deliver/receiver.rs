@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchkeeper_core::alerting::{Escalation, Filter, Inhibition, Route, Routing};
 use watchkeeper_core::model::{ClusterName, ReceiverName};
 use watchkeeper_core::proposal::Severity;
 
@@ -48,6 +49,19 @@ pub struct ReceiverConfig {
     pub max_backoff: Duration,
     /// How long after it was queued a notification is tried; then it is dead.
     pub give_up_after: Duration,
+    /// Most attempts a minute; further ones wait. None: as many as there are.
+    pub rate_limit: Option<u32>,
+}
+
+/// What the configuration says about who is told what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// The root of the routes; none: each receiver is told of everything that it wants.
+    pub root: Option<Route>,
+    /// What is not told beside something else.
+    pub inhibitions: Vec<Inhibition>,
+    /// Who is told instead.
+    pub escalations: BTreeMap<ReceiverName, Escalation>,
 }
 
 /// A receiver that cannot work as configured.
@@ -80,26 +94,46 @@ pub(super) struct Receiver {
     pub(super) http: reqwest::Client,
 }
 
-/// All receivers. Built fully, then swapped in.
+/// All receivers, and who of them is told what. Built fully, then swapped in.
 #[derive(Clone, Default)]
-pub struct Receivers(pub(super) BTreeMap<ReceiverName, Arc<Receiver>>);
+pub struct Receivers {
+    pub(super) ready: BTreeMap<ReceiverName, Arc<Receiver>>,
+    routing: Routing,
+}
 
 impl Receivers {
-    /// Makes each ready to work.
-    pub fn new(configs: Vec<ReceiverConfig>) -> Result<Self, ReceiverError> {
+    /// Makes each ready to work. `tree` has the routes, inhibitions and escalations; none: each receiver
+    /// is told of every alert that it wants, each by itself.
+    pub fn new(configs: Vec<ReceiverConfig>, tree: Option<Tree>) -> Result<Self, ReceiverError> {
         // An error only says that the cryptography has been chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ready = |config: ReceiverConfig| {
             let http = client(&config)?;
             Ok((config.name.clone(), Arc::new(Receiver { config, http })))
         };
-        configs.into_iter().map(ready).collect::<Result<_, _>>().map(Self)
+        let filters = configs.iter().map(|config| {
+            let clusters = config.clusters.iter().cloned().collect();
+            (config.name.clone(), Filter { min_severity: config.min_severity, clusters })
+        });
+        let mut routing = Routing::to_all(filters.collect());
+        if let Some(Tree { root, inhibitions, escalations }) = tree {
+            routing.root = root.unwrap_or(routing.root);
+            (routing.inhibitions, routing.escalations) = (inhibitions, escalations);
+        }
+        let ready = configs.into_iter().map(ready).collect::<Result<_, _>>()?;
+        Ok(Self { ready, routing })
+    }
+
+    /// Who is told what.
+    pub const fn routing(&self) -> &Routing {
+        &self.routing
     }
 
     /// Whether these are the same receivers with the same plugins.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len()
-            && self.0.values().zip(other.0.values()).all(|(one, two)| {
+        self.routing == other.routing
+            && self.ready.len() == other.ready.len()
+            && self.ready.values().zip(other.ready.values()).all(|(one, two)| {
                 let (one, two) = (&one.config, &two.config);
                 one.notifier.identity() == two.notifier.identity()
                     && one.name == two.name
@@ -113,12 +147,13 @@ impl Receivers {
                     && one.first_backoff == two.first_backoff
                     && one.max_backoff == two.max_backoff
                     && one.give_up_after == two.give_up_after
+                    && one.rate_limit == two.rate_limit
             })
     }
 
     /// Their configurations, by name.
     pub fn iter(&self) -> impl Iterator<Item = &ReceiverConfig> {
-        self.0.values().map(|receiver| &receiver.config)
+        self.ready.values().map(|receiver| &receiver.config)
     }
 }
 

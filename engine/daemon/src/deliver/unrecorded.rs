@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use watchkeeper_core::alerting::{Alert, Fingerprint, Notification};
+use watchkeeper_core::alerting::{Alert, Cause, Fingerprint, GroupKey, Notification, Subject};
 use watchkeeper_core::arbitration::ENGINE;
 use watchkeeper_core::model::{MonitorName, Timestamp};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
@@ -47,20 +47,23 @@ pub async fn tell_unrecorded(
         told = problem.map(|_| alert.starts_at);
         let receivers = Arc::clone(&receivers.borrow());
         let mut telling = JoinSet::new();
-        for receiver in receivers.0.values().cloned() {
+        for receiver in receivers.ready.values().cloned() {
             let notification = Notification {
                 id: now.0,
                 receiver: receiver.config.name.clone(),
-                cluster: None,
-                alert: alert.clone(),
+                group: GroupKey::alone(&alert.fingerprint),
+                cause: if alert.ends_at.is_some() { Cause::Over } else { Cause::First },
+                alerts: vec![Subject { cluster: None, alert: alert.clone(), news: true }],
+                more: 0,
                 queued: now,
                 tries: 0,
                 due: now,
                 problem: None,
                 dead: false,
+                escalated: false,
             };
-            let told =
-                conversation::told(&notification, &monitor, &format!("{monitor}-unrecorded"));
+            let journal = format!("{monitor}-unrecorded");
+            let told = conversation::told(&notification, &[], &monitor, &journal);
             telling.spawn(async move { tell(&receiver, told).await });
         }
         // What has not arrived by then is told anew, or is out of date.
@@ -74,12 +77,12 @@ pub async fn tell_unrecorded(
 }
 
 /// Tries until the receiver has it or refuses it.
-async fn tell(receiver: &Arc<Receiver>, told: watchkeeper_wasm::notifier::Alert) {
+async fn tell(receiver: &Arc<Receiver>, told: watchkeeper_wasm::notifier::Notification) {
     let (name, config) = (&receiver.config.name, &receiver.config);
     let mut pause = config.first_backoff.max(Duration::from_millis(1));
     loop {
         match attempt::attempt(receiver, told.clone()).await {
-            Verdict::Delivered => return,
+            Verdict::Delivered { .. } => return,
             Verdict::Dead { reason } => {
                 tracing::error!(receiver = %name, reason, "refuses to hear that nothing can be recorded");
                 return;
@@ -120,5 +123,6 @@ fn alert(problem: Option<&str>, since: Timestamp, now: Timestamp) -> Alert {
         .to_owned(),
         starts_at: since,
         ends_at: problem.is_none().then_some(now),
+        acknowledged: None,
     }
 }

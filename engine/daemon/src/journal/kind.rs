@@ -27,9 +27,16 @@ pub const fn kind(event: &Event) -> &'static str {
         Event::MaintenanceOff { .. } => "maintenance-off",
         Event::AlertFired(_) => "alert-fired",
         Event::AlertResolved { .. } => "alert-resolved",
+        Event::AlertAcknowledged { .. } => "alert-acknowledged",
+        Event::AlertUntold { .. } => "alert-untold",
+        Event::SilenceSet(_) => "silence-set",
+        Event::SilenceEnded { .. } => "silence-ended",
+        Event::NotificationMade(_) => "notification-made",
         Event::NotificationQueued { .. } => "notification-queued",
         Event::NotificationTried { .. } => "notification-tried",
         Event::NotificationDelivered { .. } => "notification-delivered",
         Event::NotificationDead { .. } => "notification-dead",
+        Event::NotificationRetried { .. } => "notification-retried",
+        Event::NotificationDiscarded { .. } => "notification-discarded",
     }
 }

@@ -137,7 +137,8 @@ mod tests {
         let starts_at = Timestamp(1);
         let details = String::new();
         let source = ENGINE.to_owned();
-        book.fire(Alert { fingerprint, source, claim, details, starts_at, ends_at: None });
+        let (ends_at, acknowledged) = (None, None);
+        book.fire(Alert { fingerprint, source, claim, details, starts_at, ends_at, acknowledged });
     }
 
     #[test]

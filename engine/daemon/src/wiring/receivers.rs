@@ -7,7 +7,7 @@ use watchkeeper_core::event::GuestKind;
 use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::SettingValue;
 use watchkeeper_wasm::Called;
-use watchkeeper_wasm::notifier::{Alert, Next, Notifier, Response};
+use watchkeeper_wasm::notifier::{Next, Notification, Notifier, Response};
 
 use super::guests::{GuestError, Shelf, settle};
 use crate::clock;
@@ -38,7 +38,7 @@ pub fn receivers(
             }
         }
     }
-    let receivers = Receivers::new(ready).unwrap_or_else(|error| {
+    let receivers = Receivers::new(ready, Some(config.routing.clone())).unwrap_or_else(|error| {
         rejected.insert((GuestKind::Plugin, "receivers".to_owned()), chain(&error));
         before.clone()
     });
@@ -84,6 +84,7 @@ fn one(
         first_backoff: receiver.retry_first,
         max_backoff: receiver.retry_max,
         give_up_after: receiver.give_up_after,
+        rate_limit: receiver.rate_limit,
     };
     Ok((made, revision))
 }
@@ -99,8 +100,8 @@ impl Notify for Plugin {
         format!("{} {:?}", self.notifier.revision().digest, self.settings)
     }
 
-    fn start(&self, alert: &Alert) -> Result<Next, String> {
-        self.heard(self.notifier.start(alert, &self.settings, clock::now()))
+    fn start(&self, notification: &Notification) -> Result<Next, String> {
+        self.heard(self.notifier.start(notification, &self.settings, clock::now()))
     }
 
     fn resume(&self, state: &[u8], response: &Response) -> Result<Next, String> {

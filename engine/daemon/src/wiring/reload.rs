@@ -302,7 +302,6 @@ impl Reloader {
                 probes: equipped.probes.iter().map(|spec| spec.id.clone()).collect(),
                 equipment: equipped.equipment,
                 collector,
-                receivers: Arc::default(),
                 revisions: self.shelf.kept().cloned(),
                 rollback_after: self.config.guests.rollback_after,
             },
@@ -336,18 +335,13 @@ impl Reloader {
                 });
             }
         }
-        let ready = if ready.is_like(&before) {
-            before
-        } else {
-            let ready = Arc::new(ready);
-            self.receivers.send_replace(Arc::clone(&ready));
-            ready
-        };
+        if !ready.is_like(&before) {
+            self.receivers.send_replace(Arc::new(ready));
+        }
         let wanted: BTreeSet<ClusterName> =
             built.iter().map(|it| it.config.topology.cluster().clone()).collect();
         self.names.send_replace(wanted.clone());
-        for mut one in built {
-            one.setup.receivers = Arc::clone(&ready);
+        for one in built {
             self.loaded(&one, &mut changes).await;
             self.swap(one);
         }
@@ -454,13 +448,12 @@ impl Reloader {
     /// Records what happened to the monitor itself, and what that changes about its alerts.
     async fn record(&self, events: Vec<Event>) -> Result<(), LedgerError> {
         let claims = self.claims();
-        let receivers = Arc::clone(&self.receivers.borrow());
         let now = clock::now();
         self.ledger
             .record_with(|state| {
                 let changes = state.alerts.compare(None, &claims, &BTreeSet::new(), now);
-                let told = deliver::queue_events(None, &changes, "", &receivers, &state.outbox);
-                events.into_iter().map(|event| (None, event)).chain(told).collect()
+                let alerts = deliver::alert_events(None, &changes, "");
+                events.into_iter().map(|event| (None, event)).chain(alerts).collect()
             })
             .await
             .map(drop)

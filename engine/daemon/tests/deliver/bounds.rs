@@ -32,7 +32,7 @@ async fn serve(app: Router) -> SocketAddr {
 }
 
 fn delivered(state: &State) -> bool {
-    state.outbox.next_id() > 0 && state.outbox.entries().count() == 0
+    state.post.outbox.next_id() > 0 && state.post.outbox.entries().count() == 0
 }
 
 /// A server that answers only with a permit, and notes who came and how many waited at once.
@@ -96,7 +96,8 @@ async fn four_attempts_at_a_receiver_are_under_way_at_a_time() {
     site.tell(&Changes { fired: alerts, resolved: vec![] }).await;
     eventually("four arrive", || gate.waiting() == 4).await;
     // The other receiver has everything, so the outbox was gone through again and again.
-    site.until(|state| state.outbox.entries().all(|entry| entry.receiver.as_str() == "slow")).await;
+    site.until(|state| state.post.outbox.entries().all(|entry| entry.receiver.as_str() == "slow"))
+        .await;
     assert_eq!((calls.lock().unwrap().len(), gate.waiting()), (6, 4));
     gate.permits.add_permits(6);
     site.until(delivered).await;
@@ -114,7 +115,7 @@ impl Notify for Curious {
         "curious".to_owned()
     }
 
-    fn start(&self, _: &guest::Alert) -> Result<Next, String> {
+    fn start(&self, _: &guest::Notification) -> Result<Next, String> {
         Ok(Next::Send(Send { request: Request::Http(self.request.clone()), state: vec![] }))
     }
 
@@ -258,10 +259,10 @@ async fn only_the_configured_authority_is_trusted() {
     ])
     .await;
     site.tell(&fired("down")).await;
-    site.until(|state| state.outbox.entries().all(|entry| entry.dead)).await;
-    let dead: Vec<_> = site.state.outbox.entries().map(|it| it.receiver.as_str()).collect();
+    site.until(|state| state.post.outbox.entries().all(|entry| entry.dead)).await;
+    let dead: Vec<_> = site.state.post.outbox.entries().map(|it| it.receiver.as_str()).collect();
     assert_eq!(dead, ["none", "other"]);
-    for entry in site.state.outbox.entries() {
+    for entry in site.state.post.outbox.entries() {
         let problem = entry.problem.as_deref().unwrap();
         assert!(problem.contains("certificate"), "{problem}");
     }
@@ -301,7 +302,7 @@ async fn a_secret_in_a_url_reaches_no_log_line() {
     let mut site =
         Site::new(vec![broken, receiver("works", http(works), &format!("http://{works}"))]).await;
     site.tell(&fired("down")).await;
-    site.until(|state| dead(state).len() == 1 && state.outbox.entries().count() == 1).await;
+    site.until(|state| dead(state).len() == 1 && state.post.outbox.entries().count() == 1).await;
     let text = String::from_utf8_lossy(&lines.0.lock().unwrap()).into_owned();
     assert!(text.contains(&refuses.port().to_string()), "nothing was captured: {text}");
     for form in ["hunter2", "of\"steel", "of%22steel"] {

@@ -4,12 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use watchkeeper::deliver::{CommandGrant, Receivers, Secrets, queue_events};
+use watchkeeper::deliver::{CommandGrant, Secrets, alert_events};
 use watchkeeper::journal::Journal;
 use watchkeeper_core::alerting::{Alert, Changes};
-use watchkeeper_core::event::Event;
-use watchkeeper_core::model::{ClusterName, ReceiverName, Timestamp};
-use watchkeeper_core::state::State;
 use watchkeeper_wasm::notifier::{CommandRequest, Request};
 
 use crate::support::{Calls, DOING, Folder, Site, dead, fired, http, now, prod, receiver, server};
@@ -26,11 +23,16 @@ async fn a_failing_receiver_is_tried_again_in_order_and_delays_no_other() {
     .await;
     let changes = fired("down");
     site.tell(&changes).await;
-    site.until(|state| !state.outbox.entries().any(|entry| entry.receiver.as_str() == "works"))
-        .await;
+    site.until(|state| {
+        !state.post.outbox.entries().any(|entry| entry.receiver.as_str() == "works")
+    })
+    .await;
     let over = Alert { ends_at: Some(now()), ..changes.fired[0].clone() };
     site.tell(&Changes { fired: vec![], resolved: vec![over] }).await;
-    site.until(|state| state.outbox.next_id() == 4 && state.outbox.entries().count() == 0).await;
+    site.until(|state| {
+        state.post.outbox.next_id() == 4 && state.post.outbox.entries().count() == 0
+    })
+    .await;
     let told = |calls: &Calls| {
         calls.lock().unwrap().iter().map(|(_, status)| status.clone()).collect::<Vec<_>>()
     };
@@ -104,7 +106,7 @@ async fn silence_resets_and_garbage_are_tried_again_until_given_up() {
     let mut site = Site::new(vec![config]).await;
     site.tell(&fired("down")).await;
     site.until(|state| !dead(state).is_empty()).await;
-    let entry = site.state.outbox.entries().next().unwrap().clone();
+    let entry = site.state.post.outbox.entries().next().unwrap().clone();
     assert!(entry.tries >= 3, "{entry:?}");
     let problem = entry.problem.unwrap();
     assert!(problem.starts_with("given up after"), "{problem}");
@@ -115,22 +117,24 @@ async fn silence_resets_and_garbage_are_tried_again_until_given_up() {
 async fn a_restart_delivers_what_was_queued_and_repeats_nothing() {
     let (address, calls) = server(vec![]).await;
     let configs = || vec![receiver("a", http(address), &format!("http://{address}"))];
-    // Queued by a daemon that died before it could send.
+    // Raised by a daemon that died before it could tell anybody.
     let folder = Folder::new();
     let path = folder.0.join("journal.db");
-    let (journal, state) = Journal::open(&path, &"vp1".parse().unwrap(), now()).unwrap();
-    let receivers = Receivers::new(configs()).unwrap();
-    let events = queue_events(prod().as_ref(), &fired("down"), DOING, &receivers, &state.outbox);
+    let (journal, _) = Journal::open(&path, &"vp1".parse().unwrap(), now()).unwrap();
+    let events = alert_events(prod().as_ref(), &fired("down"), DOING);
     journal.append(now(), events).await.unwrap();
     journal.close().await;
     drop(journal);
 
     let mut site = Site::on(folder, configs()).await;
-    site.until(|state| state.outbox.entries().count() == 0).await;
+    site.until(|state| state.post.outbox.entries().count() == 0).await;
     let folder = site.crash().await;
     let mut site = Site::on(folder, configs()).await;
     site.tell(&fired("other")).await;
-    site.until(|state| state.outbox.next_id() == 2 && state.outbox.entries().count() == 0).await;
+    site.until(|state| {
+        state.post.outbox.next_id() == 2 && state.post.outbox.entries().count() == 0
+    })
+    .await;
     assert_eq!(calls.lock().unwrap().len(), 2);
 }
 
@@ -143,50 +147,25 @@ async fn commands_run_as_configured_and_a_removed_receiver_is_dead() {
     };
     let mut config = receiver("a", Request::Command(request), "example.com");
     let folder = Folder::new();
-    let script = "cat > \"$0\"; test \"$1\" = 'a b; exit 3'".to_owned();
+    let script = "cat > \"$0\" && test \"$1\" = 'a b; exit 3'".to_owned();
     let out = folder.0.join("out");
     let arguments = vec!["-c".to_owned(), script, out.to_str().unwrap().to_owned()];
     let grant = CommandGrant { program: "/bin/sh".into(), arguments };
     config.commands.insert("note".to_owned(), grant);
     let mut site = Site::new(vec![config]).await;
     site.tell(&fired("down")).await;
-    site.until(|state| state.outbox.next_id() == 1 && state.outbox.entries().count() == 0).await;
+    site.until(|state| {
+        state.post.outbox.next_id() == 1 && state.post.outbox.entries().count() == 0
+    })
+    .await;
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "input");
 
-    site.swap.send(Arc::default()).unwrap();
+    // Its command fails now, and then it is configured no more.
+    std::fs::remove_file(&out).unwrap();
+    std::fs::create_dir(&out).unwrap();
     site.tell(&fired("other")).await;
+    site.until(|state| state.post.outbox.entries().any(|entry| entry.tries > 0)).await;
+    site.swap.send(Arc::default()).unwrap();
     site.until(|state| !dead(state).is_empty()).await;
     assert_eq!(dead(&site.state), ["there is no receiver a any more"]);
-}
-
-#[test]
-fn only_those_who_were_told_are_told_that_it_is_over() {
-    let address = "127.0.0.1:1".parse().unwrap();
-    let mut other = receiver("other", http(address), "x");
-    other.clusters = vec![ClusterName::new("test").unwrap()];
-    let receivers = Receivers::new(vec![receiver("all", http(address), "x"), other]).unwrap();
-    let changes = fired("down");
-    let mut state = State::default();
-    let queued = |events: &[(Option<ClusterName>, Event)]| {
-        events
-            .iter()
-            .filter_map(|(_, event)| match event {
-                Event::NotificationQueued { receiver, id, .. } => Some((receiver.clone(), *id)),
-                _ => None,
-            })
-            .collect::<Vec<_>>()
-    };
-    let over = Alert { ends_at: Some(Timestamp(9)), ..changes.fired[0].clone() };
-    let resolved = Changes { fired: vec![], resolved: vec![over] };
-    assert_eq!(queued(&queue_events(None, &resolved, "", &receivers, &state.outbox)), []);
-    let events = queue_events(prod().as_ref(), &changes, "", &receivers, &state.outbox);
-    let all = ReceiverName::new("all").unwrap();
-    assert_eq!(queued(&events), [(all.clone(), 0)]);
-    for (seq, (cluster, event)) in (1..).zip(events) {
-        let record = watchkeeper_core::event::Record { seq, at: Timestamp(1), cluster, event };
-        state.apply(&record).unwrap();
-    }
-    // The receiver is gone from the routes by now, and is told all the same.
-    let events = queue_events(prod().as_ref(), &resolved, "", &Receivers::default(), &state.outbox);
-    assert_eq!(queued(&events), [(all, 1)]);
 }

@@ -12,8 +12,11 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::sync::watch;
-use watchkeeper::deliver::{Deliverer, Notify, ReceiverConfig, Receivers, Secrets, queue_events};
-use watchkeeper::journal::{Follower, Journal};
+use watchkeeper::deliver::{
+    Deliverer, Dispatcher, Notify, ReceiverConfig, Receivers, Secrets, alert_events,
+};
+use watchkeeper::journal::{Follower, Journal, JournalError};
+use watchkeeper::ledger::Ledger;
 use watchkeeper::secret::Secret;
 use watchkeeper_core::alerting::{Alert, Changes, Fingerprint};
 use watchkeeper_core::model::{ClusterName, Timestamp};
@@ -61,8 +64,9 @@ impl Notify for Sender {
         format!("{:?}", self.0)
     }
 
-    fn start(&self, told: &guest::Alert) -> Result<Next, String> {
-        assert!(told.details.starts_with(&format!("{DOING}\n`watchkeeper explain")), "{told:?}");
+    fn start(&self, told: &guest::Notification) -> Result<Next, String> {
+        let details = &told.alerts[0].details;
+        assert!(details.starts_with(&format!("{DOING}\n`watchkeeper explain")), "{told:?}");
         let mut request = self.0.clone();
         if let Request::Http(request) = &mut request {
             let key = ("idempotency-key".to_owned(), told.idempotency_key.clone());
@@ -79,13 +83,16 @@ impl Notify for Sender {
         assert!(!text.contains("hunter2"), "the plugin sees {text}");
         let http = match response {
             Response::Http(http) => http,
-            Response::Command(CommandResponse { exit: Some(0), .. }) => return Ok(Next::Delivered),
+            other @ Response::Mail(_) => return Err(format!("{other:?}")),
+            Response::Command(CommandResponse { exit: Some(0), .. }) => {
+                return Ok(Next::Delivered(Vec::new()));
+            }
             other @ Response::Command(_) => {
                 return Ok(Next::Retry(Retry { after: None, reason: format!("{other:?}") }));
             }
         };
         Ok(match http {
-            HttpResponse { status: 200, .. } => Next::Delivered,
+            HttpResponse { status: 200, .. } => Next::Delivered(Vec::new()),
             HttpResponse { status: 429, headers, .. } => Next::Retry(Retry {
                 after: headers
                     .iter()
@@ -124,6 +131,7 @@ pub(crate) fn receiver(name: &str, request: Request, host: &str) -> ReceiverConf
         first_backoff: Duration::from_millis(20),
         max_backoff: Duration::from_millis(100),
         give_up_after: Duration::from_mins(1),
+        rate_limit: None,
     }
 }
 
@@ -145,6 +153,7 @@ pub(crate) fn alert(name: &str, at: Timestamp) -> Alert {
         details: String::new(),
         starts_at: at,
         ends_at: None,
+        acknowledged: None,
     }
 }
 
@@ -158,9 +167,8 @@ pub(crate) struct Site {
     pub(crate) journal: Journal,
     pub(crate) state: State,
     follower: Follower,
-    pub(crate) receivers: Arc<Receivers>,
     pub(crate) swap: watch::Sender<Arc<Receivers>>,
-    task: tokio::task::JoinHandle<watchkeeper::journal::JournalError>,
+    tasks: [tokio::task::JoinHandle<JournalError>; 2],
 }
 
 impl Site {
@@ -172,18 +180,21 @@ impl Site {
         let monitor = "vp1".parse().unwrap();
         let (journal, state) =
             Journal::open(&folder.0.join("journal.db"), &monitor, now()).unwrap();
-        let receivers = Arc::new(Receivers::new(configs).unwrap());
-        let (swap, swapped) = watch::channel(Arc::clone(&receivers));
+        let swap = watch::Sender::new(Arc::new(Receivers::new(configs, None).unwrap()));
         let follower = journal.follow(state.seq).await.unwrap();
-        let task = Deliverer::spawn(journal.clone(), &state, monitor, swapped, Arc::new(now)).await;
-        Self { folder, journal, state, follower, receivers, swap, task: task.unwrap() }
+        let ledger = Arc::new(Ledger::new(journal.clone(), state.clone()).await.unwrap());
+        let (seen, clock) = (swap.subscribe(), Arc::new(now));
+        let deliverer = Deliverer::spawn(journal.clone(), &state, monitor, seen, clock).await;
+        let dispatcher = Dispatcher::spawn(ledger, swap.subscribe(), Arc::new(now)).await;
+        let tasks = [deliverer.unwrap(), dispatcher.unwrap()];
+        Self { folder, journal, state, follower, swap, tasks }
     }
 
     pub(crate) async fn tell(&mut self, changes: &Changes) {
-        let cluster = prod();
-        let events =
-            queue_events(cluster.as_ref(), changes, DOING, &self.receivers, &self.state.outbox);
+        let events = alert_events(prod().as_ref(), changes, DOING);
         self.journal.append(now(), events).await.unwrap();
+        let before = self.state.post.outbox.next_id();
+        self.until(|state| state.post.outbox.next_id() > before).await;
     }
 
     /// Waits until `done` holds of the state; bounded.
@@ -202,8 +213,10 @@ impl Site {
     }
 
     pub(crate) async fn crash(self) -> Folder {
-        self.task.abort();
-        let _ = self.task.await;
+        for task in self.tasks {
+            task.abort();
+            let _ = task.await;
+        }
         self.journal.close().await;
         self.folder
     }
@@ -237,7 +250,7 @@ pub(crate) fn fired(name: &str) -> Changes {
 }
 
 pub(crate) fn dead(state: &State) -> Vec<String> {
-    let dead = state.outbox.entries().filter(|entry| entry.dead);
+    let dead = state.post.outbox.entries().filter(|entry| entry.dead);
     dead.map(|entry| entry.problem.clone().unwrap()).collect()
 }
 

@@ -8,11 +8,11 @@ use watchkeeper::deliver::{Notify, ReceiverConfig, Receivers, tell_unrecorded};
 use watchkeeper::journal::Journal;
 use watchkeeper::ledger::Ledger;
 use watchkeeper_core::event::Event;
-use watchkeeper_wasm::notifier::{Alert, AlertStatus, Next, Response, Retry};
+use watchkeeper_wasm::notifier::{AlertStatus, Next, Notification, Response, Retry};
 
 use crate::support::{Folder, eventually, http, now, receiver};
 
-type Heard = Arc<Mutex<Vec<(Instant, Alert)>>>;
+type Heard = Arc<Mutex<Vec<(Instant, Notification)>>>;
 
 /// Notes what it is told, after it has failed as often as it is meant to.
 struct Listener {
@@ -25,14 +25,14 @@ impl Notify for Listener {
         "listener".to_owned()
     }
 
-    fn start(&self, alert: &Alert) -> Result<Next, String> {
+    fn start(&self, told: &Notification) -> Result<Next, String> {
         let mut fails = self.fails.lock().unwrap();
         if *fails > 0 {
             *fails -= 1;
             return Ok(Next::Retry(Retry { after: None, reason: "not now".to_owned() }));
         }
-        self.heard.lock().unwrap().push((Instant::now(), alert.clone()));
-        Ok(Next::Delivered)
+        self.heard.lock().unwrap().push((Instant::now(), told.clone()));
+        Ok(Next::Delivered(Vec::new()))
     }
 
     fn resume(&self, _: &[u8], _: &Response) -> Result<Next, String> {
@@ -52,7 +52,7 @@ fn tell(
     configs: Vec<ReceiverConfig>,
     every: Duration,
 ) -> tokio::task::JoinHandle<()> {
-    let receivers = Arc::new(Receivers::new(configs).unwrap());
+    let receivers = Arc::new(Receivers::new(configs, None).unwrap());
     let receivers = watch::Sender::new(receivers).subscribe();
     let monitor = "vp1".parse().unwrap();
     tokio::spawn(tell_unrecorded(trouble, receivers, monitor, Arc::new(now), every))
@@ -85,9 +85,9 @@ async fn everyone_is_told_past_the_outbox_now_and_then_and_when_it_is_over() {
     assert!(last - begun >= every * (words - 1), "{words} words in {:?}", last - begun);
     for pair in heard.windows(2) {
         assert_ne!(pair[0].1.idempotency_key, pair[1].1.idempotency_key);
-        assert_eq!(pair[0].1.fingerprint, pair[1].1.fingerprint);
+        assert_eq!(pair[0].1.group_key, pair[1].1.group_key);
     }
-    let (_, alert) = &heard[heard.len() - 2];
+    let alert = &heard[heard.len() - 2].1.alerts[0];
     assert_eq!((alert.name.as_str(), alert.status), ("journal-unwritable", AlertStatus::Firing));
     assert_eq!(alert.summary, "nothing can be recorded: the disk is full");
     assert!(alert.details.contains("no rescue, no failover"), "{alert:?}");
@@ -117,7 +117,7 @@ async fn a_ledger_that_cannot_record_has_people_told_and_says_when_it_can_again(
     eventually("it is told", || heard.lock().unwrap().len() == 1).await;
     let (_, alert) = heard.lock().unwrap()[0].clone();
     assert_eq!(alert.status, AlertStatus::Firing);
-    assert!(alert.summary.contains("the journal could not be written"), "{alert:?}");
+    assert!(alert.alerts[0].summary.contains("the journal could not be written"), "{alert:?}");
     other.execute_batch("ROLLBACK").unwrap();
     // Nothing need be recorded to find that out.
     ledger.record(vec![]).await.unwrap();

@@ -119,7 +119,7 @@ impl Core {
         let words = [1024, 3, 1032, 5, 1040, 11, 0, 0];
         let text = format!(
             r#"(module
-              (import "watchkeeper:notifier/log@0.1.0" "write" (func $log (param i32 i32 i32)))
+              (import "watchkeeper:notifier/log@0.2.0" "write" (func $log (param i32 i32 i32)))
               {common}
               (func (export "start") (param i32) (result i32) (local $i i32) {start})
               (func (export "resume") (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)

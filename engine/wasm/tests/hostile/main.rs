@@ -76,8 +76,8 @@ fn call(loaded: &Loaded, at: At) -> Option<Failure> {
         (Loaded::Notifier(notifier), At::Start) => {
             let alert = notifier::Alert {
                 fingerprint: text(),
-                idempotency_key: text(),
                 status: notifier::AlertStatus::Firing,
+                news: true,
                 name: "service-down".to_owned(),
                 severity: notifier::Severity::Critical,
                 cluster: text(),
@@ -90,9 +90,21 @@ fn call(loaded: &Loaded, at: At) -> Option<Failure> {
                 labels: Vec::new(),
                 starts_at: 1,
                 ends_at: None,
+                acknowledged_by: text(),
+            };
+            let notification = notifier::Notification {
+                idempotency_key: text(),
+                group_key: text(),
+                group_labels: Vec::new(),
+                cause: notifier::Cause::First,
+                status: notifier::AlertStatus::Firing,
+                alerts: vec![alert],
+                more: 0,
+                memory: Vec::new(),
+                queued_at: 1,
                 monitor: text(),
             };
-            notifier.start(&alert, &[], now).outcome.err()
+            notifier.start(&notification, &[], now).outcome.err()
         }
         (Loaded::Notifier(notifier), At::Resume) => {
             let response = Response::Command(CommandResponse { exit: None, output: Vec::new() });

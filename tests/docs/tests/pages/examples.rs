@@ -8,7 +8,9 @@ use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::settings::{Given, SettingValue, check};
 use watchkeeper_core::snapshot::{Read, Snapshot};
 use watchkeeper_guests::guest_bytes;
-use watchkeeper_wasm::notifier::{Alert, AlertStatus, HttpResponse, Next, Request, Response};
+use watchkeeper_wasm::notifier::{
+    Alert, AlertStatus, Cause, HttpResponse, Next, Notification, Request, Response,
+};
 use watchkeeper_wasm::{Host, HostConfig};
 
 use watchkeeper_sdk::policy::{Policy as _, Service};
@@ -68,7 +70,7 @@ fn pager_sends_what_the_configuration_lets_it() {
     let settings = check(&pager.description().settings, &given).unwrap();
     let now = Timestamp(1_772_330_400_000);
 
-    let sent = pager.start(&alert(), &settings, now).outcome.unwrap();
+    let sent = pager.start(&notification(), &settings, now).outcome.unwrap();
     let Next::Send(sent) = sent else { panic!("{sent:?}") };
     let Request::Http(request) = sent.request else { panic!("not over HTTP") };
     assert_eq!(request.url, "https://sms.example.com/send");
@@ -78,23 +80,23 @@ fn pager_sends_what_the_configuration_lets_it() {
         let response = HttpResponse { status, headers: Vec::new(), body: Vec::new() };
         pager.resume(&sent.state, &Response::Http(response), &settings, now).outcome.unwrap()
     };
-    assert_eq!(answer(202), Next::Delivered);
+    assert_eq!(answer(202), Next::Delivered(Vec::new()));
     assert!(matches!(answer(503), Next::Retry(_)));
     assert!(matches!(answer(401), Next::Refused(_)));
 
     let mut by_command = settings.clone();
     by_command[1] = SettingValue::Text("command".to_owned());
-    let sent = pager.start(&alert(), &by_command, now).outcome.unwrap();
+    let sent = pager.start(&notification(), &by_command, now).outcome.unwrap();
     let Next::Send(sent) = sent else { panic!("{sent:?}") };
     let Request::Command(command) = sent.request else { panic!("not by command") };
     assert_eq!((command.name.as_str(), command.arguments), ("page", vec!["+49 30 1".to_owned()]));
 }
 
-fn alert() -> Alert {
-    Alert {
+fn notification() -> Notification {
+    let alert = Alert {
         fingerprint: "5f1d".to_owned(),
-        idempotency_key: "5f1d-1".to_owned(),
         status: AlertStatus::Firing,
+        news: true,
         name: "service-down".to_owned(),
         severity: watchkeeper_wasm::notifier::Severity::Critical,
         cluster: "prod".to_owned(),
@@ -107,6 +109,18 @@ fn alert() -> Alert {
         labels: Vec::new(),
         starts_at: 1_772_330_400_000,
         ends_at: None,
+        acknowledged_by: String::new(),
+    };
+    Notification {
+        idempotency_key: "5f1d-1".to_owned(),
+        group_key: "aa1d".to_owned(),
+        group_labels: Vec::new(),
+        cause: Cause::First,
+        status: AlertStatus::Firing,
+        alerts: vec![alert],
+        more: 0,
+        memory: Vec::new(),
+        queued_at: 1_772_330_400_000,
         monitor: "vp1".to_owned(),
     }
 }

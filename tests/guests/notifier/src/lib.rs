@@ -27,16 +27,17 @@ impl Guest for Small {
         }
     }
 
-    fn start(alert: Alert, settings: Vec<SettingValue>) -> Result<Next, String> {
+    fn start(notification: Notification, settings: Vec<SettingValue>) -> Result<Next, String> {
         let Some(SettingValue::Text(url)) = settings.into_iter().next() else {
             return Err("there is no url".to_owned());
         };
+        let alert = notification.alerts.into_iter().next().ok_or("there is no alert")?;
         log::write(log::Level::Info, &alert.name);
         Ok(Next::Send(Send {
             request: Request::Http(HttpRequest {
                 method: Method::Post,
                 url,
-                headers: vec![("idempotency-key".to_owned(), alert.idempotency_key)],
+                headers: vec![("idempotency-key".to_owned(), notification.idempotency_key)],
                 body: alert.summary.into_bytes(),
             }),
             state: alert.fingerprint.into_bytes(),
@@ -49,13 +50,13 @@ impl Guest for Small {
         _settings: Vec<SettingValue>,
     ) -> Result<Next, String> {
         Ok(match response {
-            Response::Http(response) if response.status == 200 => Next::Delivered,
+            Response::Http(response) if response.status == 200 => Next::Delivered(state),
             Response::Http(response) if response.status == 503 => Next::Retry(Retry {
                 after: Some(1_500),
                 reason: String::from_utf8_lossy(&response.body).into_owned(),
             }),
             Response::Http(_) => Next::Refused(String::from_utf8_lossy(&state).into_owned()),
-            Response::Command(_) => panic!("no command was asked for"),
+            Response::Command(_) | Response::Mail(_) => panic!("only HTTP was asked for"),
         })
     }
 }

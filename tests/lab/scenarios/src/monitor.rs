@@ -244,10 +244,10 @@ impl<'a> Monitor<'a> {
         self.lab.text("watchkeeper/daemon.log")
     }
 
-    /// The notifications that the sink accepted: the body of each, in order.
+    /// The alerts of the notifications that the sink accepted, in order.
     pub fn delivered(&self) -> Vec<Value> {
         let text = self.lab.text(&self.taken());
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines().flat_map(alerts_in).collect()
     }
 
     /// How often the sink accepted each notification of alerts with that name, by its key.
@@ -320,4 +320,17 @@ pub(crate) fn configuration(setup: &Setup) -> String {
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)
         .replace("@DUTY@", setup.duty)
+}
+
+/// The news in the body of a notification, each with the key of its notification.
+fn alerts_in(line: &str) -> Vec<Value> {
+    let Ok(body) = serde_json::from_str::<Value>(line) else { return Vec::new() };
+    let alerts = body.pointer("/alerts").and_then(Value::as_array);
+    let news = alerts.into_iter().flatten().filter(|it| it.pointer("/news") == Some(&true.into()));
+    let mut news: Vec<Value> = news.cloned().collect();
+    for fields in news.iter_mut().filter_map(Value::as_object_mut) {
+        let key = body.pointer("/idempotency_key").cloned().unwrap_or_default();
+        fields.insert("idempotency_key".to_owned(), key);
+    }
+    news
 }

@@ -1,6 +1,6 @@
 //! The keys of the monitor, guests, secrets, commands, receivers, and of what all clusters share.
 
-use super::{DAY, Key, Kind, MIB, PAUSE, PORT, TIMEOUT, def, opt, req};
+use super::{DAY, Key, Kind, MIB, OUTER, PAUSE, PORT, TIMEOUT, def, opt, req};
 
 /// The file itself.
 pub(super) const ROOT: &[Key] = &[
@@ -16,6 +16,13 @@ pub(super) const ROOT: &[Key] = &[
     opt("secrets", Kind::Table, "none", "Passwords, tokens and the like, by name."),
     opt("commands", Kind::Table, "none", "Programs that notifiers may have run, by name."),
     opt("receivers", Kind::Table, "alerts go nowhere", "Where notifications go, by name."),
+    opt(
+        "route",
+        Kind::Table,
+        "each receiver is told of every alert that it wants, each by itself, at once",
+        "Who is told of which alerts, and in which groups.",
+    ),
+    opt("inhibitions", Kind::Tables, "none", "What is not told while something else fires."),
     opt("ssh", Kind::Table, "all defaults", "How to log in to servers."),
     opt("probes", Kind::Table, "all defaults", "How often probes look."),
     req("clusters", Kind::Table, "The clusters, by name."),
@@ -208,6 +215,88 @@ pub(super) const RECEIVER: &[Key] = &[
         "1d",
         "After how long a notification goes to the dead-letter list.",
     ),
+    opt("escalate-to", Kind::Name, "nobody", "The receiver that is told when this one cannot be."),
+    def(
+        "escalate-after",
+        Kind::Duration(0, 30 * DAY),
+        "15m",
+        "After how long without delivery; what is given up goes there at once.",
+    ),
+    opt(
+        "rate-limit",
+        Kind::Integer(1, 100_000),
+        "as many as there are",
+        "Most attempts a minute; further notifications wait.",
+    ),
+];
+
+/// Who is told of everything that no route inside is for.
+pub(super) const ROUTE: &[Key] = &[
+    req("receiver", Kind::Name, "Who is told what no route inside is for."),
+    opt(
+        "group-by",
+        Kind::Texts,
+        "all alerts of a route are one group",
+        "Labels: alerts that have the same values are told together; `[\"...\"]`: each by itself.",
+    ),
+    def(
+        "group-wait",
+        Kind::Duration(0, DAY),
+        "30s",
+        "How long a new group waits for further alerts before it is told.",
+    ),
+    def(
+        "group-interval",
+        Kind::Duration(0, 30 * DAY),
+        "5m",
+        "The least time from one notification of a group to the next.",
+    ),
+    def(
+        "repeat-interval",
+        Kind::Duration(0, 365 * DAY),
+        "4h",
+        "After how long without news a group that fires is told again; \"0s\": never.",
+    ),
+    ROUTES,
+];
+
+const MATCHERS: Key = req(
+    "matchers",
+    Kind::Texts,
+    "Conditions that all have to hold: `NAME=\"VALUE\"`, with `=`, `!=`, `=~` or `!~`.",
+);
+const ROUTES: Key = opt("routes", Kind::Tables, "none", "Routes for some of its alerts.");
+const INNER_RECEIVER: Key = opt("receiver", Kind::Name, OUTER, "Who is told.");
+const GROUP_BY: Key = opt("group-by", Kind::Texts, OUTER, "Labels that make a group.");
+const WAIT: Key = opt("group-wait", Kind::Duration(0, DAY), OUTER, "How long a new group waits.");
+const INTERVAL: Key = opt(
+    "group-interval",
+    Kind::Duration(0, 30 * DAY),
+    OUTER,
+    "The least time from one notification of a group to the next.",
+);
+const REPEAT: Key = opt(
+    "repeat-interval",
+    Kind::Duration(0, 365 * DAY),
+    OUTER,
+    "After how long without news a group that fires is told again; \"0s\": never.",
+);
+const CONTINUE: Key =
+    def("continue", Kind::Flag, "false", "Whether the routes after this one are looked at too.");
+
+/// A route for some alerts.
+pub(super) const INNER_ROUTE: &[Key] =
+    &[MATCHERS, INNER_RECEIVER, GROUP_BY, WAIT, INTERVAL, REPEAT, CONTINUE, ROUTES];
+
+/// The same with none inside.
+pub(super) const INNERMOST_ROUTE: &[Key] =
+    &[MATCHERS, INNER_RECEIVER, GROUP_BY, WAIT, INTERVAL, REPEAT, CONTINUE];
+
+/// What is not told while something else fires.
+pub(super) const INHIBITION: &[Key] = &[
+    req("source", Kind::Texts, "Matchers for what has to fire."),
+    req("target", Kind::Texts, "Matchers for what is not told then."),
+    opt("equal", Kind::Texts, "none", "Labels in which both have to be equal."),
 ];
 
 /// How to log in.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use watchkeeper_core::alerting::Escalation;
 use watchkeeper_core::model::{ClusterName, MonitorName, ReceiverName};
 use watchkeeper_core::proposal::Severity;
 
@@ -195,6 +196,7 @@ pub(in crate::config) fn receiver(
     common: &Common<'_>,
     commands: &BTreeMap<String, CommandConfig>,
     clusters: &[String],
+    instead: &mut Vec<(ReceiverName, At<Escalation>)>,
 ) -> Option<Receiver> {
     let plugin = reader.name("plugin", |text| ReceiverName::new(text).map(|_| text.to_owned()));
     let at = reader.sources.location(plugin.as_ref().map_or(reader.place, |at| at.place));
@@ -224,12 +226,20 @@ pub(in crate::config) fn receiver(
     let ca = reader.file("ca");
     let timeout = reader.duration("timeout").unwrap_or_default();
     let give_up_after = reader.duration("give-up-after").unwrap_or_default();
+    let escalate_after = reader.ms("escalate-after");
+    let escalation = reader.name("escalate-to", ReceiverName::new).map(|to| At {
+        value: Escalation { to: to.value, after: escalate_after },
+        place: to.place,
+    });
+    let rate_limit = reader.integer("rate-limit").and_then(|limit| u32::try_from(limit).ok());
     reader.finish();
     let made = ReceiverName::new(&name.value).map_err(|error| {
         reader.sources.error(name.place, format!("{:?} is not a name: {error}", name.value));
     });
+    let name = made.ok()?;
+    instead.extend(escalation.map(|escalation| (name.clone(), escalation)));
     Some(Receiver {
-        name: made.ok()?,
+        name,
         plugin: plugin?.value,
         file: file?,
         at,
@@ -250,6 +260,7 @@ pub(in crate::config) fn receiver(
         retry_first: first,
         retry_max: max,
         give_up_after,
+        rate_limit,
     })
 }
 

@@ -2,6 +2,8 @@
 
 pub(super) mod general;
 
+pub(super) mod routing;
+
 pub(super) mod duty;
 
 pub(super) mod probes;

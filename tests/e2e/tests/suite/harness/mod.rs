@@ -22,6 +22,7 @@ use watchkeeper::journal::{Query, Reader};
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::model::{Service, Side};
 use watchkeeper_core::plan::{Act, Plan};
+use watchkeeper_site::sink::alerts_in;
 use watchkeeper_site::{Net, Site, SiteConfig};
 
 pub use config::Config;
@@ -374,8 +375,8 @@ impl World {
         let requests = self.site.sink().requests().into_iter();
         requests
             .filter(|request| request.answered == 200)
-            .filter_map(|request| serde_json::from_str::<serde_json::Value>(&request.body).ok())
-            .filter(|body| body["name"] == name && body["status"] == status)
+            .flat_map(|request| alerts_in(&request.body))
+            .filter(|alert| alert["name"] == name && alert["status"] == status)
             .collect()
     }
 
@@ -394,10 +395,9 @@ impl World {
     pub fn told(&self, name: &str, status: &str) -> usize {
         let mut keys = BTreeSet::new();
         for request in self.site.sink().requests() {
-            let Ok(body) = serde_json::from_str::<serde_json::Value>(&request.body) else {
-                continue;
-            };
-            if request.answered == 200 && body["name"] == name && body["status"] == status {
+            let alerts = alerts_in(&request.body);
+            let about = alerts.iter().any(|it| it["name"] == name && it["status"] == status);
+            if request.answered == 200 && about {
                 let key = request.headers.into_iter().find(|(name, _)| name == "idempotency-key");
                 keys.insert(key.expect("each notification has a key").1);
             }
