@@ -46,6 +46,7 @@ use crate::act::{self, Claim};
 use crate::clock;
 use crate::deliver;
 use crate::duty::{Duties, Hand, View};
+use crate::health;
 use crate::journal::Events;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -464,6 +465,7 @@ impl Watch {
         let rollbacks = self.failures.count(&heard.opinions, &setup, &state);
         decision.alerts.extend(claims);
         decision.alerts.extend(claims::of_policies(&state));
+        decision.alerts.extend(health::long_unknown(&self.book, now, setup.unknown_after));
         self.look_again = heard.look_again.map(|left| begun + left.max(SHORTEST_LOOK));
 
         let plan = decision.to_carry_out().map(|chosen| {

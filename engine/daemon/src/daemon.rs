@@ -82,7 +82,8 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
     let journal_error = |source| DaemonError::Journal { source };
     let receivers = watch::Sender::default();
     let opened = state.clone();
-    let (told, routes) = (receivers.subscribe(), receivers.subscribe());
+    let told = receivers.subscribe();
+    let (routes, known) = (told.clone(), told.clone());
     let ledger = Arc::new(Ledger::new(journal.clone(), state).await.map_err(journal_error)?);
     let monitor = config.monitor.name.clone();
     let unrecorded = tokio::spawn(deliver::tell_unrecorded(
@@ -141,6 +142,7 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
         ledger: Arc::clone(&ledger),
         clusters: reloader.clusters(),
         duties,
+        receivers: known,
         reload,
     });
     let server = tokio::spawn(api::serve(listening, context, stop.subscribe()));

@@ -11,6 +11,7 @@
 //! - [`config`]: what a site wants, checked
 //! - [`collect`]: probes, from servers to observations
 //! - [`journal`], [`ledger`]: what was seen, decided and done, and its fold
+//! - [`health`]: what is wrong with the monitor itself
 //! - [`deliver`]: alerts to receivers
 //! - [`duty`]: which monitor may act
 //! - [`act`]: plans to servers
@@ -53,6 +54,8 @@ pub mod collect;
 pub mod journal;
 
 pub mod ledger;
+
+pub mod health;
 
 pub mod deliver;
 

@@ -276,6 +276,31 @@ fn the_example_for_five_servers_is_accepted() {
     assert_eq!(cluster.probes.len(), 3 + 13 + 14);
 }
 
+/// The routes that docs/alerts.md shows, added to the example for five servers.
+#[test]
+fn the_example_of_routes_is_accepted() {
+    let folder = Folder::new("routes");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    copy(&docs.join("five-servers"), &folder.0);
+    folder.write("plugins/webhook.wasm", "x");
+    for name in ["slack-url", "rest-password", "activemq-password"] {
+        folder.private(&format!("secrets/{name}"), "S3CRET\n");
+    }
+    for name in ["repository-password", "replication-password"] {
+        folder.private(&format!("secrets/{name}"), "S3CRET\n");
+    }
+    folder.write("conf.d/routes.toml", &fs::read_to_string(docs.join("routes.toml")).unwrap());
+    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true));
+    let routing = loaded(&folder).routing;
+    let root = routing.root.unwrap();
+    assert_eq!((root.routes.len(), root.routes[0].goes_on), (2, true));
+    // What a route does not say it has from the one around it.
+    let test = &root.routes[1];
+    assert_eq!((test.grouping.wait, test.grouping.interval), (1_800_000, 60_000));
+    assert_eq!(test.grouping.by, root.grouping.by);
+    assert_eq!(routing.heartbeat.unwrap().every, 60_000);
+}
+
 /// The tables of the documentation, from the list of keys.
 fn documentation() -> String {
     let mut text = String::new();

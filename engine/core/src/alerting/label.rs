@@ -90,6 +90,12 @@ impl Matcher {
         Ok(Self { name: name.to_owned(), operator, value: value.to_owned(), regex })
     }
 
+    /// `name="value"`
+    pub fn is(name: &str, value: &str) -> Self {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Self { name, operator: Operator::Is, value, regex: None }
+    }
+
     /// Whether it matches.
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.name).map_or("", String::as_str);

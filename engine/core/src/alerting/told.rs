@@ -163,6 +163,10 @@ impl Told {
     /// Takes in that a notification was queued.
     pub fn queued(&mut self, notification: &Notification, at: Timestamp) {
         let (receiver, group) = (&notification.receiver, &notification.group);
+        // First, so that the group is not forgotten with its last alert.
+        let known = self.groups.entry((receiver.clone(), group.clone())).or_default();
+        known.at = at;
+        known.waiting = known.waiting.saturating_add(1);
         for Subject { alert, .. } in &notification.alerts {
             if alert.ends_at.is_some() {
                 self.knows_end(receiver, alert);
@@ -170,9 +174,6 @@ impl Told {
                 self.knows(receiver, group, alert);
             }
         }
-        let known = self.groups.entry((receiver.clone(), group.clone())).or_default();
-        known.at = at;
-        known.waiting = known.waiting.saturating_add(1);
     }
 
     fn knows(&mut self, receiver: &ReceiverName, group: &GroupKey, alert: &Alert) {

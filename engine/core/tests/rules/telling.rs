@@ -348,6 +348,49 @@ fn what_is_not_delivered_in_time_goes_to_another_who_hears_of_the_end_too() {
 }
 
 #[test]
+fn a_dead_notification_stays_visible_and_holds_up_nothing() {
+    let mut desk = Desk::new(Routing::to_all(filters(&["ops"])));
+    desk.fire("prod", "lag", Warning);
+    desk.fire("prod", "disk", Warning);
+    desk.at(0);
+    desk.resolve("prod", "lag");
+    desk.at(1);
+    let heads = |desk: &Desk| desk.state.post.outbox.heads().map(|it| it.id).collect::<Vec<_>>();
+    assert_eq!(heads(&desk), [0, 1], "an end waits for its beginning, and for nothing else");
+    let problem = || "refused".to_owned();
+    desk.write(None, Event::NotificationTried { id: 0, problem: problem(), again: Timestamp(9) });
+    desk.write(None, Event::NotificationDead { id: 0, problem: problem() });
+    assert_eq!(heads(&desk), [1, 2]);
+    for id in [1, 2, 77] {
+        // News of what is not there is no error.
+        desk.write(None, Event::NotificationDelivered { id, memory: Vec::new() });
+    }
+    let left = desk.state.post.outbox.entries().next().unwrap().clone();
+    assert!(left.dead && left.tries == 2 && left.problem == Some(problem()));
+    desk.write(None, Event::NotificationRetried { id: 0, by: "ada".to_owned() });
+    assert_eq!(heads(&desk), [0]);
+    desk.write(None, Event::NotificationDead { id: 0, problem: problem() });
+    desk.write(None, Event::NotificationDiscarded { id: 0, by: "ada".to_owned() });
+    assert_eq!(desk.state.post.outbox.entries().count(), 0);
+}
+
+#[test]
+fn what_a_plugin_keeps_comes_back_until_the_group_is_over() {
+    let mut desk = Desk::new(Routing::to_all(filters(&["ops"])));
+    desk.fire("prod", "lag", Warning);
+    desk.at(0);
+    let (ops, group) = (receiver("ops"), desk.told[0].group.clone());
+    let memory = |desk: &Desk| desk.state.post.told.memory(&ops, &group).to_vec();
+    desk.write(None, Event::NotificationDelivered { id: 0, memory: b"INC7".to_vec() });
+    assert_eq!(memory(&desk), b"INC7");
+    desk.resolve("prod", "lag");
+    desk.at(1);
+    assert_eq!(memory(&desk), b"INC7", "its end is not delivered yet");
+    desk.write(None, Event::NotificationDelivered { id: 1, memory: b"INC7".to_vec() });
+    assert_eq!(memory(&desk), b"");
+}
+
+#[test]
 fn a_large_group_is_told_in_parts_with_nothing_left_out() {
     let root = route("ops", &[], by(&["cluster"], 0, 60, None), vec![]);
     let mut desk = Desk::new(routing(&["ops"], root));

@@ -4,9 +4,13 @@
 //! ask is decided by the socket's permissions; who asked is taken from the connection, not from
 //! the request.
 
+mod alerts;
 mod server;
 mod types;
 
+pub use alerts::{
+    AlertOrder, AlertReply, AlertsReport, FiringReport, NotificationReport, SilenceReport,
+};
 pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, Listening, serve};
 pub use types::{

@@ -22,6 +22,7 @@ use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::state::Maintenance;
 
+use super::alerts;
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
@@ -30,6 +31,7 @@ use crate::cluster::{
     Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish, Refusal,
     Setup,
 };
+use crate::deliver::Receivers;
 use crate::duty::{Duties, Wish};
 use crate::explain;
 use crate::journal::Query as JournalSearch;
@@ -53,6 +55,8 @@ pub struct ApiContext {
     pub clusters: watch::Receiver<Clusters>,
     /// Which monitor may act.
     pub duties: Duties,
+    /// Who can be told of alerts.
+    pub receivers: watch::Receiver<Arc<Receivers>>,
     /// Takes requests to reload.
     pub reload: mpsc::Sender<ReloadRequest>,
 }
@@ -104,7 +108,7 @@ fn give_to(path: &Path, group: &str) -> std::io::Result<()> {
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
-struct Peer {
+pub(super) struct Peer {
     uid: Option<u32>,
 }
 
@@ -116,7 +120,7 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 
 impl Peer {
     /// The name for the journal: the system's, from /etc/passwd, else the number.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let Some(uid) = self.uid else { return "unknown".to_owned() };
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let known = passwd.lines().find_map(|line| {
@@ -137,6 +141,8 @@ pub async fn serve(
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/journal", get(journal))
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alerts/orders", post(alerts::order))
         .route("/v1/reload", post(reload))
         .route("/v1/clusters/{cluster}/explain", get(explained))
         .route("/v1/clusters/{cluster}/snapshot", get(snapshot))
@@ -151,7 +157,7 @@ pub async fn serve(
 }
 
 /// An answer that says what was wrong.
-struct Wrong(StatusCode, String);
+pub(super) struct Wrong(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {

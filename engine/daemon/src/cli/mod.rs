@@ -3,6 +3,7 @@
 //! What a person reads goes to standard output, what went wrong to standard error; with `--json`
 //! standard output is JSON and nothing else. Exit codes are in [`exit`].
 
+mod alerts;
 mod check;
 mod client;
 mod dmcluster;
@@ -116,6 +117,9 @@ enum Command {
     /// Observe and record, and take no action by itself: on a whole cluster, or on one service
     #[command(subcommand)]
     Maintenance(Maintenance),
+    /// See what fires and who is told; silence, acknowledge, try receivers and dead letters again
+    #[command(subcommand, after_help = alerts::HELP)]
+    Alerts(alerts::Alerts),
     /// See which monitor may act, and say which one is to
     #[command(subcommand)]
     Duty(DutyCommand),
@@ -374,6 +378,9 @@ pub async fn main(cli: Cli) -> Exit {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
         }
         Command::Replay(ref arguments) => replay::run(arguments, &cli.config, cli.json),
+        Command::Alerts(alerts::Alerts::Route(ref arguments)) => {
+            alerts::route(arguments, &cli.config, cli.json)
+        }
         Command::Duty(DutyCommand::Keys { ref dir, ref name }) => {
             duty::make_keys(dir, name, cli.json)
         }
@@ -472,6 +479,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             };
             order(&client, &cluster, &request, false, json).await
         }
+        Command::Alerts(command) => alerts::ask(&client, command, json).await,
         Command::Duty(command) => duty::ask(&client, command, json).await,
         Command::Policy(PolicyCommand::Promote(OnPolicy { policy, cluster, reason })) => {
             let request = OrderRequest::PolicyMode { policy, mode: Mode::Enforce, reason };

@@ -45,6 +45,8 @@ pub struct Setup {
     pub revisions: Option<Arc<Revisions>>,
     /// After how many failures in a row a policy's revision is taken back; 0: never.
     pub rollback_after: u32,
+    /// After how long a probe that finds nothing out is an alert; 0: never.
+    pub unknown_after: Duration,
 }
 
 impl Setup {
@@ -56,6 +58,7 @@ impl Setup {
             && self.equipment == other.equipment
             && self.probes == other.probes
             && self.rollback_after == other.rollback_after
+            && self.unknown_after == other.unknown_after
             && self.seats.len() == other.seats.len()
             && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
     }

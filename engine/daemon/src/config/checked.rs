@@ -16,7 +16,7 @@ use super::difference::Flat;
 use super::duty::DutyConfig;
 use super::host::HostGrant;
 use super::problem::{Location, Problem};
-use crate::deliver::Tree;
+use super::tree::Tree;
 use crate::secret::Secret;
 use crate::trust::{Key, Trust};
 use watchkeeper_core::settings::Given;
@@ -38,6 +38,8 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     /// Who of them is told what.
     pub routing: Tree,
+    /// After how long a probe that finds nothing out is an alert; 0: never.
+    pub unknown_after: Duration,
     /// The clusters, in the order of the files. At least one.
     pub clusters: Vec<ClusterConfig>,
     pub(super) files: Vec<PathBuf>,

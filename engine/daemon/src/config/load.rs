@@ -139,6 +139,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     let ssh = clusters::ssh(&reader.table("ssh"), &clusters::Ssh::default());
     let probe_reader = reader.table("probes");
     let times = probes::times(&probe_reader, None);
+    let unknown_after = probe_reader.duration("unknown-after").unwrap_or_default();
     probe_reader.finish();
     let common = Common {
         secrets: &secrets,
@@ -178,6 +179,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         commands,
         receivers,
         routing,
+        unknown_after,
         clusters,
         files: Vec::new(),
         include: None,

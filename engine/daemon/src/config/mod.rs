@@ -18,6 +18,8 @@ pub mod cluster;
 
 pub mod duty;
 
+pub mod tree;
+
 pub mod checked;
 
 pub mod difference;
@@ -41,6 +43,7 @@ pub use difference::differences;
 pub use keys::expected;
 pub use load::{Mode, load, load_as};
 pub use problem::{Level, Location, Problem, Problems};
+pub use tree::{HEARTBEAT, Heartbeat, Tree};
 pub use units::duration;
 
-pub(crate) use units::nearest;
+pub(crate) use units::{duration_text, nearest};

@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Result<Duration, DurationError> {
 }
 
 /// A duration as the file would write it.
-pub(super) fn duration_text(time: Duration) -> String {
+pub(crate) fn duration_text(time: Duration) -> String {
     settings::duration_text(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -34,7 +34,7 @@ pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
 pub use conversation::Notify;
 pub use dispatch::Dispatcher;
 pub use raise::alert_events;
-pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers, Tree};
+pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use secrets::{NotGranted, Secrets};
 pub use unrecorded::{UNRECORDED_EVERY, tell_unrecorded};
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use watchkeeper_core::alerting::{Escalation, Filter, Inhibition, Route, Routing};
+use watchkeeper_core::alerting::{Filter, Routing};
 use watchkeeper_core::model::{ClusterName, ReceiverName};
 use watchkeeper_core::proposal::Severity;
 
 use super::conversation::Notify;
 use super::secrets::Secrets;
+use crate::config::Tree;
 use crate::config::host::HostGrant;
 
 /// A command that a receiver may run.
@@ -51,17 +52,6 @@ pub struct ReceiverConfig {
     pub give_up_after: Duration,
     /// Most attempts a minute; further ones wait. None: as many as there are.
     pub rate_limit: Option<u32>,
-}
-
-/// What the configuration says about who is told what.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tree {
-    /// The root of the routes; none: each receiver is told of everything that it wants.
-    pub root: Option<Route>,
-    /// What is not told beside something else.
-    pub inhibitions: Vec<Inhibition>,
-    /// Who is told instead.
-    pub escalations: BTreeMap<ReceiverName, Escalation>,
 }
 
 /// A receiver that cannot work as configured.
@@ -115,11 +105,7 @@ impl Receivers {
             let clusters = config.clusters.iter().cloned().collect();
             (config.name.clone(), Filter { min_severity: config.min_severity, clusters })
         });
-        let mut routing = Routing::to_all(filters.collect());
-        if let Some(Tree { root, inhibitions, escalations }) = tree {
-            routing.root = root.unwrap_or(routing.root);
-            (routing.inhibitions, routing.escalations) = (inhibitions, escalations);
-        }
+        let routing = tree.unwrap_or_default().routing(filters.collect());
         let ready = configs.into_iter().map(ready).collect::<Result<_, _>>()?;
         Ok(Self { ready, routing })
     }

@@ -11,4 +11,4 @@ pub mod reload;
 
 pub use equip::{EquipError, Equipped, equip};
 pub use guests::{Before, GuestError, Shelf, host_config, seat};
-pub use receivers::receivers;
+pub use receivers::{receivers, routing};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use watchkeeper_core::alerting::{Filter, Routing};
 use watchkeeper_core::event::GuestKind;
 use watchkeeper_core::proposal::Revision;
 use watchkeeper_core::settings::SettingValue;
@@ -43,6 +44,15 @@ pub fn receivers(
         before.clone()
     });
     (receivers, loaded.into_iter().collect())
+}
+
+/// Who is told what, by the configuration alone: as if each receiver's plugin could be used.
+pub fn routing(config: &Config) -> Routing {
+    let filter = |receiver: &Receiver| {
+        let clusters = receiver.clusters.iter().flat_map(BTreeSet::iter).cloned().collect();
+        (receiver.name.clone(), Filter { min_severity: receiver.min_severity, clusters })
+    };
+    config.routing.clone().routing(config.receivers.iter().map(filter).collect())
 }
 
 fn one(

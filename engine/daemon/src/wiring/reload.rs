@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -29,6 +30,7 @@ use crate::config::{self, Config};
 use crate::deliver::{self, Receivers};
 use crate::duty::Duties;
 use crate::errors::chain;
+use crate::health::{self, ClockWatch};
 use crate::ledger::{Ledger, LedgerError};
 
 /// How many observations may wait for a cluster's task.
@@ -53,6 +55,7 @@ pub struct Reloader {
     ledger: Arc<Ledger>,
     shelf: Shelf,
     config: Config,
+    clock: ClockWatch,
     /// The digest of the last configuration that was looked at, accepted or not.
     seen: Option<Vec<String>>,
     clusters: BTreeMap<ClusterName, Running>,
@@ -99,6 +102,7 @@ impl Reloader {
             receivers,
             plugins: BTreeMap::new(),
             rejected: Rejected::new(),
+            clock: ClockWatch::new(),
         }
     }
 
@@ -268,7 +272,7 @@ impl Reloader {
             {
                 all_or_none(&before.seats, &mut seats, &mut memories, rejected);
             }
-            match self.built(cluster, seats, memories, before.as_deref()) {
+            match self.built(config, cluster, seats, memories, before.as_deref()) {
                 Ok(built) => clusters.push(built),
                 Err(error) => problems.push(chain(&error)),
             }
@@ -278,6 +282,7 @@ impl Reloader {
 
     fn built(
         &self,
+        whole: &Config,
         config: &ClusterConfig,
         seats: Vec<Seat>,
         memories: Vec<(PolicyName, Memory)>,
@@ -304,6 +309,7 @@ impl Reloader {
                 collector,
                 revisions: self.shelf.kept().cloned(),
                 rollback_after: self.config.guests.rollback_after,
+                unknown_after: whole.unknown_after,
             },
             probes: equipped.probes,
             observations,
@@ -446,8 +452,12 @@ impl Reloader {
     }
 
     /// Records what happened to the monitor itself, and what that changes about its alerts.
-    async fn record(&self, events: Vec<Event>) -> Result<(), LedgerError> {
-        let claims = self.claims();
+    async fn record(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {
+        let mut claims = self.claims();
+        claims.extend(self.clock.look(Instant::now(), clock::now()));
+        if self.config.routing.heartbeat.is_some() {
+            claims.push(health::heartbeat());
+        }
         let now = clock::now();
         self.ledger
             .record_with(|state| {
@@ -478,7 +488,7 @@ impl Reloader {
             claims.push(claim(
                 "configuration-rejected",
                 format!("the configuration before stays in force: {}", problems.join("; ")),
-                BTreeMap::new(),
+                [("problem".to_owned(), short_digest(&problems.join("; ")))].into(),
             ));
         }
         for ((kind, name), problem) in &self.rejected {
@@ -487,7 +497,13 @@ impl Reloader {
                 format!(
                     "the {kind} {name} that was in force stays so, if there was one: {problem}"
                 ),
-                [("kind".to_owned(), kind.to_string()), ("name".to_owned(), name.clone())].into(),
+                [
+                    ("kind".to_owned(), kind.to_string()),
+                    ("name".to_owned(), name.clone()),
+                    // Another problem is another alert: it is told.
+                    ("problem".to_owned(), short_digest(problem)),
+                ]
+                .into(),
             ));
         }
         claims
@@ -537,4 +553,12 @@ fn all_or_none(
 
 fn kept_seat(seats: &[Seat], policy: &PolicyName) -> Option<Seat> {
     seats.iter().find(|seat| seat.standing.policy == *policy).cloned()
+}
+
+/// 8 hexadecimal digits that stand for a text.
+fn short_digest(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::digest(text);
+    let first = digest.first_chunk().copied().unwrap_or_default();
+    format!("{:08x}", u32::from_be_bytes(first))
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use watchkeeper::api::{OrderReply, OrderRequest, StatusReport};
+use watchkeeper::api::{
+    AlertOrder, AlertReply, AlertsReport, OrderReply, OrderRequest, StatusReport,
+};
 use watchkeeper::explain::Story;
 use watchkeeper_core::event::Record;
 use watchkeeper_core::snapshot::Snapshot;
@@ -48,6 +50,9 @@ fn each_example_is_what_goes_over_the_socket() {
             "Snapshot" => survives::<Snapshot>(kind, example),
             "OrderRequest" => survives::<OrderRequest>(kind, example),
             "OrderReply" => survives::<OrderReply>(kind, example),
+            "AlertsReport" => survives::<AlertsReport>(kind, example),
+            "AlertOrder" => survives::<AlertOrder>(kind, example),
+            "AlertReply" => survives::<AlertReply>(kind, example),
             "strings" => survives::<Vec<String>>(kind, example),
             "Mistake" => survives::<Mistake>(kind, example),
             other => panic!("there is no type {other}"),
@@ -55,7 +60,7 @@ fn each_example_is_what_goes_over_the_socket() {
         seen.insert(kind);
         rest = after;
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert_eq!(seen.len(), 11, "{seen:?}");
     assert_eq!(page.matches("```json").count(), page.matches("<!-- type: ").count());
 }
 

@@ -116,7 +116,9 @@ async fn killed_between_decision_and_delivery_the_alert_is_delivered() {
     world.site.kill("dm1", Service::Daemon).await.unwrap();
     world
         .wait_record("the notification", |record| match &record.event {
-            Event::NotificationQueued { alert, .. } if alert.claim.name == "service-down" => {
+            Event::NotificationMade(made)
+                if made.alerts.iter().any(|it| it.alert.claim.name == "service-down") =>
+            {
                 Some(())
             }
             _ => None,

@@ -83,7 +83,7 @@ async fn a_secret_reaches_its_receiver_and_nothing_else() {
         assert!(!said.out.contains(SECRET) && !said.err.contains(SECRET), "{args:?}");
     }
     let said = world.ok(&["journal", "show", "--limit", "10000", "--json"]).await;
-    assert!(said.out.contains("notification-queued") && !said.out.contains(SECRET));
+    assert!(said.out.contains("notification-made") && !said.out.contains(SECRET));
     assert!(world.log().contains("TRACE"), "the log says all it can");
     assert!(!world.log().contains(SECRET));
     world.stop().await;

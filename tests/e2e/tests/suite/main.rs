@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod alerts;
 mod configuration;
 mod crash;
 mod delivery;

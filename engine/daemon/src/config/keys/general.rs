@@ -23,6 +23,12 @@ pub(super) const ROOT: &[Key] = &[
         "Who is told of which alerts, and in which groups.",
     ),
     opt("inhibitions", Kind::Tables, "none", "What is not told while something else fires."),
+    opt(
+        "heartbeat",
+        Kind::Table,
+        "none",
+        "A receiver that is told again and again that this monitor lives.",
+    ),
     opt("ssh", Kind::Table, "all defaults", "How to log in to servers."),
     opt("probes", Kind::Table, "all defaults", "How often probes look."),
     req("clusters", Kind::Table, "The clusters, by name."),
@@ -292,6 +298,16 @@ pub(super) const INNER_ROUTE: &[Key] =
 pub(super) const INNERMOST_ROUTE: &[Key] =
     &[MATCHERS, INNER_RECEIVER, GROUP_BY, WAIT, INTERVAL, REPEAT, CONTINUE];
 
+/// A receiver that is told again and again that this monitor lives.
+pub(super) const HEARTBEAT: &[Key] = &[
+    req(
+        "receiver",
+        Kind::Name,
+        "Who is told: something that calls people when it is told no more.",
+    ),
+    def("every", Kind::Duration(5_000, DAY), "1m", "How often."),
+];
+
 /// What is not told while something else fires.
 pub(super) const INHIBITION: &[Key] = &[
     req("source", Kind::Texts, "Matchers for what has to fire."),
@@ -324,4 +340,10 @@ pub(super) const PROBES: &[Key] = &[
     def("interval", PAUSE, "1s", "From one run to the next while all is well."),
     def("confirm-interval", PAUSE, "200ms", "The same after a first failure."),
     def("timeout", TIMEOUT, "3s", "After how long one run is given up."),
+    def(
+        "unknown-after",
+        Kind::Duration(0, 30 * DAY),
+        "15m",
+        "After how long a probe that finds nothing out is an alert; \"0s\": never.",
+    ),
 ];

@@ -150,6 +150,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "route.routes[]", keys: general::INNER_ROUTE },
     Section { path: "route.routes[].routes[]", keys: general::INNER_ROUTE },
     Section { path: "route.routes[].routes[].routes[]", keys: general::INNERMOST_ROUTE },
+    Section { path: "heartbeat", keys: general::HEARTBEAT },
     Section { path: "inhibitions[]", keys: general::INHIBITION },
     Section { path: "ssh", keys: general::SSH },
     Section { path: "probes", keys: general::PROBES },

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use watchkeeper_core::alerting::{Escalation, Grouping, Inhibition, Matcher, Route};
 use watchkeeper_core::model::ReceiverName;
 
+use crate::config::Tree;
 use crate::config::reader::{At, Reader, millis};
 use crate::config::source::Note;
-use crate::deliver::Tree;
+use crate::config::tree::Heartbeat;
 
 /// Says that every alert is told by itself.
 const EACH: &str = "...";
@@ -26,7 +27,21 @@ pub(in crate::config) fn routing(
         root: route,
         inhibitions: root.tables("inhibitions").iter().map(inhibition).collect(),
         escalations: escalations(root, receivers, instead),
+        heartbeat: heartbeat(root, receivers),
     }
+}
+
+fn heartbeat(root: &Reader<'_>, receivers: &[String]) -> Option<Heartbeat> {
+    let given = root.has("heartbeat");
+    let reader = root.table("heartbeat");
+    let heartbeat = given.then(|| {
+        let every = reader.ms("every");
+        Some(Heartbeat { receiver: receiver(&reader, "receiver", receivers)?, every })
+    });
+    if given {
+        reader.finish();
+    }
+    heartbeat.flatten()
 }
 
 /// A route, and everything below. `above` is the one that it gets from what it does not say itself.
