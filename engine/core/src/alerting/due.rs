@@ -267,8 +267,8 @@ impl Groups {
         let fingerprint = &one.alert.fingerprint;
         let told: BTreeMap<_, _> = scene.told.of(fingerprint).collect();
         for (receiver, group) in &told {
-            let worst = scene.told.severity(receiver, group, fingerprint);
-            let worse = worst.is_none_or(|worst| one.alert.claim.severity > worst);
+            let known = scene.told.severity(receiver, group, fingerprint);
+            let worse = known.is_none_or(|known| one.alert.claim.severity > known);
             let members = self.members(receiver, group);
             // That it is over is told to everybody who knows of it, silence or not.
             if one.ended.is_some() || (worse && !muted) {

@@ -173,9 +173,9 @@ fn walk<'a>(
     let path = format!("{above}/{{{}}}", matchers.join(","));
     let mut taken = false;
     for below in &route.routes {
-        let takes = walk(below, &path, labels, found);
-        taken |= takes;
-        if takes && !below.goes_on {
+        let fits = walk(below, &path, labels, found);
+        taken |= fits;
+        if fits && !below.goes_on {
             break;
         }
     }

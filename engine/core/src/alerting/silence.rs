@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::label::{Labels, Matcher, matches_all};
 use crate::model::{MonitorName, Timestamp};
 
-/// Identifies a silence at every monitor: the name of the one it was given to, and a number.
+/// Identifies a silence at every monitor: the name of the one it was given to, and the number of its
+/// record there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SilenceId(String);
 
 impl SilenceId {
-    /// The silence of that number at that monitor.
+    /// The silence that is the record of that number at that monitor.
     pub fn new(monitor: &MonitorName, number: u64) -> Self {
         Self(format!("{monitor}-{number}"))
     }
@@ -72,15 +73,6 @@ impl Silences {
     /// The silence of that id.
     pub fn get(&self, id: &SilenceId) -> Option<&Silence> {
         self.0.get(id)
-    }
-
-    /// The number for the next silence given to `monitor`: it rises even over forgotten ones as long
-    /// as `at_least`, such as the journal's number, does.
-    pub fn next_id(&self, monitor: &MonitorName, at_least: u64) -> SilenceId {
-        (at_least..)
-            .map(|number| SilenceId::new(monitor, number))
-            .find(|id| !self.0.contains_key(id))
-            .unwrap_or_else(|| SilenceId::new(monitor, at_least))
     }
 
     /// Takes a silence in, or its change. What has long been over at `now` is forgotten.

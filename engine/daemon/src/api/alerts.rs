@@ -343,7 +343,7 @@ impl Desk<'_> {
             );
         }
         let monitor = MonitorName::new(self.monitor).map_err(|error| error.to_string())?;
-        let id = self.state.silences.next_id(&monitor, self.state.seq);
+        let id = SilenceId::new(&monitor, self.state.seq + 1);
         let silence =
             Silence { id: id.clone(), matchers, starts_at, ends_at, by: self.by, comment };
         let covers = firing(self.state)

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use watchkeeper_core::alerting::{Alert, Fingerprint, Labels, labels};
-use watchkeeper_core::model::{ClusterName, ServerName, Service, Timestamp};
+use watchkeeper_core::model::{ClusterName, ReceiverName, ServerName, Service, Timestamp};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
 use super::client::{Client, ClientError};
@@ -21,7 +21,7 @@ pub(super) const HELP: &str = "Examples:\n  watchkeeper alerts list\n  watchkeep
                                watchkeeper alerts test pager";
 
 /// How long `alerts test` waits for the deliveries.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Alerts {
@@ -168,7 +168,7 @@ fn list(alerts: &Vec<FiringReport>) -> String {
         let place = if cluster.is_empty() { "this monitor" } else { cluster };
         let _ = writeln!(out, "{} {severity} {name} on {place}: {}", it.fingerprint, it.summary);
         let _ = write!(out, "    since {}", it.since);
-        let told: Vec<&str> = it.told.iter().map(|name| name.as_str()).collect();
+        let told: Vec<&str> = it.told.iter().map(ReceiverName::as_str).collect();
         let _ = match told.as_slice() {
             [] => write!(out, "; nobody was told"),
             told => write!(out, "; told: {}", told.join(", ")),
