@@ -8,6 +8,8 @@ pub(super) mod probes;
 
 mod services;
 
+mod resources;
+
 pub(super) mod clusters;
 
 use std::path::PathBuf;
