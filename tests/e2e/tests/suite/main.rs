@@ -37,3 +37,4 @@ mod service_manager;
 mod steps;
 mod swap;
 mod trust;
+mod vantages;
