@@ -483,6 +483,19 @@ mod tests {
     }
 
     #[test]
+    fn another_value_alone_is_no_news() {
+        let mut book = FactBook::default();
+        let measured = |value| Observation {
+            values: [(Arc::from("latency-ms"), Value::Integer(value))].into(),
+            ..observation("a", Status::Up, 1)
+        };
+        assert!(book.observe(measured(3)));
+        assert!(!book.observe(measured(4)));
+        let known = book.get(&measured(0).probe).unwrap().values.get("latency-ms");
+        assert_eq!(known, Some(&Value::Integer(4)));
+    }
+
+    #[test]
     fn what_was_measured_outlives_a_probe_that_measures_nothing() {
         let mut book = FactBook::default();
         let mut measured = observation("a", Status::Up, 1);

@@ -199,6 +199,21 @@ mod tests {
         assert!(value(&finding, "memory-available-bytes").is_some());
     }
 
+    /// What the script says is what is read, whatever this machine's `df` and `/proc` look like.
+    #[tokio::test]
+    async fn a_real_shell_s_words_are_understood() {
+        let disks = disks(&[("root", "/"), ("none", "/nowhere at all"), ("tmp", "/tmp")]);
+        let mut argv = ["-c", SCRIPT, "watchkeeper-resources"].map(str::to_owned).to_vec();
+        argv.extend(disks.iter().map(|disk| disk.path.clone()));
+        let ended = crate::process::run("/bin/sh".as_ref(), &argv, b"", 64 * 1024).await.unwrap();
+        let finding = judge(&disks, &String::from_utf8(ended.stdout).unwrap());
+        assert_eq!(finding.status, Status::Unknown, "{finding:?}");
+        assert!(finding.reason.detail.starts_with("/nowhere at all: df: "), "{finding:?}");
+        for name in ["disk-root-free-bytes", "disk-tmp-used-percent", "memory-available-bytes"] {
+            assert!(value(&finding, name).is_some(), "{name}: {finding:?}");
+        }
+    }
+
     #[test]
     fn answers_that_are_none_measure_nothing() {
         for said in

@@ -26,6 +26,7 @@ mod failover;
 mod guests;
 mod journal;
 mod maintenance;
+mod measured;
 mod orders;
 mod peer;
 mod planned;
