@@ -1,5 +1,6 @@
 //! The cases of early-warning, and what holds for invented histories: a steady fill is told of before its
 //! end, once; what goes to and fro is not told of; and what is remembered changes with samples only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -121,7 +122,7 @@ fn between_two_samples_nothing_is_other_than_at_the_last() {
             .cluster
             .clone()
             .measures_of("dm1", None, "disk-used-percent", Value::Number(12.0))
-            .after(Duration::from_secs(60));
+            .after(Duration::from_mins(1));
         let between = disk.look();
         assert_eq!(between.state, sampled.state);
         assert_eq!(between.alerts[0].summary, sampled.alerts[0].summary);
