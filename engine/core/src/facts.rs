@@ -25,6 +25,36 @@ pub struct ProbeId {
     pub name: Arc<str>,
 }
 
+impl ProbeId {
+    /// What `witness` finds of `server`, looked at from there.
+    pub fn testimony(server: &ServerName, witness: &ServerName) -> Self {
+        let name = Arc::from(format!("{FROM}{witness}"));
+        Self { server: server.clone(), service: None, name }
+    }
+
+    /// The server that looks, if this is a testimony.
+    pub fn witness(&self) -> Option<&str> {
+        if self.service.is_some() {
+            return None;
+        }
+        self.name.strip_prefix(FROM)
+    }
+
+    /// Whether it has a say in whether what it looks at is up. Those that have none look at something
+    /// beside it, and what they find is for policies and guards to judge: [`REPLICATION`],
+    /// [`RESOURCES`], and what another server finds, since what this monitor finds is not for others
+    /// to say.
+    pub fn has_say(&self) -> bool {
+        match self.service {
+            Some(_) => &*self.name != REPLICATION,
+            None => &*self.name != RESOURCES && self.witness().is_none(),
+        }
+    }
+}
+
+/// What the name of a testimony begins with; the server that looks comes after it.
+const FROM: &str = "from-";
+
 impl fmt::Display for ProbeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.service {
@@ -165,6 +195,11 @@ impl Fact {
     }
 
     /// Takes a new observation in; true if the status or the reason's code changed.
+    ///
+    /// Another value alone is no news: lags, latencies and the like are others at each run, and would
+    /// fill the journal and have everything judged anew each time. They are taken in here, stand in
+    /// the next snapshot, and are recorded with the next news or decision; who reads one is asked
+    /// again at the next evaluation, once a second at the latest, and who does not is not.
     fn renew(&mut self, observation: Observation) -> bool {
         let changed = self.latest.status != observation.status
             || self.latest.reason.code != observation.reason.code;
@@ -202,6 +237,10 @@ pub struct Verdict {
 /// guards to judge; it is no part of whether the repository serves, or else a broken replication
 /// would be a reason to fail over to the side that is behind.
 pub const REPLICATION: &str = "replication";
+
+/// The probe of a server that looks at its file systems and its memory. A server whose disk is full,
+/// or whose `df` hangs, can be reached all the same.
+pub const RESOURCES: &str = "resources";
 
 /// The latest fact of every probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -268,8 +307,8 @@ impl FactBook {
         self.facts.get(probe)
     }
 
-    /// What the probes of `service` on `server` together say; none if none has ended yet. The
-    /// probe named [`REPLICATION`] has no say: a repository whose standby is gone serves.
+    /// What the probes of `service` on `server` together say; none if none that has a say
+    /// ([`ProbeId::has_say`]) has ended yet: a repository whose standby is gone serves.
     pub fn service(&self, server: &ServerName, service: Service) -> Option<Verdict> {
         verdict(self.of_service(server, service), trouble)
     }
@@ -283,13 +322,14 @@ impl FactBook {
     fn of_service(&self, server: &ServerName, service: Service) -> impl Iterator<Item = &Fact> {
         self.of(server).filter(move |fact| {
             let probe = &fact.latest.probe;
-            probe.service == Some(service) && &*probe.name != REPLICATION
+            probe.service == Some(service) && probe.has_say()
         })
     }
 
     /// What the probes of the server itself together say; none if none has ended yet.
     pub fn server(&self, server: &ServerName) -> Option<Verdict> {
-        verdict(self.of(server).filter(|fact| fact.latest.probe.service.is_none()), trouble)
+        let own = |probe: &ProbeId| probe.service.is_none() && probe.has_say();
+        verdict(self.of(server).filter(|fact| own(&fact.latest.probe)), trouble)
     }
 
     fn of(&self, server: &ServerName) -> impl Iterator<Item = &Fact> {
@@ -408,6 +448,51 @@ mod tests {
         book.observe(observation("sql", Status::Up, 1));
         assert_eq!(book.service(&dm1, Service::Daemon).unwrap().status, Status::Up);
         assert_eq!(book.get(&replication.probe).unwrap().latest.status, Status::Down);
+    }
+
+    #[test]
+    fn a_server_is_as_its_login_says_whatever_others_see_and_its_disks_say() {
+        let name = |name: &str| ServerName::new(name).unwrap();
+        let probe = |name: &str| ProbeId {
+            server: ServerName::new("dm1").unwrap(),
+            service: None,
+            name: Arc::from(name),
+        };
+        let found = |probe: &ProbeId, status| Observation {
+            probe: probe.clone(),
+            ..observation("", status, 1)
+        };
+        let testimony = ProbeId::testimony(&name("dm1"), &name("dm2"));
+        assert_eq!(
+            (testimony.to_string().as_str(), testimony.witness()),
+            ("dm1/from-dm2", Some("dm2"))
+        );
+        let mut book = FactBook::default();
+        for beside in [probe(RESOURCES), testimony] {
+            assert!(!beside.has_say());
+            book.observe(found(&beside, Status::Down));
+        }
+        assert_eq!(book.server(&name("dm1")), None);
+        book.observe(found(&probe("ssh"), Status::Up));
+        assert_eq!(book.server(&name("dm1")).unwrap().status, Status::Up);
+        // The same names are nothing special among the probes of a service.
+        for name in [RESOURCES, "from-dm2"] {
+            let probe = observation(name, Status::Up, 1).probe;
+            assert!(probe.has_say() && probe.witness().is_none(), "{probe}");
+        }
+    }
+
+    #[test]
+    fn another_value_alone_is_no_news() {
+        let mut book = FactBook::default();
+        let measured = |value| Observation {
+            values: [(Arc::from("latency-ms"), Value::Integer(value))].into(),
+            ..observation("a", Status::Up, 1)
+        };
+        assert!(book.observe(measured(3)));
+        assert!(!book.observe(measured(4)));
+        let known = book.get(&measured(0).probe).unwrap().values.get("latency-ms");
+        assert_eq!(known, Some(&Value::Integer(4)));
     }
 
     #[test]

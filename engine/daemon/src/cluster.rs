@@ -212,6 +212,10 @@ impl Watch {
                     }
                     None => break,
                 },
+                testimony = self.suspects.next() => {
+                    self.take_in_testimonies(testimony);
+                    self.evaluate().await;
+                }
                 Some(order) = self.orders.recv() => self.obey(order).await,
                 changed = self.setup.changed() => {
                     if changed.is_err() {
@@ -259,11 +263,24 @@ impl Watch {
         due
     }
 
+    /// Takes in what witnesses find. An evaluation is always due then: a policy may hold until as
+    /// many have looked as it wants, and nobody is to wait longer than that.
+    fn take_in_testimonies(&mut self, first: Observation) {
+        let mut next = Some(first);
+        while let Some(testimony) = next {
+            let news = self.book.observe(testimony.clone());
+            if self.suspects.records(&testimony, news) {
+                self.unrecorded.push(testimony);
+            }
+            next = self.suspects.waiting();
+        }
+    }
+
     /// Whether it says something else than what is meant to be where it looks.
     fn is_trouble(&self, observation: &Observation) -> bool {
         let probe = &observation.probe;
         let up = observation.status == Status::Up;
-        let Some(service) = probe.service else { return !up };
+        let Some(service) = probe.service else { return !up && probe.has_say() };
         let setup = self.setup.borrow();
         let Some(server) = setup.topology.server(&probe.server) else { return false };
         let active = self.view.borrow().state.phase.side();
@@ -418,10 +435,11 @@ impl Watch {
             return false;
         }
         let Some(settling) = &self.settling else { return true };
-        let seen = setup
-            .probes
-            .iter()
-            .all(|probe| self.book.get(probe).is_some_and(|fact| fact.latest.at >= settling.since));
+        // Nobody waits for a `df` that hangs.
+        let seen =
+            setup.probes.iter().filter(|probe| probe.service.is_some() || probe.has_say()).all(
+                |probe| self.book.get(probe).is_some_and(|fact| fact.latest.at >= settling.since),
+            );
         let now = Instant::now();
         if (seen && now >= settling.from) || now >= settling.until {
             self.settling = None;

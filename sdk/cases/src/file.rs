@@ -9,7 +9,7 @@ use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{Role, Server, ServerName, Service, Side, Status, Topology};
 use watchkeeper_core::settings::{Given, parse_duration};
 
-use crate::world;
+use crate::world::{self, Seen};
 
 /// A case, checked.
 #[derive(Debug)]
@@ -44,7 +44,9 @@ pub(super) enum Happening {
     /// Probes find this of a service, or of the server itself.
     One(ServerName, Option<Service>, Status),
     /// Probes measure this.
-    Measure(ServerName, Service, String, Value),
+    Measure(ServerName, Option<Service>, String, Value),
+    /// The second finds this of the first, while that one is silent; none: it no longer looks.
+    Seen(ServerName, ServerName, Option<Seen>),
     /// Actions end so from now on.
     Outcome(String, Outcome),
     /// Maintenance mode is switched.
@@ -148,11 +150,12 @@ impl Moment {
         if let Some(text) = keys.text("order")? {
             happenings.push(Happening::Order(text));
         }
+        happenings.extend(all_seen(keys.table("seen")?.unwrap_or_default(), topology)?);
         let mut measured = Keys::new(keys.table("measures")?.unwrap_or_default());
         for server in topology.servers() {
             let services = measured.table(server.name.as_str())?.unwrap_or_default();
             for (name, values) in services {
-                let service = service(&name)?;
+                let service = which(&name)?;
                 let Toml::Table(values) = values else {
                     return Err(format!("measures.{}.{name} has to be a table", server.name));
                 };
@@ -168,10 +171,7 @@ impl Moment {
                 }
                 Some(Toml::Table(services)) => {
                     for (name, found) in services {
-                        let which = match name.as_str() {
-                            "server" => None,
-                            name => Some(service(name)?),
-                        };
+                        let which = which(&name)?;
                         let text = found.as_str().ok_or("a status is a text")?;
                         happenings.push(Happening::One(server.name.clone(), which, status(text)?));
                     }
@@ -358,6 +358,37 @@ fn status(text: &str) -> Result<Status, String> {
     }
 }
 
+/// A service, or the server itself.
+fn which(name: &str) -> Result<Option<Service>, String> {
+    if name == "server" { Ok(None) } else { service(name).map(Some) }
+}
+
+/// What servers find of others.
+fn all_seen(table: Table, topology: &Topology) -> Result<Vec<Happening>, String> {
+    let server = |name: &str| {
+        let found = topology.servers().iter().find(|server| server.name.as_str() == name);
+        let found = found.ok_or_else(|| format!("seen: there is no server {name:?}"))?;
+        Ok::<_, String>(found.name.clone())
+    };
+    let mut all = Vec::new();
+    for (about, witnesses) in table {
+        let Toml::Table(witnesses) = witnesses else {
+            return Err(format!("seen.{about} has to be a table"));
+        };
+        for (witness, found) in witnesses {
+            let found = match found.as_str() {
+                Some("alive") => Some(Seen::Alive),
+                Some("gone") => Some(Seen::Gone),
+                Some("unable") => Some(Seen::Unable),
+                Some("nothing") => None,
+                _ => return Err(format!("seen.{about}.{witness}: alive, gone, unable or nothing")),
+            };
+            all.push(Happening::Seen(server(&about)?, server(&witness)?, found));
+        }
+    }
+    Ok(all)
+}
+
 fn service(name: &str) -> Result<Service, String> {
     Service::from_name(name).ok_or_else(|| format!("there is no service {name:?}"))
 }
@@ -404,6 +435,15 @@ mod tests {
         assert_eq!(
             problem("why = \"x\"\n[[at]]\ntime = \"1s\"\nmeasures.dm9.rest.x = 1"),
             "there is no key `dm9` in measures"
+        );
+        let at = "why = \"x\"\n[[at]]\ntime = \"1s\"\n";
+        assert_eq!(
+            problem(&format!("{at}seen.dm1.dm9 = \"gone\"")),
+            "seen: there is no server \"dm9\""
+        );
+        assert_eq!(
+            problem(&format!("{at}seen.dm1.dm2 = \"dead\"")),
+            "seen.dm1.dm2: alive, gone, unable or nothing"
         );
         assert!(problem("why = \"x\"\n[outcomes]\nreboot = \"fails\"").contains("reboot"));
     }

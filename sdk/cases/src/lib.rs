@@ -31,6 +31,8 @@
 //! dm1.daemon = "down"                   # up, down, unknown; dm1.server is the server itself
 //! dm3 = "unknown"                       # the server and everything on it
 //! measures.dm1.repository = { replay-lag-bytes = 1000 }
+//! measures.dm1.server = { disk-used-percent = 80 } # of the server itself
+//! seen.dm1 = { dm2 = "gone", dm3 = "alive" } # what these find of it while it is silent; or: unable, nothing
 //! outcomes.failover = "fails"
 //! maintenance = false
 //! in-maintenance = []                   # from now on these services, and no others

@@ -175,7 +175,16 @@ impl Player<'_> {
                     Value::Number(value) => value.to_string(),
                     Value::Text(value) => value.as_ref().to_owned(),
                 };
-                self.say("", &format!("{server}/{service} {name}: {value}"));
+                let of = service.map_or_else(String::new, |service| format!("/{service}"));
+                self.say("", &format!("{server}{of} {name}: {value}"));
+            }
+            Happening::Seen(server, witness, found) => {
+                self.world.seen(server, witness, *found);
+                let line = match found {
+                    Some(found) => format!("{server} seen from {witness}: {}", found.word()),
+                    None => format!("{witness} no longer looks at {server}"),
+                };
+                self.say("", &line);
             }
             Happening::Outcome(action, outcome) => {
                 self.outcomes.insert(action.clone(), *outcome);

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{
+    FactBook, Observation, ProbeId, REPLICATION, RESOURCES, Reason, ReasonCode, Value,
+};
 use watchkeeper_core::lifecycle::{Phase, Trigger, step};
 use watchkeeper_core::model::{
     ClusterName, Role, Server, ServerName, Service, ServiceId, Side, Status, Timestamp, Topology,
@@ -27,6 +29,36 @@ const CALM: u64 = 10;
 struct Sight {
     status: Status,
     values: BTreeMap<Arc<str>, Value>,
+}
+
+/// What another server finds of one that does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Something answers it.
+    Alive,
+    /// Nothing answers it.
+    Gone,
+    /// It cannot look.
+    Unable,
+}
+
+impl Seen {
+    /// The value of the measure that tells it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Gone => "gone",
+            Self::Unable => "unable",
+        }
+    }
+
+    const fn status(self) -> Status {
+        match self {
+            Self::Alive => Status::Up,
+            Self::Gone => Status::Down,
+            Self::Unable => Status::Unknown,
+        }
+    }
 }
 
 /// The cluster of the five-server scenario.
@@ -75,6 +107,8 @@ pub struct World {
     /// Whether something was changed that no probe has seen yet.
     pub changed: bool,
     sights: BTreeMap<(ServerName, Option<Service>), Sight>,
+    /// What servers would find of others: by the one looked at, and the one that looks.
+    seen: BTreeMap<(ServerName, ServerName), Seen>,
     book: FactBook,
     number: u64,
 }
@@ -93,6 +127,7 @@ impl World {
             now,
             changed: false,
             sights: BTreeMap::new(),
+            seen: BTreeMap::new(),
             book: FactBook::default(),
             number: 0,
             topology,
@@ -184,12 +219,28 @@ impl World {
         self.changed = true;
     }
 
-    /// From now on the service's probe named `replication` measures this value.
-    pub fn measure(&mut self, server: &ServerName, service: Service, name: &str, value: Value) {
-        if let Some(sight) = self.sights.get_mut(&(server.clone(), Some(service))) {
+    /// From now on a probe without a say, of the service or of the server itself, measures this value.
+    pub fn measure(
+        &mut self,
+        server: &ServerName,
+        service: Option<Service>,
+        name: &str,
+        value: Value,
+    ) {
+        if let Some(sight) = self.sights.get_mut(&(server.clone(), service)) {
             sight.values.insert(Arc::from(name), value);
             self.changed = true;
         }
+    }
+
+    /// From now on `witness` finds this of `server` while that one is silent; none: it does not look.
+    pub fn seen(&mut self, server: &ServerName, witness: &ServerName, found: Option<Seen>) {
+        let key = (server.clone(), witness.clone());
+        match found {
+            Some(found) => self.seen.insert(key, found),
+            None => self.seen.remove(&key),
+        };
+        self.changed = true;
     }
 
     /// Lets time pass, and probes everything.
@@ -212,13 +263,33 @@ impl World {
             };
             self.book.observe(observation("state"));
             if !sight.values.is_empty() {
-                let mut replication = observation("replication");
+                let mut beside =
+                    observation(if service.is_some() { REPLICATION } else { RESOURCES });
                 // What does not serve measures nothing.
                 if sight.status == Status::Up {
-                    replication.values.clone_from(&sight.values);
+                    beside.values.clone_from(&sight.values);
                 }
-                self.book.observe(replication);
+                self.book.observe(beside);
             }
+        }
+        for ((about, witness), found) in &self.seen {
+            // Nobody looks from elsewhere at a server that answers.
+            let sight = self.sights.get(&(about.clone(), None));
+            if sight.is_none_or(|sight| sight.status != Status::Unknown) {
+                continue;
+            }
+            let name = Arc::from(format!("seen-from-{witness}"));
+            self.book.observe(Observation {
+                probe: ProbeId::testimony(about, witness),
+                status: found.status(),
+                reason: match found {
+                    Seen::Alive => reason(None, Status::Up),
+                    Seen::Gone | Seen::Unable => reason(None, Status::Unknown),
+                },
+                at: self.now,
+                took_ms: 1,
+                values: [(name, Value::Text(found.word().into()))].into(),
+            });
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
         ["/bin/sh", "-c", _, "watchkeeper-term", arguments @ ..] => {
             marked(world, server, arguments, by).await
         }
+        ["/bin/sh", "-c", _, "watchkeeper-resources", paths @ ..] => resources(paths),
         ["sleep", seconds] => match seconds.parse().map(Duration::try_from_secs_f64) {
             Ok(Ok(time)) => {
                 tokio::time::sleep(time.min(MAX_SLEEP)).await;
@@ -79,6 +80,22 @@ async fn marked(world: &Arc<World>, server: usize, arguments: &[&str], by: &str)
             Output::failed(97, format!("watchkeeper: term {term} of {owner} is in force\n"))
         }
     }
+}
+
+/// What a server says of its file systems and memory, as the engine's `collect/resources.rs` asks: each
+/// is half full.
+fn resources(paths: &[&str]) -> Output {
+    use std::fmt::Write as _;
+    let mut stdout = String::new();
+    for path in paths {
+        let _ = writeln!(
+            stdout,
+            "path\nFilesystem 1024-blocks Used Available Capacity Mounted on\n\
+             /dev/vda 1000000 500000 500000 50% {path}"
+        );
+    }
+    stdout.push_str("memory\nMemTotal: 8000000 kB\nMemAvailable: 2000000 kB\n");
+    Output { exit: 0, stdout, stderr: String::new() }
 }
 
 fn words(command: &str) -> Vec<String> {

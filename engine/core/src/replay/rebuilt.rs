@@ -127,6 +127,10 @@ impl Rebuilt {
     pub(super) fn observe(&mut self, seen: &Observation) {
         self.advance(seen.at);
         let probe = &seen.probe;
+        if probe.witness().is_none() && !seen.reason.code.is_silence() {
+            // Nobody goes on looking from elsewhere at a server that answers.
+            self.looking.retain(|it, _| it.server != probe.server || it.witness().is_none());
+        }
         for (name, value) in &seen.values {
             let key = (probe.server.clone(), probe.service, Arc::clone(name));
             self.measured.insert(key, value.clone());
@@ -198,7 +202,7 @@ impl Rebuilt {
 
     fn is_trouble(&self, probe: &ProbeId, status: Status) -> bool {
         let up = status == Status::Up;
-        let Some(service) = probe.service else { return !up };
+        let Some(service) = probe.service else { return !up && probe.has_say() };
         let server = self.topology.as_ref().and_then(|it| it.server(&probe.server));
         let Some(server) = server else { return false };
         let active = self.phase.side();

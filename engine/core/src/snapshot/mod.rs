@@ -11,6 +11,7 @@ mod reader;
 
 pub use reader::{Read, Reader};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -505,12 +506,11 @@ fn state(verdict: Option<crate::facts::Verdict>, at: Timestamp) -> State {
 }
 
 fn measures(topology: &Topology, book: &FactBook) -> Vec<Measure> {
+    let known: BTreeSet<&ServerName> =
+        topology.servers().iter().map(|server| &server.name).collect();
     let mut all: Vec<Measure> = book
         .iter()
-        // Few probes measure anything, and finding a server takes longer than seeing that.
-        .filter(|fact| {
-            !fact.values.is_empty() && topology.server(&fact.latest.probe.server).is_some()
-        })
+        .filter(|fact| !fact.values.is_empty() && known.contains(&fact.latest.probe.server))
         .flat_map(|fact| {
             let latest = &fact.latest;
             fact.values.iter().map(|(name, value)| Measure {

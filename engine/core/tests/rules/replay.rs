@@ -583,6 +583,40 @@ fn a_measured_value_is_the_last_one_that_is_recorded() {
     });
 }
 
+/// Each look is not recorded, and yet a replay has how old a testimony was; nobody looks from elsewhere
+/// at a server that answers.
+#[test]
+fn what_a_witness_finds_is_found_again_until_the_server_answers() {
+    let mut monitor = Monitor::begin(3);
+    monitor.seconds(3);
+    let login = ProbeId { server: name("dm1"), service: None, name: "ssh".into() };
+    let testimony = ProbeId::testimony(&name("dm1"), &name("dm2"));
+    monitor.found.insert(login.clone(), (Status::Unknown, ReasonCode::TimedOut));
+    monitor.found.insert(testimony.clone(), (Status::Down, ReasonCode::TimedOut));
+    monitor.values.insert(testimony.clone(), 1);
+    let silent = monitor.now;
+    monitor.seconds(20);
+    monitor.found.insert(login, (Status::Up, ReasonCode::Serving));
+    monitor.found.remove(&testimony);
+    let answers = monitor.now;
+    monitor.seconds(20);
+    monitor.stop();
+    let mut seen = 0;
+    replay(&monitor.records, |_, moment| {
+        let measure = moment.snapshot.measure("dm1", None, "replay-lag-bytes");
+        let Some(measure) = measure else { return assert!(moment.at <= silent.plus(SECOND)) };
+        seen += 1;
+        if moment.at <= answers {
+            assert!(moment.at.since(measure.at) <= 2 * SECOND, "{} of {}", measure.at, moment.at);
+        } else {
+            assert!(measure.at <= answers.plus(SECOND), "{} of {}", measure.at, moment.at);
+        }
+        let login = &moment.snapshot.server("dm1").unwrap().state;
+        assert_eq!(login.status == Status::Up, moment.at > answers, "{}", moment.at);
+    });
+    assert!(seen >= 38, "{seen}");
+}
+
 #[test]
 fn alerts_that_would_have_been_told_are_found() {
     let mut monitor = Monitor::begin(100);

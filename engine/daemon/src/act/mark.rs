@@ -18,7 +18,7 @@ use watchkeeper_core::model::ServerName;
 use super::{Equipment, Reachable};
 use crate::duty::{Hand, Refusal, Way};
 use crate::errors::chain;
-use crate::ssh::{ExecOutput, SshError};
+use crate::ssh::{ExecOutput, SshError, quote};
 
 /// The exit code of a command that was refused and not run.
 const REFUSED: u32 = 97;
@@ -83,11 +83,6 @@ fn line(hand: &Hand, command: &str, strict: bool) -> String {
     ];
     let quoted: Vec<String> = arguments.iter().map(|text| quote(text)).collect();
     format!("/bin/sh -c {}", quoted.join(" "))
-}
-
-/// A word for a POSIX shell.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r#"'"'"'"#))
 }
 
 /// Why a command was not run, or what is not known of it.

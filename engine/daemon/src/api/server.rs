@@ -1,5 +1,6 @@
 //! The socket and its routes.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::duty::Standing;
+use watchkeeper_core::facts::Value;
 use watchkeeper_core::guards::{Check, Duty, Guard};
-use watchkeeper_core::model::{ClusterName, Timestamp};
+use watchkeeper_core::model::{ClusterName, Status, Timestamp};
 use watchkeeper_core::plan::PlanKind;
+use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
 
 use super::alerts;
@@ -207,6 +210,23 @@ fn alert(alert: &Alert) -> AlertReport {
     }
 }
 
+/// What others have found of a server in its present silence.
+fn seen_from(facts: &Facts, server: &ServerFacts) -> BTreeMap<String, String> {
+    if server.state.status == Status::Up {
+        return BTreeMap::new();
+    }
+    let own = facts.measures.iter().filter(|measure| {
+        measure.server == server.name
+            && measure.service.is_none()
+            && measure.at >= server.state.since
+    });
+    own.filter_map(|measure| match (measure.name.strip_prefix("seen-from-")?, &measure.value) {
+        (witness, Value::Text(word)) => Some((witness.to_owned(), word.to_string())),
+        _ => None,
+    })
+    .collect()
+}
+
 fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> ClusterReport {
     let state = &view.state;
     let facts = view.snapshot.as_ref().map(|snapshot| snapshot.facts());
@@ -252,6 +272,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                     place: it.place,
                     status: it.state.status,
                     detail: it.state.reason.detail.to_string(),
+                    seen_from: seen_from(facts, it),
                 })
                 .collect()
         }),

@@ -132,6 +132,10 @@ pub struct ServerReport {
     pub status: Status,
     /// Why.
     pub detail: String,
+    /// What other servers have found of it since it does not answer: `alive`, `gone` or `unable`, by
+    /// the server that looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen_from: BTreeMap<String, String>,
 }
 
 /// How a service stands.

@@ -169,6 +169,9 @@ fn servers(out: &mut String, cluster: &ClusterReport) {
             server.status,
             why(server.status, &server.detail)
         );
+        for (witness, found) in &server.seen_from {
+            let _ = writeln!(out, "    seen from {witness}: {found}");
+        }
         for service in cluster.services.iter().filter(|it| it.server == server.name) {
             let left = left_stopped(cluster, server, service.service);
             let (word, tell) = match (service.expected && !left, service.status) {

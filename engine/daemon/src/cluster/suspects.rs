@@ -2,7 +2,11 @@
 //!
 //! A failover from a server that does not answer needs their word. It is gathered while the
 //! failure is being confirmed, so that it is there when the failover is decided, and nobody waits
-//! for it then. It decides nothing: [`Suspicions`] keeps what was found, for a moment.
+//! for it then. It decides nothing: [`Suspicions`] keeps what was found, for a moment, for whoever
+//! carries a failover out. Policies get it as a fact: each look is an [`Observation`] too, of a probe
+//! that has no say in whether the server is up, with the value `seen-from-WITNESS`.
+//!
+//! Invariant: a look waits neither for who judges it nor for the journal.
 //!
 //! Only the active side's server is looked at, since only that is ever failed over from, and only
 //! from the first silence at its login until anything on it answers.
@@ -11,12 +15,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use watchkeeper_core::facts::Observation;
-use watchkeeper_core::model::ServerName;
+use watchkeeper_core::facts::{Observation, ProbeId, Reason, ReasonCode, Value};
+use watchkeeper_core::model::{ServerName, Status, Timestamp};
 
-use crate::act::{Equipment, Suspicions, testify};
+use crate::act::{Equipment, Suspicions, Testimony, testify};
+use crate::{clock, net};
 
 /// Looks of one witness at the probe's confirm interval; after that a failover has been decided, or
 /// something holds it.
@@ -26,12 +32,37 @@ const EAGER: u32 = 30;
 /// witness until its kernel gives them up, which can take two minutes.
 const CALM: Duration = Duration::from_secs(10);
 
+/// Looks that wait to be taken in. One for which there is no room is not worth waiting: the witness
+/// looks again.
+const WAITING: usize = 256;
+
+/// After how many milliseconds a testimony is recorded again that says the same as the one before,
+/// so that a history shows how long a witness went on saying so, and a long outage fills no journal.
+const RECORD_AGAIN_MS: u64 = 60_000;
+
 /// Who is suspected, and who is looking.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Suspects {
     known: Arc<Suspicions>,
     /// The witnesses' looks, by the server that they look at. They end when it is dropped.
     looking: BTreeMap<ServerName, JoinSet<()>>,
+    found: mpsc::Sender<Observation>,
+    to_take_in: mpsc::Receiver<Observation>,
+    /// When a testimony was recorded last.
+    recorded: BTreeMap<ProbeId, Timestamp>,
+}
+
+impl Default for Suspects {
+    fn default() -> Self {
+        let (found, to_take_in) = mpsc::channel(WAITING);
+        Self {
+            known: Arc::default(),
+            looking: BTreeMap::new(),
+            found,
+            to_take_in,
+            recorded: BTreeMap::new(),
+        }
+    }
 }
 
 impl Suspects {
@@ -65,36 +96,102 @@ impl Suspects {
         } else if !self.looking.contains_key(server) {
             let (pace, equipment) = (pace(), Arc::new(equipment.clone()));
             let looks = equipment.witnesses(server).map(|witness| {
-                let (equipment, known) = (Arc::clone(&equipment), Arc::clone(&self.known));
-                keep_looking(equipment, known, witness.clone(), server.clone(), pace)
+                let look = Look {
+                    equipment: Arc::clone(&equipment),
+                    known: Arc::clone(&self.known),
+                    found: self.found.clone(),
+                    witness: witness.clone(),
+                    about: server.clone(),
+                };
+                look.go_on(pace)
             });
             self.looking.insert(server.clone(), looks.collect());
         }
+    }
+
+    /// The next testimony; waits until there is one.
+    pub(super) async fn next(&mut self) -> Observation {
+        match self.to_take_in.recv().await {
+            Some(found) => found,
+            // There is always a sender: this one's own.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A testimony that is there already.
+    pub(super) fn waiting(&mut self) -> Option<Observation> {
+        self.to_take_in.try_recv().ok()
+    }
+
+    /// Whether a testimony is to be recorded, given whether it is `news`.
+    pub(super) fn records(&mut self, found: &Observation, news: bool) -> bool {
+        let due = |last: &Timestamp| found.at.since(*last) >= RECORD_AGAIN_MS;
+        let records = news || self.recorded.get(&found.probe).is_none_or(due);
+        if records {
+            self.recorded.insert(found.probe.clone(), found.at);
+        }
+        records
     }
 
     /// Begins anew, with nobody suspected.
     pub(super) fn forget(&mut self) {
         self.looking.clear();
         self.known.forget();
+        self.recorded.clear();
+        while self.waiting().is_some() {}
     }
 }
 
-async fn keep_looking(
+/// One witness looking at one server.
+struct Look {
     equipment: Arc<Equipment>,
     known: Arc<Suspicions>,
+    found: mpsc::Sender<Observation>,
     witness: ServerName,
     about: ServerName,
-    pace: Duration,
-) {
-    for look in 0_u32.. {
-        let begun = Instant::now();
-        // Each look keeps a patience of its own, far below this.
-        let found = testify(&equipment, &witness, &about, begun + CALM).await;
-        let now = Instant::now();
-        tracing::debug!(server = %about, %witness, ?found, "a witness has looked");
-        known.heard(&about, &witness, begun, now, found);
-        let pace = if look < EAGER { pace } else { CALM };
-        sleep_until((begun + pace).max(now + pace / 10)).await;
+}
+
+impl Look {
+    async fn go_on(self, pace: Duration) {
+        let Self { equipment, known, found, witness, about } = self;
+        for look in 0_u32.. {
+            let begun = Instant::now();
+            // Each look keeps a patience of its own, far below this.
+            let testimony = testify(&equipment, &witness, &about, begun + CALM).await;
+            let now = Instant::now();
+            tracing::debug!(server = %about, %witness, ?testimony, "a witness has looked");
+            let observation = observation(&about, &witness, &testimony, now - begun);
+            known.heard(&about, &witness, begun, now, testimony);
+            // Full or closed: it looks again, or nobody wants to know.
+            let _ = found.try_send(observation);
+            let pace = if look < EAGER { pace } else { CALM };
+            sleep_until((begun + pace).max(now + pace / 10)).await;
+        }
+    }
+}
+
+/// A testimony as a fact.
+fn observation(
+    about: &ServerName,
+    witness: &ServerName,
+    testimony: &Testimony,
+    took: Duration,
+) -> Observation {
+    let (status, code, word, detail) = match testimony {
+        Testimony::Alive(how) => (Status::Up, ReasonCode::Serving, "alive", how.as_str()),
+        Testimony::Gone => {
+            (Status::Down, ReasonCode::TimedOut, "gone", "nothing answers on any of its ports")
+        }
+        Testimony::Unable(why) => (Status::Unknown, ReasonCode::Monitor, "unable", why.as_str()),
+    };
+    let value = (Arc::from(format!("seen-from-{witness}")), Value::Text(word.into()));
+    Observation {
+        probe: ProbeId::testimony(about, witness),
+        status,
+        reason: Reason::new(code, net::one_line(&format!("{witness} looked: {detail}"))),
+        at: clock::now(),
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        values: [value].into(),
     }
 }
 
@@ -188,6 +285,57 @@ mod tests {
         take_in(&mut suspects, &seen("dm1", service, Status::Down, ReasonCode::Refused));
         assert!(suspects.looking.is_empty());
         assert_eq!(suspects.known.silence(&name("dm1"), Instant::now()), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_witness_finds_becomes_a_fact_without_a_say() {
+        let mut suspects = Suspects::default();
+        take_in(&mut suspects, &silent("dm1"));
+        let mut from = Vec::new();
+        while from.len() < 2 {
+            let seen = suspects.next().await;
+            assert!(seen.probe.server == name("dm1") && !seen.probe.has_say(), "{seen:?}");
+            let witness = seen.probe.witness().unwrap();
+            let value = seen.values.get(format!("seen-from-{witness}").as_str());
+            assert_eq!(value, Some(&Value::Text("unable".into())), "{seen:?}");
+            if !from.contains(&witness.to_owned()) {
+                from.push(witness.to_owned());
+            }
+        }
+        from.sort();
+        assert_eq!(from, ["dm2", "dm3"]);
+    }
+
+    #[test]
+    fn each_testimony_has_its_word_and_its_status() {
+        let (dm1, dm2) = (name("dm1"), name("dm2"));
+        for (testimony, status, word) in [
+            (Testimony::Gone, Status::Down, "gone"),
+            (Testimony::Alive("port 22 accepts connections".to_owned()), Status::Up, "alive"),
+            (Testimony::Unable("odd".to_owned()), Status::Unknown, "unable"),
+        ] {
+            let seen = observation(&dm1, &dm2, &testimony, Duration::from_millis(7));
+            assert_eq!((seen.status, seen.took_ms), (status, 7));
+            assert_eq!(seen.values.get("seen-from-dm2"), Some(&Value::Text(word.into())));
+            assert_eq!(seen.probe.to_string(), "dm1/from-dm2");
+        }
+    }
+
+    #[test]
+    fn what_is_no_news_is_recorded_once_a_minute() {
+        let mut suspects = Suspects::default();
+        let (dm1, dm2) = (name("dm1"), name("dm2"));
+        let mut seen = observation(&dm1, &dm2, &Testimony::Gone, Duration::ZERO);
+        let mut records = |at, news| {
+            seen.at = Timestamp(at);
+            suspects.records(&seen, news)
+        };
+        assert!(records(1_000, true));
+        assert!(!records(2_000, false));
+        assert!(!records(60_999, false));
+        assert!(records(61_000, false));
+        assert!(records(62_000, true));
+        assert!(!records(121_999, false));
     }
 
     #[tokio::test]

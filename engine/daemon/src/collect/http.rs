@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::tls::TlsInfo;
 use reqwest::{Client, Method, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::facts::{ReasonCode, Value};
 
+use super::certificate;
 use super::finding::Finding;
+use crate::clock;
 use crate::net::{self, address};
 use crate::secret::Secret;
 use crate::tls::{self, TlsError};
@@ -87,6 +90,17 @@ impl PartialEq for HttpAsk {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
+    /// When the server's certificate ends, in seconds since 1970; none without TLS.
+    certificate_ends: Option<i64>,
+}
+
+impl Answer {
+    /// Adds what was measured beside the answer itself.
+    pub(super) fn measured(&self, finding: Finding) -> Finding {
+        let Some(ends) = self.certificate_ends else { return finding };
+        let now = i64::try_from(clock::now().0 / 1000).unwrap_or(i64::MAX);
+        finding.with("certificate-expires-s", Value::Integer(ends.saturating_sub(now)))
+    }
 }
 
 impl HttpAsk {
@@ -119,6 +133,7 @@ impl HttpAsk {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .pool_max_idle_per_host(0)
+            .tls_info(true)
             .tcp_nodelay(true)
             .build()
             .map_err(|error| HttpSettingsError::Client(Arc::new(error)))?;
@@ -163,6 +178,8 @@ impl HttpAsk {
             }
         };
         let status = response.status();
+        let tls = response.extensions().get::<TlsInfo>();
+        let certificate_ends = tls.and_then(TlsInfo::peer_certificate).and_then(certificate::ends);
         let mut body = Vec::new();
         let whole = async {
             while let Some(chunk) = response.chunk().await? {
@@ -174,7 +191,7 @@ impl HttpAsk {
             Ok(true)
         };
         match timeout_at(deadline, whole).await {
-            Ok(Ok(true)) => Ok(Answer { status, body }),
+            Ok(Ok(true)) => Ok(Answer { status, body, certificate_ends }),
             Ok(Ok(false)) => {
                 let detail = format!("{} sends a body of more than 4 MiB", self.address());
                 Err(Finding::down(ReasonCode::Protocol, &detail))
@@ -263,7 +280,8 @@ impl Http {
         } else {
             Finding::up(ReasonCode::Serving, &format!("{address} answers {status}"))
         };
-        finding.with("http-status", Value::Integer(i64::from(status.as_u16())))
+        let finding = finding.with("http-status", Value::Integer(i64::from(status.as_u16())));
+        answer.measured(finding)
     }
 }
 

@@ -19,6 +19,19 @@ pub struct Jolokia {
     pub broker: String,
 }
 
+/// What is read of the broker, and the values that it becomes. The messages are those of all queues
+/// and topics together that nobody has acknowledged: Data Mover's own parts are the only consumers,
+/// so what grows there waits for one of them.
+const ATTRIBUTES: [(&str, &str); 7] = [
+    ("MemoryPercentUsage", "memory-percent"),
+    ("StorePercentUsage", "store-percent"),
+    ("TempPercentUsage", "temp-percent"),
+    ("CurrentConnectionsCount", "connections"),
+    ("TotalMessageCount", "queued-messages"),
+    ("TotalConsumerCount", "consumers"),
+    ("TotalProducerCount", "producers"),
+];
+
 /// One answer of a bulk request.
 #[derive(Deserialize)]
 struct Read {
@@ -36,11 +49,11 @@ impl Jolokia {
             {"type": "read", "mbean": format!("{broker},service=Health"),
              "attribute": "CurrentStatus"},
             {"type": "read", "mbean": broker,
-             "attribute": ["MemoryPercentUsage", "StorePercentUsage", "CurrentConnectionsCount"]},
+             "attribute": ATTRIBUTES.map(|(attribute, _)| attribute)},
         ]);
         let answer = self.ask.ask(Method::POST, Some(body.to_string()), None, deadline).await;
         match answer {
-            Ok(answer) => judge(&self.ask.address(), answer.status, &answer.body),
+            Ok(answer) => answer.measured(judge(&self.ask.address(), answer.status, &answer.body)),
             Err(finding) => finding,
         }
     }
@@ -74,11 +87,7 @@ fn judge(address: &str, status: StatusCode, body: &[u8]) -> Finding {
             Finding::down(ReasonCode::Unhealthy, &detail)
         }
     };
-    for (attribute, value) in [
-        ("MemoryPercentUsage", "memory-percent"),
-        ("StorePercentUsage", "store-percent"),
-        ("CurrentConnectionsCount", "connections"),
-    ] {
+    for (attribute, value) in ATTRIBUTES {
         if let Some(number) = broker.value.get(attribute).and_then(serde_json::Value::as_i64) {
             finding = finding.with(value, Value::Integer(number));
         }
@@ -92,7 +101,7 @@ mod tests {
     use watchkeeper_core::model::Status;
 
     const BROKER: &str = r#"{"status":200,"value":{"MemoryPercentUsage":3,
-        "StorePercentUsage":7,"CurrentConnectionsCount":12}}"#;
+        "StorePercentUsage":7,"CurrentConnectionsCount":12,"TotalMessageCount":41,"TotalConsumerCount":5}}"#;
 
     fn judged(health: &str, broker: &str) -> Finding {
         judge("dm1:8161", StatusCode::OK, format!("[{health},{broker}]").as_bytes())
@@ -104,6 +113,10 @@ mod tests {
         assert_eq!(good.status, Status::Up);
         assert_eq!(good.values.get("store-percent"), Some(&Value::Integer(7)));
         assert_eq!(good.values.get("connections"), Some(&Value::Integer(12)));
+        assert_eq!(good.values.get("queued-messages"), Some(&Value::Integer(41)));
+        assert_eq!(good.values.get("consumers"), Some(&Value::Integer(5)));
+        // What this broker does not say is not made up.
+        assert_eq!(good.values.get("producers"), None);
         let bad = judged(r#"{"status":200,"value":"Getting Worse"}"#, BROKER);
         assert_eq!((bad.status, bad.reason.code), (Status::Down, ReasonCode::Unhealthy));
         let none = r#"{"status":404,"error":"no such bean"}"#;

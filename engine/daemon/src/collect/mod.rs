@@ -14,6 +14,7 @@
 //!
 //! The [`Collector`] runs each probe in a task of its own.
 
+mod certificate;
 mod collector;
 mod command;
 mod database;
@@ -22,6 +23,7 @@ mod http;
 mod jolokia;
 mod openwire;
 mod replication;
+mod resources;
 mod rest;
 mod schedule;
 mod service;
@@ -31,7 +33,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use watchkeeper_core::facts::{Observation, ProbeId, ReasonCode};
+use watchkeeper_core::facts::{Observation, ProbeId, ReasonCode, Value};
+use watchkeeper_core::model::Status;
 
 pub use self::collector::Collector;
 pub use self::command::{Command, Where};
@@ -41,6 +44,7 @@ pub use self::http::{Http, HttpAsk, HttpSettings, HttpSettingsError, MAX_BODY};
 pub use self::jolokia::Jolokia;
 pub use self::openwire::OpenWire;
 pub use self::replication::{Replication, ReplicationSide};
+pub use self::resources::{Disk, Resources};
 pub use self::rest::{DataMoverRest, RestSubject};
 pub(crate) use self::schedule::CONFIRMATIONS;
 pub use self::service::{ServerLogin, ServiceState};
@@ -72,6 +76,8 @@ pub enum ProbeKind {
     Jolokia(Jolokia),
     /// A command with the Nagios convention.
     Command(Command),
+    /// File systems and memory.
+    Resources(Resources),
 }
 
 impl ProbeKind {
@@ -87,6 +93,26 @@ impl ProbeKind {
             Self::OpenWire(probe) => probe.run(deadline).await,
             Self::Jolokia(probe) => probe.run(deadline).await,
             Self::Command(probe) => probe.run(deadline).await,
+            Self::Resources(probe) => probe.run(deadline).await,
+        }
+    }
+
+    /// Whether how long it takes is how long what it looks at takes to answer: it completes an exchange
+    /// with that, from making a connection (or on the kept one) to the answer's end. What a port's
+    /// acceptance, a command or a view beside the service takes says little of it.
+    const fn times_an_exchange(&self) -> bool {
+        match self {
+            Self::ServerLogin(_)
+            | Self::Http(_)
+            | Self::DataMoverRest(_)
+            | Self::Database(_)
+            | Self::OpenWire(_) => true,
+            Self::ServiceState(_)
+            | Self::Tcp(_)
+            | Self::Replication(_)
+            | Self::Jolokia(_)
+            | Self::Command(_)
+            | Self::Resources(_) => false,
         }
     }
 
@@ -142,7 +168,7 @@ pub async fn run_once(spec: &ProbeSpec) -> Observation {
     let _others = share::others();
     let started = Instant::now();
     let deadline = started + spec.timeout;
-    let kind = spec.kind.clone();
+    let (kind, timed) = (spec.kind.clone(), spec.kind.times_an_exchange());
     // In a task of its own, so that a defect in one probe ends that probe only.
     let mut task = AbortOnDrop(tokio::spawn(async move { kind.run(deadline).await }));
     let finding = match timeout_at(deadline + GRACE, &mut task.0).await {
@@ -153,12 +179,19 @@ pub async fn run_once(spec: &ProbeSpec) -> Observation {
         }
         Err(_) => Finding::unknown(ReasonCode::TimedOut, "the probe did not end in time"),
     };
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let finding = if timed && finding.status == Status::Up {
+        let latency = i64::try_from(took_ms).unwrap_or(i64::MAX);
+        finding.with("latency-ms", Value::Integer(latency))
+    } else {
+        finding
+    };
     Observation {
         probe: spec.id.clone(),
         status: finding.status,
         reason: finding.reason,
         at: clock::now(),
-        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        took_ms,
         values: finding.values,
     }
 }

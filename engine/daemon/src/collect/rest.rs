@@ -48,7 +48,15 @@ struct Complaint {
 impl DataMoverRest {
     pub(super) async fn run(&self, deadline: Instant) -> Finding {
         match self.ask.ask(Method::GET, None, Some(ACCEPT), deadline).await {
-            Ok(answer) => judge(self.subject, &self.ask.address(), answer.status, &answer.body),
+            Ok(answer) => {
+                let address = self.ask.address();
+                let finding = judge(self.subject, &address, answer.status, &answer.body);
+                match self.subject {
+                    RestSubject::Rest => answer.measured(finding),
+                    // The certificate is REST's.
+                    RestSubject::Daemon => finding,
+                }
+            }
             Err(finding) => match (self.subject, finding.reason.code) {
                 // Without a REST server nothing is known of the daemon.
                 (RestSubject::Daemon, code) => Finding::unknown(code, &finding.reason.detail),

@@ -75,6 +75,20 @@ pub enum ProbeKindConfig {
     Jolokia(Http),
     /// Runs a program that speaks the Nagios plugins' exit codes.
     Command(Run),
+    /// Looks at file systems and memory over SSH.
+    Resources {
+        /// The file systems, their names unique.
+        disks: Vec<Disk>,
+    },
+}
+
+/// A file system, by a path on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// What it is called in the names of values.
+    pub name: String,
+    /// The path.
+    pub path: String,
 }
 
 /// Host and port.

@@ -31,6 +31,11 @@ use crate::{net, share};
 /// Of each of a command's outputs, this many bytes are kept: 64 KiB.
 pub const MAX_OUTPUT: usize = 64 * 1024;
 
+/// A word for a POSIX shell.
+pub(crate) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r#"'"'"'"#))
+}
+
 /// How a server is reached over SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshTarget {

@@ -184,7 +184,8 @@ fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
             ProbeKindConfig::Login
             | ProbeKindConfig::Status { .. }
             | ProbeKindConfig::Replication { .. }
-            | ProbeKindConfig::Command(_) => continue,
+            | ProbeKindConfig::Command(_)
+            | ProbeKindConfig::Resources { .. } => continue,
         };
         if own == Some(host.as_str()) {
             ports.insert(port);
@@ -257,6 +258,13 @@ fn kind(
                 Run::Monitor(argv) => collect::Where::Here(argv.clone()),
                 Run::Server(line) => collect::Where::There { ssh: ssh.clone(), line: line.clone() },
             },
+        }),
+        ProbeKindConfig::Resources { disks } => ProbeKind::Resources(collect::Resources {
+            ssh: ssh.clone(),
+            disks: disks
+                .iter()
+                .map(|disk| collect::Disk { name: disk.name.clone(), path: disk.path.clone() })
+                .collect(),
         }),
     })
 }

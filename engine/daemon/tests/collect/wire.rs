@@ -200,6 +200,11 @@ async fn https_is_checked_against_the_configured_authority() {
     };
     until("HTTPS serves", async || look(with(Some("ca.pem")), LONG).await.status == Status::Up)
         .await;
+    let seen = look(with(Some("ca.pem")), LONG).await;
+    let Some(Value::Integer(left)) = seen.values.get("certificate-expires-s") else {
+        panic!("{seen:?}")
+    };
+    assert!((1..=2 * 86_400).contains(left), "{left}");
     for ca in [Some("other.pem"), None] {
         let seen = look(with(ca), LONG).await;
         assert_eq!(said(&seen), (Status::Unknown, ReasonCode::Tls), "{seen:?}");

@@ -19,6 +19,7 @@ mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchkeeper_core::model as core_model;
 use watchkeeper_core::proposal::Evaluation as CoreEvaluation;
@@ -31,6 +32,7 @@ pub use watchkeeper_core as core;
 
 use crate::policy::{Ending, Policy, Service, Side, Value};
 use crate::settings::Settings;
+pub use watchkeeper_cases::world::Seen;
 use watchkeeper_cases::world::{self, World};
 
 /// The cluster of the five-server scenario, calm, with the primary active: dm1 (primary) and dm2
@@ -100,7 +102,49 @@ impl Cluster {
     #[must_use]
     pub fn measures(mut self, server: &str, name: &str, value: Value) -> Self {
         let server = self.world.server(server).unwrap_or_else(|error| mistake(&error));
-        self.world.measure(&server, core_model::Service::Repository, name, value.into());
+        self.world.measure(&server, Some(core_model::Service::Repository), name, value.into());
+        self
+    }
+
+    /// From now on the server itself, or the service on it, measures this value.
+    #[must_use]
+    pub fn measures_of(
+        mut self,
+        server: &str,
+        service: Option<Service>,
+        name: &str,
+        value: Value,
+    ) -> Self {
+        let server = self.world.server(server).unwrap_or_else(|error| mistake(&error));
+        self.world.measure(&server, service.map(Into::into), name, value.into());
+        self
+    }
+
+    /// From now on `witness` finds this of `server`, while that one is silent.
+    #[must_use]
+    pub fn seen(mut self, server: &str, witness: &str, found: Seen) -> Self {
+        let [server, witness] = [server, witness]
+            .map(|name| self.world.server(name).unwrap_or_else(|error| mistake(&error)));
+        self.world.seen(&server, &witness, Some(found));
+        self
+    }
+
+    /// From now on nobody looks at `server` from elsewhere.
+    #[must_use]
+    pub fn no_longer_seen(mut self, server: &str) -> Self {
+        let server = self.world.server(server).unwrap_or_else(|error| mistake(&error));
+        let others: Vec<_> =
+            self.world.topology.servers().iter().map(|it| it.name.clone()).collect();
+        for witness in others {
+            self.world.seen(&server, &witness, None);
+        }
+        self
+    }
+
+    /// Lets this time pass in one step, with a probe of everything at its end.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.world.tick(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         self
     }
 

@@ -95,6 +95,12 @@ pub(super) const CLUSTER: &[Key] = &[
     opt("plan", Kind::Table, "all defaults", "How plans are carried out."),
     opt("repository", Kind::Table, "all defaults", "How the repository is reached."),
     opt(
+        "resources",
+        Kind::Table,
+        "not looked at",
+        "The servers' file systems and memory, for policies to judge.",
+    ),
+    opt(
         "site-steps",
         Kind::Tables,
         "none",
@@ -221,6 +227,19 @@ pub(super) const REPOSITORY: &[Key] = &[
         "none",
         "Further parameters of a subscription's connection.",
     ),
+];
+
+/// File systems and memory.
+pub(super) const RESOURCES: &[Key] = &[
+    opt(
+        "paths",
+        Kind::Texts,
+        "`/`",
+        "Paths on the file systems to look at, the same on each server.",
+    ),
+    opt("servers", Kind::Texts, "all", "The servers to look at."),
+    def("interval", PAUSE, "1m", "From one look to the next."),
+    def("timeout", TIMEOUT, "10s", "After how long one look is given up."),
 ];
 
 /// A step of the site's own.

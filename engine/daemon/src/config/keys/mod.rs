@@ -160,6 +160,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "clusters.*.guards", keys: cluster::GUARDS },
     Section { path: "clusters.*.plan", keys: cluster::PLAN },
     Section { path: "clusters.*.repository", keys: cluster::REPOSITORY },
+    Section { path: "clusters.*.resources", keys: cluster::RESOURCES },
     Section { path: "clusters.*.site-steps[]", keys: cluster::SITE_STEP },
     Section { path: "clusters.*.services.*", keys: cluster::SERVICE },
     Section { path: "clusters.*.services.*.probes[]", keys: cluster::PROBE },

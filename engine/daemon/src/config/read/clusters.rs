@@ -22,6 +22,7 @@ use super::super::reader::{At, Reader, millis};
 use super::super::source::{Note, Place};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
+use super::resources;
 use super::services::service_commands;
 use super::{Common, guest_file, trust};
 
@@ -124,9 +125,15 @@ pub(in crate::config) fn cluster(
     let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
     arrangements.site_steps = site_steps(reader, &names);
     let repository = repository(&reader.table("repository"), common);
+    let resources = if reader.has("resources") {
+        resources::probes(&reader.table("resources"), &servers)
+    } else {
+        Vec::new()
+    };
     reader.finish();
-    let probes =
+    let mut probes =
         probes::all(reader.sources, &services, &servers, &repository, common, times, fresh);
+    probes.extend(resources);
     both_sides(reader, &servers);
     if !reader.has("policies") && !reader.misspelt("policies") {
         let message = format!("cluster {} has no policies", name.value);

@@ -10,6 +10,8 @@ pub(super) mod probes;
 
 mod services;
 
+mod resources;
+
 pub(super) mod clusters;
 
 use std::path::PathBuf;
