@@ -307,9 +307,8 @@ enum PolicyCommand {
         /// The snapshot's file, as `journal snapshot` writes it
         #[arg(long)]
         snapshot: PathBuf,
-        /// A setting, as name=value
-        #[arg(long = "set", value_name = "NAME=VALUE")]
-        settings: Vec<String>,
+        #[command(flatten)]
+        settings: policy::Set,
     },
 }
 

@@ -30,6 +30,8 @@ mod excerpt;
 
 mod source;
 
+mod settings;
+
 mod reader;
 
 mod read;

@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::facts::FactBook;
+use watchkeeper_core::lifecycle::Phase;
+use watchkeeper_core::model::Side;
 use watchkeeper_core::policies::RolledBack;
-use watchkeeper_core::proposal::Revision;
+use watchkeeper_core::proposal::{FailureKind, Revision};
 use watchkeeper_core::settings::{self, SettingValue};
-use watchkeeper_core::snapshot::Snapshot;
+use watchkeeper_core::snapshot::{Background, Snapshot};
 use watchkeeper_core::state::Memory;
 use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy, digest};
 
+use crate::clock;
 use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
+use crate::config::cluster::ClusterConfig;
 use crate::revisions::Revisions;
 use crate::trust::{self, Distrust, Trust};
 
@@ -359,10 +364,31 @@ pub fn seat(
     if let Some(snapshot) = latest.filter(|_| !same && back.is_none()) {
         let opinion = seat.ask(snapshot, migrated.as_ref().or(memory));
         if let Err(failure) = opinion.outcome {
-            return Err(GuestError::Trial { path: path.clone(), problem: failure.to_string() });
+            let problem = config.settings.name_files(&failure.to_string());
+            return Err(GuestError::Trial { path: path.clone(), problem });
         }
     }
     Ok((seat, migrated))
+}
+
+impl Seat {
+    /// Why the policy has no answer while nothing is known of its cluster, as after a start: settings
+    /// that it cannot use show then as well. A call that took too long tells of this machine only.
+    pub fn trouble(&self, cluster: &ClusterConfig, settings: &Settings) -> Option<String> {
+        let now = clock::now();
+        let background = Background {
+            phase: Phase::Active(Side::Primary),
+            active_since: now,
+            maintenance: false,
+            services_in_maintenance: &[],
+            rescues: &[],
+            changes: &[],
+        };
+        let nothing = FactBook::default();
+        let snapshot = Snapshot::take(1, now, &cluster.topology, &nothing, &background);
+        let failure = self.ask(&Arc::new(snapshot), None).outcome.err()?;
+        (failure.kind != FailureKind::Deadline).then(|| settings.name_files(&failure.to_string()))
+    }
 }
 
 fn migrate(guest: &Policy, path: &Path, memory: &Memory) -> Result<Memory, GuestError> {

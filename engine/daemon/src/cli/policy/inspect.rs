@@ -1,16 +1,16 @@
 //! `watchkeeper policy inspect` and `evaluate`: look at a policy, and try it on recorded facts, without a daemon.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use watchkeeper_core::proposal::Grant;
-use watchkeeper_core::settings::{self, Given, SettingKind};
+use watchkeeper_core::settings::{self, SettingKind};
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_wasm::{Host, HostConfig, Policy};
 
 use super::PolicyError;
+use super::given::Set;
 use crate::cli::exit::Exit;
 use crate::cli::{print, print_json};
 
@@ -76,7 +76,7 @@ fn default(kind: &SettingKind) -> String {
 pub(in crate::cli) fn evaluate(
     path: &Path,
     snapshot: &Path,
-    given: &[String],
+    given: &Set,
     json: bool,
 ) -> Result<Exit, PolicyError> {
     let policy = load(path)?;
@@ -84,8 +84,9 @@ pub(in crate::cli) fn evaluate(
         .map_err(|source| PolicyError::Read { path: snapshot.to_owned(), source })?;
     let snapshot: Snapshot = serde_json::from_str(&text)
         .map_err(|source| PolicyError::Snapshot { path: snapshot.to_owned(), source })?;
-    let given = parse(given)?;
-    let settings = settings::check(&policy.description().settings, &given).map_err(|problems| {
+    let given = given.read()?;
+    let schema = &policy.description().settings;
+    let settings = settings::check(schema, &given.values).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         PolicyError::Settings(all.join("; "))
     })?;
@@ -98,7 +99,7 @@ pub(in crate::cli) fn evaluate(
             "outcome": evaluated.outcome,
         }));
     } else {
-        print(&story(&evaluated));
+        print(&given.name_files(&story(&evaluated)));
     }
     Ok(if evaluated.outcome.is_ok() { Exit::Ok } else { Exit::Failed })
 }
@@ -137,22 +138,4 @@ fn story(evaluated: &watchkeeper_wasm::Evaluated) -> String {
         evaluated.took.as_micros()
     );
     out
-}
-
-/// `name=value`; true, false and whole numbers are taken as such, all else as text.
-pub(in crate::cli) fn parse(given: &[String]) -> Result<BTreeMap<String, Given>, PolicyError> {
-    given
-        .iter()
-        .map(|one| {
-            let (name, value) = one.split_once('=').ok_or_else(|| {
-                PolicyError::Settings(format!("{one:?} is not of the form name=value"))
-            })?;
-            let value = match (value.parse::<bool>(), value.parse::<i64>()) {
-                (Ok(flag), _) => Given::Flag(flag),
-                (_, Ok(number)) => Given::Integer(number),
-                _ => Given::Text(value.to_owned()),
-            };
-            Ok((name.to_owned(), value))
-        })
-        .collect()
 }

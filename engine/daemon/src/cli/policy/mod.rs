@@ -3,6 +3,7 @@
 mod blame;
 mod build;
 mod files;
+mod given;
 mod inspect;
 mod new;
 mod project;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use watchkeeper_wasm::{HostError, LoadError};
 
 pub(super) use build::{Build, HELP as BUILD};
-pub(super) use inspect::{evaluate, inspect, parse};
+pub(super) use given::Set;
+pub(super) use inspect::{evaluate, inspect};
 pub(super) use new::{HELP as NEW, New};
 pub(super) use test::{HELP as TEST, Test};
 
