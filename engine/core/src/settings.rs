@@ -459,7 +459,10 @@ fn is_place(text: &str) -> bool {
     let number = |part: Option<&str>| {
         part.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    parts.next() == Some("") && number(parts.next()) && number(parts.next()) && parts.next().is_some()
+    parts.next() == Some("")
+        && number(parts.next())
+        && number(parts.next())
+        && parts.next().is_some()
 }
 
 /// The word most like `given`, if one is alike enough to be what was meant.
@@ -529,7 +532,8 @@ mod tests {
         let named = |said: &str| name_files(said, files());
         assert_eq!(named("rules:3:15: no"), "/etc/rules.rego:3:15: no");
         assert_eq!(named("refused: data:1:2: no"), "refused: /etc/data.json:1:2: no");
-        for other in ["rules: no", "rules:3: no", "my-rules:3:5: no", "rules:a:5: no", "3:5: rules"] {
+        for other in ["rules: no", "rules:3: no", "my-rules:3:5: no", "rules:a:5: no", "3:5: rules"]
+        {
             assert_eq!(named(other), other);
         }
     }

@@ -97,9 +97,10 @@ impl Files {
                 (folder, identity)
             })
             .collect();
-        let files = config.files().iter().filter_map(|file| {
-            Some(spelt(file.parent()?).join(file.file_name()?))
-        });
+        let files = config
+            .files()
+            .iter()
+            .filter_map(|file| Some(spelt(file.parent()?).join(file.file_name()?)));
         let named = links.into_iter().chain(files).collect();
         *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
         let Some(watcher) = &mut self.watcher else { return };

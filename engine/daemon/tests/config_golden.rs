@@ -205,7 +205,9 @@ fn a_setting_s_file_is_part_of_the_configuration() {
     assert_eq!(
         differences(&old, &new),
         [
-            format!("clusters.prod.policies.data-mover-ha.settings.rules ({path}) has another text"),
+            format!(
+                "clusters.prod.policies.data-mover-ha.settings.rules ({path}) has another text"
+            ),
             format!("receivers.ops.settings.text ({path}) has another text"),
         ]
     );

@@ -66,9 +66,15 @@ mod tests {
 
     #[test]
     fn only_what_is_mentioned_is_asked_for() {
-        assert_eq!(asked("package a\nx := input.at\ny := input[\"servers\"][0].name"), ["at", "servers"]);
+        assert_eq!(
+            asked("package a\nx := input.at\ny := input[\"servers\"][0].name"),
+            ["at", "servers"]
+        );
         assert_eq!(asked("package a\n# input\nx := \"input\"\ny := `input.at`"), [""; 0]);
-        assert_eq!(asked("package a\nimport input.services as all\nx := input.services"), ["services"]);
+        assert_eq!(
+            asked("package a\nimport input.services as all\nx := input.services"),
+            ["services"]
+        );
     }
 
     #[test]

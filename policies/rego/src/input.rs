@@ -29,9 +29,7 @@ pub(crate) fn document(
     add("cluster", &|| cluster(&snapshot.cluster()))?;
     add("servers", &|| list(snapshot.servers(), server))?;
     add("services", &|| list(snapshot.services(Filter::all()), service))?;
-    add("measures", &|| {
-        list(measures.iter().flat_map(|name| snapshot.measures(name)), measure)
-    })?;
+    add("measures", &|| list(measures.iter().flat_map(|name| snapshot.measures(name)), measure))?;
     add("rescues", &|| list(snapshot.rescues(), rescue))?;
     add("changes", &|| list(snapshot.changes(), change))?;
     Ok(input)

@@ -28,6 +28,8 @@ watchkeeper_sdk::settings! {
         decision: String = "data.watchkeeper.decision";
         /// The names of the measured values that the rules find in `input.measures`.
         measures: Vec<String> = &[];
+        /// What the rules may ask for, in the words of `grants`: more is a mistake in them.
+        may: Vec<String> = &["rescue", "stop-service", "failover", "hold", "alert"];
     }
 }
 
@@ -39,8 +41,8 @@ impl Policy for Rego {
     const NAME: &'static str = "rego";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const SUMMARY: &'static str = "Evaluates a site's own rules in Rego.";
-    /// What the rules propose is theirs; the configuration grants what they may.
-    const NEEDS: Grants = Grants::empty();
+    /// Rules may ask for anything; what these may is the setting `may`.
+    const NEEDS: Grants = Grants::all();
 
     fn evaluate(
         snapshot: &Snapshot,
@@ -53,7 +55,9 @@ impl Policy for Rego {
         for line in rules.printed() {
             log::write(log::Level::Info, &line);
         }
-        output::evaluation(&settings.decision, &decided)
+        let evaluation = output::evaluation(&settings.decision, &decided)?;
+        output::within(&settings.may, &evaluation)?;
+        Ok(evaluation)
     }
 }
 

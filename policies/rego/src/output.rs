@@ -41,6 +41,23 @@ pub(crate) fn evaluation(named: &str, decision: &Value) -> Result<Evaluation, St
     Ok(evaluation)
 }
 
+/// Fails if rules ask for something that they may not.
+pub(crate) fn within(may: &[String], evaluation: &Evaluation) -> Result<(), String> {
+    let actions = evaluation.proposals.iter().map(|proposal| match proposal.action {
+        Action::Rescue(_) => "rescue",
+        Action::StopService(_) => "stop-service",
+        Action::Failover => "failover",
+    });
+    let hold = (!evaluation.holds.is_empty()).then_some("hold");
+    let alert = (!evaluation.alerts.is_empty()).then_some("alert");
+    match actions.chain(hold).chain(alert).find(|one| !may.iter().any(|it| it == one)) {
+        Some(more) => {
+            Err(format!("the rules ask for {more}, which the setting `may` does not name"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn action(proposal: &Fields<'_>) -> Result<Action, String> {
     let kind = proposal.text("action")?;
     let on = || -> Result<ServiceId, String> {
@@ -116,7 +133,11 @@ impl<'a> Fields<'a> {
         for (key, _) in self.object.iter_sorted() {
             let name = text(&self.at, key)?;
             if !known.contains(&name) {
-                return Err(format!("{} has no key {name:?}: it may have {}", self.at, known.join(", ")));
+                return Err(format!(
+                    "{} has no key {name:?}: it may have {}",
+                    self.at,
+                    known.join(", ")
+                ));
             }
         }
         Ok(())

@@ -20,9 +20,11 @@ impl<'a> Rules<'a> {
     /// Reads the rules and their data. An error begins with the setting's name, line and column.
     pub(crate) fn read(settings: &'a Settings) -> Result<Self, String> {
         if settings.rules.trim().is_empty() {
-            return Err("rules:1:1: there are no rules: give them as the setting `rules`, such as \
+            return Err(
+                "rules:1:1: there are no rules: give them as the setting `rules`, such as \
                         `rules = { file = \"rules.rego\" }`"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let wrong = |said: String| mistake::in_rules(&said);
         let source = Source::from_contents(NAME.to_owned(), settings.rules.clone())
@@ -52,9 +54,7 @@ impl<'a> Rules<'a> {
                 .and_then(|text| Value::from_json_str(text).map_err(|error| error.to_string()))
                 .map_err(|error| format!("what the rules remembered cannot be read: {error}"))?,
         };
-        self.engine
-            .add_data(object([("state", remembered)]))
-            .map_err(|error| error.to_string())?;
+        self.engine.add_data(object([("state", remembered)])).map_err(|error| error.to_string())?;
         self.engine.set_input(input);
         match self.engine.eval_rule(self.decision.to_owned()) {
             Ok(Value::Undefined) => {

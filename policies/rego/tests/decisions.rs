@@ -1,5 +1,11 @@
 //! What rules get, what they may answer, and how their mistakes are told: natively.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +13,9 @@ use std::path::Path;
 use data_mover_ha::DataMoverHa;
 use rego::{Rego, Settings};
 use serde_json::{Value, json};
-use watchkeeper_sdk::policy::{Action, Ending, Evaluation, Policy as _, Service, Severity, Value as Measured};
+use watchkeeper_sdk::policy::{
+    Action, Ending, Evaluation, Policy as _, Service, Severity, Value as Measured,
+};
 use watchkeeper_sdk::testkit::core::settings::{Given, SettingValue, check};
 use watchkeeper_sdk::testkit::{self, Cluster};
 
@@ -99,13 +107,22 @@ fn what_was_remembered_and_the_site_s_settings_are_data() {
 fn a_decision_that_is_none_is_told_with_its_place() {
     for (decision, told) in [
         ("[]", "data.watchkeeper.decision has to be an object, not []"),
-        ("{\"proposal\": []}", "data.watchkeeper.decision has no key \"proposal\": it may have proposals"),
+        (
+            "{\"proposal\": []}",
+            "data.watchkeeper.decision has no key \"proposal\": it may have proposals",
+        ),
         ("{\"holds\": \"x\"}", "decision.holds has to be an array or a set, not \"x\""),
         ("{\"holds\": [1]}", "decision.holds[0] has to be a text, not 1"),
         ("{\"proposals\": [{\"action\": \"reboot\", \"reason\": \"x\"}]}", "not \"reboot\""),
         ("{\"proposals\": [{\"action\": \"failover\"}]}", "proposals[0].reason is missing"),
-        ("{\"proposals\": [{\"action\": \"failover\", \"reason\": \"x\", \"server\": \"dm1\"}]}", "no key \"server\""),
-        ("{\"alerts\": [{\"name\": \"n\", \"severity\": \"bad\", \"summary\": \"s\"}]}", "not \"bad\""),
+        (
+            "{\"proposals\": [{\"action\": \"failover\", \"reason\": \"x\", \"server\": \"dm1\"}]}",
+            "no key \"server\"",
+        ),
+        (
+            "{\"alerts\": [{\"name\": \"n\", \"severity\": \"bad\", \"summary\": \"s\"}]}",
+            "not \"bad\"",
+        ),
         ("{\"look-again\": \"5s\"}", "whole number of milliseconds"),
         ("1 if false", "data.watchkeeper.decision is undefined"),
     ] {
@@ -132,6 +149,19 @@ fn a_mistake_in_a_text_is_told_with_line_and_column() {
     assert!(ask("", "{}", &[]).unwrap_err().starts_with("rules:1:1: there are no rules"));
     let data = ask(&rules("decision := {}"), "{\n  x", &[]).unwrap_err();
     assert!(data.starts_with("data:2:3: this is not JSON"), "{data}");
+}
+
+#[test]
+fn rules_that_may_only_hold_and_alert_do_nothing_else() {
+    let ask = |decision: &str| {
+        let rules = format!("package watchkeeper\nimport rego.v1\ndecision := {decision}");
+        let may = ["hold", "alert"].map(str::to_owned).to_vec();
+        let settings = Settings { rules, may, ..Settings::default() };
+        Rego::evaluate(&scene().snapshot(), &settings, &[])
+    };
+    assert_eq!(ask("{\"holds\": [\"x\"]}").unwrap().holds, ["x"]);
+    let more = ask("{\"proposals\": [{\"action\": \"failover\", \"reason\": \"x\"}]}").unwrap_err();
+    assert!(more.contains("ask for failover"), "{more}");
 }
 
 /// The rules of data-mover-ha in Rego, and itself, about everything that its cases go through.
@@ -179,5 +209,9 @@ fn settings(given: &BTreeMap<String, Given>) -> Value {
         SettingValue::Text(text) => json!(text),
         SettingValue::Texts(texts) => json!(texts),
     };
-    schema.iter().zip(&values).map(|(setting, value)| (setting.name.clone(), plain(value))).collect()
+    schema
+        .iter()
+        .zip(&values)
+        .map(|(setting, value)| (setting.name.clone(), plain(value)))
+        .collect()
 }

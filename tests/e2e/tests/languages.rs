@@ -291,6 +291,30 @@ async fn the_policies_that_ship_come_out_as_expected() {
     }
 }
 
+/// The recipes of docs/cookbook.md in these languages, in the projects that their authors would put them in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_recipes_of_the_cookbook_do_their_work() {
+    let cookbook = repository("docs/examples/cookbook");
+    for (name, language, recipe) in
+        [("big-job", JAVASCRIPT, "big-job.js"), ("month-end", PYTHON, "month_end.py")]
+    {
+        let (_folder, root) = project(&language).await;
+        std::fs::copy(cookbook.join(recipe), root.join(language.source)).unwrap();
+        let cases = cookbook.join("cases").join(name);
+        let mut command = vec!["policy", "test", "--json", "--cases", cases.to_str().unwrap()];
+        if std::env::var_os("UPDATE_CASES").is_some() {
+            command.push("--update");
+        }
+        let tested = watchkeeper(&command, &root).await.json();
+        let cases = tested["cases"].as_array().unwrap();
+        let good = |case: &serde_json::Value| {
+            ["as-expected", "updated"].iter().any(|result| case["result"] == **result)
+        };
+        assert!(!cases.is_empty() && cases.iter().all(good), "{name}: {tested:#}");
+        assert_eq!(tested["never-exercised"], serde_json::json!([]), "{name}");
+    }
+}
+
 /// The helpers by themselves, in the languages' own ways of testing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_helpers_by_themselves() {

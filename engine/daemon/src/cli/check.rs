@@ -92,7 +92,8 @@ fn guests(config: &Config) -> Vec<String> {
             match wiring::seat(&mut shelf, policy, Before::default()) {
                 Ok((seat, _)) => {
                     let trouble = seat.trouble(cluster, &policy.settings);
-                    problems.extend(trouble.map(|it| format!("{}: {}: {it}", policy.at, policy.name)));
+                    problems
+                        .extend(trouble.map(|it| format!("{}: {}: {it}", policy.at, policy.name)));
                 }
                 Err(error) => problems.push(chain(&error)),
             }

@@ -83,7 +83,10 @@ fn from_file(sources: &Sources, setting: &Entry, table: &Table) -> Option<(PathB
     let place = named.node.place;
     let Value::Text(name) = &named.node.value else {
         let word = named.node.value.word();
-        sources.error(place, format!("`file` of setting `{}` has to be a text, not {word}", setting.key));
+        sources.error(
+            place,
+            format!("`file` of setting `{}` has to be a text, not {word}", setting.key),
+        );
         return None;
     };
     let base = sources.files.get(place.file).and_then(|file| file.path.parent());

@@ -250,7 +250,7 @@ fn fetch<G>(
         return Ok(Arc::clone(&known.guest));
     }
     let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
-    let text = signature.as_ref().map(|_| read_signature(&signed)).transpose();
+    let text = signature.as_ref().map(|_| trust::read_signature(&signed)).transpose();
     let text = text.map_err(|source| unreadable(&signed, source))?;
     if looked()? != (component.clone(), signature.clone()) {
         return Err(GuestError::Unsettled(path.to_owned()));
@@ -265,14 +265,6 @@ fn fetch<G>(
     let shelved = Shelved { component, signature, trust, guest: Arc::clone(&guest) };
     shelf.insert(path.to_owned(), shelved);
     Ok(guest)
-}
-
-/// The text of a signature. What is none of a text's bytes makes no signature either.
-fn read_signature(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(trust::MAX_SIGNATURE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The values of a guest's settings, complete; else everything that does not fit, with its place.

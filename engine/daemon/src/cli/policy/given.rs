@@ -63,7 +63,7 @@ impl Set {
 }
 
 fn split<'a>(given: &'a str, what: &str) -> Result<(&'a str, &'a str), PolicyError> {
-    given.split_once('=').ok_or_else(|| {
-        PolicyError::Settings(format!("{given:?} is not of the form name={what}"))
-    })
+    given
+        .split_once('=')
+        .ok_or_else(|| PolicyError::Settings(format!("{given:?} is not of the form name={what}")))
 }

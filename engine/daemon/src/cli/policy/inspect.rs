@@ -1,7 +1,7 @@
 //! `watchkeeper policy inspect` and `evaluate`: look at a policy, and try it on recorded facts, without a daemon.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use watchkeeper_core::proposal::Grant;
@@ -11,6 +11,7 @@ use watchkeeper_wasm::{Host, HostConfig, Policy};
 
 use super::PolicyError;
 use super::given::Set;
+use super::sealed::{Keys, Sealed};
 use crate::cli::exit::Exit;
 use crate::cli::{print, print_json};
 
@@ -22,9 +23,24 @@ fn load(path: &Path) -> Result<Policy, PolicyError> {
         .map_err(|source| PolicyError::Load { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// Shows what a policy says of itself.
-pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
-    let policy = load(path)?;
+/// What `policy inspect` is asked.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Inspect {
+    /// The component's file
+    file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+impl Inspect {
+    /// Shows what a policy says of itself, and its signature.
+    pub(in crate::cli) fn run(&self, config: &Path, json: bool) -> Result<Exit, PolicyError> {
+        let sealed = Sealed::look(&self.file, &self.keys.read(config)?)?;
+        Ok(inspect(&load(&self.file)?, &sealed, json))
+    }
+}
+
+fn inspect(policy: &Policy, sealed: &Sealed, json: bool) -> Exit {
     let (description, revision) = (policy.description(), policy.revision());
     if json {
         print_json(&serde_json::json!({
@@ -34,12 +50,13 @@ pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyErr
             "summary": description.summary,
             "needs": description.needs,
             "settings": description.settings,
+            "signature": sealed,
         }));
-        return Ok(Exit::Ok);
+        return Exit::Ok;
     }
     let needs: Vec<&str> = description.needs.iter().map(|grant: &Grant| grant.as_str()).collect();
     let mut out = format!(
-        "{} {}\n{}\ndigest: {}\nneeds the grants: {}\n",
+        "{} {}\n{}\ndigest: {}\nsignature: {sealed}\nneeds the grants: {}\n",
         description.name,
         revision.version,
         description.summary,
@@ -54,7 +71,7 @@ pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyErr
             writeln!(out, "  {} = {}\n      {}", setting.name, default(&setting.kind), setting.doc);
     }
     print(&out);
-    Ok(Exit::Ok)
+    Exit::Ok
 }
 
 fn default(kind: &SettingKind) -> String {
