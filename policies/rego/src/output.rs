@@ -29,8 +29,7 @@ pub(crate) fn evaluation(named: &str, decision: &Value) -> Result<Evaluation, St
         evaluation.note(text(&at, note)?);
     }
     if let Some(state) = decision.get("state").filter(|state| **state != Value::Null) {
-        let json = state.to_json_str().map_err(|error| format!("{named}.state: {error}"))?;
-        evaluation.remember(json.into_bytes());
+        evaluation.remember(state.to_string().into_bytes());
     }
     if let Some(after) = decision.get("look-again") {
         let ms = after.as_u64().map_err(|_| {

@@ -47,14 +47,17 @@ impl<'a> Rules<'a> {
 
     /// The decision about `input`; `state` is what the last one remembered.
     pub(crate) fn decide(&mut self, input: Value, state: &[u8]) -> Result<Value, String> {
-        let remembered = match core::str::from_utf8(state) {
-            Ok("") => Value::Null,
-            text => text
+        if !state.is_empty() {
+            let remembered = core::str::from_utf8(state)
                 .map_err(|error| error.to_string())
                 .and_then(|text| Value::from_json_str(text).map_err(|error| error.to_string()))
-                .map_err(|error| format!("what the rules remembered cannot be read: {error}"))?,
-        };
-        self.engine.add_data(object([("state", remembered)])).map_err(|error| error.to_string())?;
+                .and_then(|state| {
+                    let state = object([("state", state)]);
+                    self.engine.add_data(state).map_err(|error| error.to_string())
+                });
+            remembered
+                .map_err(|error| format!("what the rules remembered cannot be read: {error}"))?;
+        }
         self.engine.set_input(input);
         match self.engine.eval_rule(self.decision.to_owned()) {
             Ok(Value::Undefined) => {

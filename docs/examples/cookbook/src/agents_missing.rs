@@ -25,7 +25,7 @@ impl Policy for AgentsMissing {
         // A count changes less often than what is counted: the policy is asked less often, too.
         let serving = snapshot.count(Filter::all().service(Service::Agent).expected(true)).up;
         if serving < settings.agents {
-            let summary = format!("{serving} agents serve, and {} are needed", settings.agents);
+            let summary = format!("agents that serve: {serving}; needed: {}", settings.agents);
             evaluation.alert(Alert::warning("agents-missing").summary(summary));
         }
         Ok(evaluation)
