@@ -14,6 +14,10 @@ use crate::duty::{Order, Wish};
 /// takes longer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How often an operator's order is tried: etcd may have moved on since this monitor heard of it (its
+/// holder may just have been told to give it away), and what does not fit says how it stands now.
+const TRIES: usize = 3;
+
 /// An order that waits for another monitor.
 pub(super) struct Asked {
     cluster: ClusterName,
@@ -70,22 +74,24 @@ impl Clerk {
             let text = format!("{me} has it already, in term {}, and keeps it", term.0);
             return Ok(Taking::Done(text));
         }
-        let holder = self.board.holder(cluster);
-        let name = holder.as_ref().and_then(|it| it.identity.as_ref());
-        let own = name == Some(&self.me);
-        let name = name.map_or_else(|| "its holder".to_owned(), |it| it.monitor.to_string());
-        if holder.is_some() && !force && !own {
-            return Ok(Taking::Asked(name));
+        for _ in 0..TRIES {
+            let holder = self.board.holder(cluster);
+            let name = holder.as_ref().and_then(|it| it.identity.as_ref());
+            let own = name == Some(&self.me);
+            let name = name.map_or_else(|| "its holder".to_owned(), |it| it.monitor.to_string());
+            if holder.is_some() && !force && !own {
+                return Ok(Taking::Asked(name));
+            }
+            let since = holder.map_or(0, |it| it.revision);
+            if since > 0 && !own {
+                tracing::warn!(%cluster, holder = name, "the duty is taken by force: what its holder has begun, it may still be doing");
+            }
+            self.take(cluster, lease, since, grantor.clone()).await;
+            if let Some(term) = self.held(cluster).filter(|term| term.0 > since) {
+                return Ok(Taking::Done(format!("taken, in term {}", term.0)));
+            }
         }
-        let since = holder.map_or(0, |it| it.revision);
-        if since > 0 && !own {
-            tracing::warn!(%cluster, holder = name, "the duty is taken by force: what its holder has begun, it may still be doing");
-        }
-        self.take(cluster, lease, since, grantor).await;
-        match self.held(cluster) {
-            Some(term) if term.0 > since => Ok(Taking::Done(format!("taken, in term {}", term.0))),
-            _ => Err("it could not be taken; `watchkeeper status` says why".to_owned()),
-        }
+        Err("it could not be taken; `watchkeeper status` says why".to_owned())
     }
 
     async fn order_give(&mut self, cluster: &ClusterName) -> Result<String, String> {
