@@ -97,9 +97,9 @@ fn from_file(sources: &Sources, setting: &Entry, table: &Table) -> Option<(PathB
             return Some((path, text));
         }
         Ok(Err(error)) => {
-            let bytes = error.as_bytes();
-            let whole = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or(bytes);
-            let line = 1 + whole.iter().filter(|byte| **byte == b'\n').count();
+            let whole = error.as_bytes().get(..error.utf8_error().valid_up_to());
+            let whole = String::from_utf8_lossy(whole.unwrap_or_default());
+            let line = 1 + whole.matches('\n').count();
             let message = format!("{} is not UTF-8 (line {line})", path.display());
             sources.note(place, Note::error(message).help("save the file in UTF-8"));
         }
