@@ -424,6 +424,47 @@ pub fn duration_text(ms: i64) -> String {
         .map_or_else(|| format!("{ms}ms"), |(unit, factor)| format!("{}{unit}", ms / factor))
 }
 
+/// The largest text that a setting can be given from a file, in bytes. It is recorded with the
+/// decisions that rest on it, and handed to the guest in each call.
+pub const MAX_TEXT_FILE: u64 = 256 << 10;
+
+/// What a guest says of a text that a setting gives names the setting, a line and a column:
+/// `rules:3:5: what is wrong`. Where the text is from a file, this names the file instead. `files`
+/// has the settings with their files.
+pub fn name_files<'a>(
+    said: &str,
+    files: impl IntoIterator<Item = (&'a str, impl fmt::Display)>,
+) -> String {
+    let mut said = said.to_owned();
+    for (setting, file) in files {
+        let (mut named, mut from) = (String::with_capacity(said.len()), 0);
+        for (at, _) in said.match_indices(setting) {
+            let (before, after) = (said.get(..at), said.get(at + setting.len()..));
+            let begins = before.is_some_and(|text| text.is_empty() || text.ends_with(' '));
+            if begins && after.is_some_and(is_place) {
+                named.push_str(said.get(from..at).unwrap_or_default());
+                let _ = fmt::Write::write_fmt(&mut named, format_args!("{file}"));
+                from = at + setting.len();
+            }
+        }
+        named.push_str(said.get(from..).unwrap_or_default());
+        said = named;
+    }
+    said
+}
+
+/// Whether it goes on with `:LINE:COLUMN:`.
+fn is_place(text: &str) -> bool {
+    let mut parts = text.split(':');
+    let number = |part: Option<&str>| {
+        part.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    parts.next() == Some("")
+        && number(parts.next())
+        && number(parts.next())
+        && parts.next().is_some()
+}
+
 /// The word most like `given`, if one is alike enough to be what was meant.
 fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
@@ -483,6 +524,18 @@ mod tests {
 
     fn text(text: &str) -> Given {
         Given::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_text_s_place_is_named_by_its_file() {
+        let files = || [("rules", "/etc/rules.rego"), ("data", "/etc/data.json")];
+        let named = |said: &str| name_files(said, files());
+        assert_eq!(named("rules:3:15: no"), "/etc/rules.rego:3:15: no");
+        assert_eq!(named("refused: data:1:2: no"), "refused: /etc/data.json:1:2: no");
+        for other in ["rules: no", "rules:3: no", "my-rules:3:5: no", "rules:a:5: no", "3:5: rules"]
+        {
+            assert_eq!(named(other), other);
+        }
     }
 
     #[test]

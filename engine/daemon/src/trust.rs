@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use minisign_verify::{PublicKey, Signature};
 
 /// The longest signature file that is read, in bytes: minisign's own limit for comments is 8 KiB.
-pub const MAX_SIGNATURE: u64 = 16 * 1024;
+const MAX_SIGNATURE: u64 = 16 * 1024;
 
 /// A key's number, as minisign prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,21 +143,73 @@ impl Trust {
         let file = signature_file(path);
         let accepted = accepted(keys);
         let Some(text) = signature else { return Err(Distrust::Unsigned { file, accepted }) };
-        let malformed =
-            |problem: &str| Distrust::Malformed { file: file.clone(), problem: problem.to_owned() };
-        let by = KeyId::of_signature(text)
-            .ok_or_else(|| malformed("its second line does not name a key"))?;
-        let found = Signature::decode(text).map_err(|error| malformed(&error.to_string()))?;
-        let Some(key) = keys.iter().find(|key| key.id == by) else {
-            return Err(Distrust::Signer { by, accepted });
-        };
-        let verified =
-            PublicKey::from_base64(&key.text).and_then(|key| key.verify(bytes, &found, true));
-        verified.map_err(|_| Distrust::Forged { file, by })
+        match Seal::of(text, bytes, keys) {
+            Seal::Verified { .. } => Ok(()),
+            Seal::Stranger { by } => Err(Distrust::Signer { by, accepted }),
+            Seal::Forged { by } => Err(Distrust::Forged { file, by }),
+            Seal::Malformed { problem } => Err(Distrust::Malformed { file, problem }),
+        }
     }
 }
 
-fn accepted(keys: &[Key]) -> String {
+/// What a signature is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seal {
+    /// One of the keys made it, for these bytes.
+    Verified {
+        /// Which one.
+        by: KeyId,
+        /// What the signer says of it: the signature covers this as well.
+        comment: String,
+    },
+    /// None of the keys made it, so that nothing can be said of it.
+    Stranger {
+        /// Whose it says it is.
+        by: KeyId,
+    },
+    /// One of the keys is named, and did not sign these bytes or this comment.
+    Forged {
+        /// Whose it says it is.
+        by: KeyId,
+    },
+    /// It is none.
+    Malformed {
+        /// Why.
+        problem: String,
+    },
+}
+
+impl Seal {
+    /// Holds the text of a signature file against the bytes of a component. Both of minisign's forms
+    /// are taken: over the bytes themselves (`-l`), and over their hash, which it makes by default.
+    pub fn of(text: &str, bytes: &[u8], keys: &[Key]) -> Self {
+        let Some(by) = KeyId::of_signature(text) else {
+            return Self::Malformed { problem: "its second line does not name a key".to_owned() };
+        };
+        let found = match Signature::decode(text) {
+            Ok(found) => found,
+            Err(error) => return Self::Malformed { problem: error.to_string() },
+        };
+        let Some(key) = keys.iter().find(|key| key.id == by) else {
+            return Self::Stranger { by };
+        };
+        match PublicKey::from_base64(&key.text).and_then(|key| key.verify(bytes, &found, true)) {
+            Ok(()) => Self::Verified { by, comment: found.trusted_comment().to_owned() },
+            Err(_) => Self::Forged { by },
+        }
+    }
+}
+
+/// The text of a signature. What is none of a text's bytes makes no signature either.
+pub fn read_signature(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_SIGNATURE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The keys whose signatures are accepted, in words.
+pub fn accepted(keys: &[Key]) -> String {
     let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
     if ids.is_empty() { "no key (`keys` in [guests])".to_owned() } else { ids.join(", ") }
 }
@@ -202,6 +254,9 @@ mod tests {
         };
         let good = ours.sign(b"bytes");
         check(b"bytes", Some(&good)).unwrap();
+        let (by, comment) = (ours.key().id(), "version 1".to_owned());
+        assert_eq!(Seal::of(&good, b"bytes", &[ours.key()]), Seal::Verified { by, comment });
+        assert_eq!(Seal::of(&good, b"bytes", &[theirs.key()]), Seal::Stranger { by });
         let id = ours.key().id().to_string();
         assert_eq!(id.len(), 16);
 
@@ -217,6 +272,28 @@ mod tests {
         for bad in ["", "untrusted comment: x", "untrusted comment: x\n!\n", &good[..150]] {
             let told = check(b"bytes", Some(bad)).unwrap_err();
             assert!(told.contains("is no signature of minisign"), "{bad:?}: {told}");
+        }
+    }
+
+    /// Made by minisign 0.11 with `-S`, and with `-S -l`.
+    #[test]
+    fn both_forms_of_minisign_are_accepted() {
+        const HASHED: [&str; 2] = [
+            "RUQt3tzPBx/6o3Ec98VZVQLLSSX5GMWLOKUlwAHeHHHxWfQc6/YXXYnBFhd4yL28z04oxb3AwXsT55YW9mmYu0lujrg0vdtMOgc=",
+            "Qi0L8JkzbSsjiqYFxZ4iFDG6G2/DPeUWlzmTGziJPRHYw9PYFHtOiASJ1prh3h2C+gtGUQ7UUDLM1WcyalIKDw==",
+        ];
+        const LEGACY: [&str; 2] = [
+            "RWQt3tzPBx/6ozfFV5W75fcA53Tzb6oDb5JVkj68qzFSDDZVhSacg28az2bOPguXJ6xqGB9hUw6DLLzA0A8kA8BMItXK1Oq3zAo=",
+            "yBM4qCB8kkD8K9IvMdve7aNZp7HxUNO1YvJgnfqJdOfsOWTvIg6EaseJXG1r9aTmHIrVDK89aEZHXAZTbQhrAw==",
+        ];
+        let key = Key::parse("RWQt3tzPBx/6o/a9vi6AWX/4SNL0Z1updDS4EGKCxXE46Y5meL++N1aa").unwrap();
+        for [signature, global] in [HASHED, LEGACY] {
+            let text =
+                format!("untrusted comment: x\n{signature}\ntrusted comment: a test\n{global}\n");
+            let (by, comment) = (key.id(), "a test".to_owned());
+            let keys = [key.clone()];
+            assert_eq!(Seal::of(&text, b"watchkeeper\n", &keys), Seal::Verified { by, comment });
+            assert_eq!(Seal::of(&text, b"Watchkeeper\n", &keys), Seal::Forged { by });
         }
     }
 

@@ -34,15 +34,20 @@ type Identity = (u64, u64);
 pub(crate) struct Files {
     watcher: Option<notify::RecommendedWatcher>,
     folders: BTreeMap<PathBuf, Option<Identity>>,
-    /// Symbolic links on the way to them.
-    links: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// Files whatever their names end in, and symbolic links on the way to the folders.
+    named: Arc<Mutex<BTreeSet<PathBuf>>>,
     news: mpsc::Receiver<()>,
 }
 
 /// Whether a change of this file can matter.
-fn is_ours(path: &Path, links: &BTreeSet<PathBuf>) -> bool {
+fn is_ours(path: &Path, named: &BTreeSet<PathBuf>) -> bool {
     path.extension().is_some_and(|it| it == "toml" || it == "wasm" || it == "minisig")
-        || links.contains(path)
+        || named.contains(path)
+}
+
+/// A folder as the operating system is told it, and tells it.
+fn spelt(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 fn identity(folder: &Path) -> Option<Identity> {
@@ -53,14 +58,14 @@ impl Files {
     /// Watches what `config` names.
     pub(crate) fn watch(config: &Config) -> Self {
         let (sender, news) = mpsc::channel(1);
-        let links = Arc::new(Mutex::new(BTreeSet::new()));
-        let known = Arc::clone(&links);
+        let named = Arc::new(Mutex::new(BTreeSet::new()));
+        let known = Arc::clone(&named);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading the files is not a change, and would go on for ever; and others write in these
             // folders as well.
             if event.is_ok_and(|event| {
-                let links = known.lock().unwrap_or_else(PoisonError::into_inner);
-                !event.kind.is_access() && event.paths.iter().any(|path| is_ours(path, &links))
+                let named = known.lock().unwrap_or_else(PoisonError::into_inner);
+                !event.kind.is_access() && event.paths.iter().any(|path| is_ours(path, &named))
             }) {
                 // One that waits stands for all.
                 let _ = sender.try_send(());
@@ -71,7 +76,7 @@ impl Files {
                 tracing::warn!(%error, "changes of files are noticed every {} s only", POLL.as_secs());
             })
             .ok();
-        let mut files = Self { watcher, folders: BTreeMap::new(), links, news };
+        let mut files = Self { watcher, folders: BTreeMap::new(), named, news };
         files.follow(config);
         files
     }
@@ -86,13 +91,18 @@ impl Files {
         wanted.extend(links.iter().filter_map(|link| link.parent()).map(Path::to_owned));
         let wanted: BTreeMap<PathBuf, Option<Identity>> = wanted
             .into_iter()
-            .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
             .map(|folder| {
+                let folder = spelt(&folder).to_owned();
                 let identity = identity(&folder);
                 (folder, identity)
             })
             .collect();
-        *self.links.lock().unwrap_or_else(PoisonError::into_inner) = links;
+        let files = config
+            .files()
+            .iter()
+            .filter_map(|file| Some(spelt(file.parent()?).join(file.file_name()?)));
+        let named = links.into_iter().chain(files).collect();
+        *self.named.lock().unwrap_or_else(PoisonError::into_inner) = named;
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.folders.iter().filter(|(path, is)| wanted.get(*path) != Some(is)) {
             // It may be gone altogether.

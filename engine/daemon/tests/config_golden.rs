@@ -17,6 +17,7 @@ use watchkeeper::config::keys::{Kind, Presence, SECTIONS, kinds_of};
 use watchkeeper::config::problem::report;
 use watchkeeper::config::{Config, Mode, differences, load, load_as};
 use watchkeeper_core::model::{ServerName, Service};
+use watchkeeper_core::settings::Given;
 
 /// A folder of its own, gone afterwards.
 struct Folder(PathBuf);
@@ -183,6 +184,38 @@ fn a_main_file_that_cannot_be_read_is_named() {
     let (report, accepted) = folder.check();
     assert!(!accepted);
     assert!(report.contains("it is larger than 4194304 bytes"), "{report}");
+}
+
+#[test]
+fn a_setting_s_file_is_part_of_the_configuration() {
+    let folder = Folder::new("setting-file");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/setting-files"), &folder.0);
+    let old = loaded(&folder);
+    let file = folder.0.join("rules/site.rego");
+    assert!(old.files().contains(&file), "{:?}", old.files());
+    let settings = &old.clusters[0].policies[0].settings;
+    assert_eq!(settings.values["rules"], Given::Text("package watchkeeper\n".to_owned()));
+    let named = settings.name_files("refused: rules:1:9: no");
+    assert_eq!(named, format!("refused: {}:1:9: no", file.display()));
+
+    folder.write("rules/site.rego", "package other\n");
+    let new = loaded(&folder);
+    assert_ne!(old.digest(), new.digest());
+    let path = file.display();
+    assert_eq!(
+        differences(&old, &new),
+        [
+            format!(
+                "clusters.prod.policies.data-mover-ha.settings.rules ({path}) has another text"
+            ),
+            format!("receivers.ops.settings.text ({path}) has another text"),
+        ]
+    );
+
+    fs::File::create(&file).unwrap().set_len((256 << 10) + 1).unwrap();
+    let problems = load_as(&folder.file(), Mode::Run).unwrap_err();
+    assert!(problems.to_string().contains("site.rego: it is larger than 262144 bytes"));
+    assert!(problems.files().contains(&file), "its correction is to be noticed");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! a case that shows nothing.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use toml::{Table, Value as Toml};
 use watchkeeper_core::facts::Value;
@@ -9,6 +10,7 @@ use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{Role, Server, ServerName, Service, Side, Status, Topology};
 use watchkeeper_core::settings::{Given, parse_duration};
 
+use crate::settings;
 use crate::world::{self, Seen};
 
 /// A case, checked.
@@ -24,6 +26,8 @@ pub(super) struct Case {
     /// Names such as `dm1/daemon`.
     pub(super) in_maintenance: Vec<String>,
     pub(super) settings: BTreeMap<String, Given>,
+    /// The files of the settings' texts that do not stand in the case itself.
+    pub(super) files: BTreeMap<String, PathBuf>,
     pub(super) outcomes: BTreeMap<String, Outcome>,
     pub(super) moments: Vec<Moment>,
 }
@@ -78,7 +82,8 @@ pub(super) enum Outcome {
 const AFTERWARDS: u64 = 20_000;
 
 impl Case {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// The case in this text. The files it names are relative to its folder.
+    pub(super) fn parse(text: &str, folder: &Path) -> Result<Self, String> {
         let mut keys = Keys::new(text.parse::<Table>().map_err(|error| error.to_string())?);
         let why = keys.text("why")?.unwrap_or_default();
         if why.trim().is_empty() || why.contains('\n') {
@@ -99,7 +104,9 @@ impl Case {
         let maintenance = start.flag("maintenance")?.unwrap_or(false);
         let in_maintenance = start.texts("in-maintenance")?.unwrap_or_default();
         start.end("start")?;
-        let settings = settings(keys.table("settings")?.unwrap_or_default())?;
+        let given = keys.table("settings")?.unwrap_or_default();
+        let files = settings::files(&given, folder)?;
+        let settings = settings::read(given, &files)?;
         let outcomes = outcomes(keys.table("outcomes")?.unwrap_or_default())?;
         let mut moments = Vec::new();
         for moment in keys.list("at")? {
@@ -124,6 +131,7 @@ impl Case {
             maintenance,
             in_maintenance,
             settings,
+            files,
             outcomes,
             moments,
         })
@@ -285,27 +293,8 @@ fn topology(servers: Table) -> Result<Topology, String> {
     world::topology(all)
 }
 
-fn texts(value: &Toml) -> Option<Vec<String>> {
+pub(super) fn texts(value: &Toml) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-}
-
-fn settings(table: Table) -> Result<BTreeMap<String, Given>, String> {
-    table
-        .into_iter()
-        .map(|(key, value)| {
-            let given = match value {
-                Toml::Boolean(flag) => Given::Flag(flag),
-                Toml::Integer(number) => Given::Integer(number),
-                Toml::String(text) => Given::Text(text),
-                list @ Toml::Array(_) => Given::Texts(
-                    texts(&list)
-                        .ok_or_else(|| format!("settings.{key} has to be a list of texts"))?,
-                ),
-                _ => return Err(format!("settings.{key} is nothing a setting can be")),
-            };
-            Ok((key, given))
-        })
-        .collect()
 }
 
 fn outcomes(table: Table) -> Result<BTreeMap<String, Outcome>, String> {
@@ -408,7 +397,7 @@ mod tests {
     use super::*;
 
     fn problem(text: &str) -> String {
-        Case::parse(text).unwrap_err()
+        Case::parse(text, Path::new("")).unwrap_err()
     }
 
     #[test]

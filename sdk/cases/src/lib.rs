@@ -21,6 +21,7 @@
 //!
 //! [settings]
 //! rescue-attempts = 1
+//! rules = { file = "../../rules.rego" } # a text from a file, relative to the case's folder
 //!
 //! [outcomes]                            # default: everything succeeds
 //! rescue = "fails"                      # of every rescue; also: stop, failover, switchover, switchback
@@ -47,6 +48,7 @@ pub mod world;
 
 mod file;
 mod play;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -54,7 +56,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use watchkeeper_core::proposal::Evaluation;
-use watchkeeper_core::settings::Given;
+use watchkeeper_core::settings::{Given, name_files};
 use watchkeeper_core::snapshot::Snapshot;
 
 /// Set to 1, it makes [`run`] rewrite what is expected; read the difference before you keep it.
@@ -200,8 +202,9 @@ pub fn play(case: &Path, evaluate: &mut Evaluate<'_>) -> Result<String, CaseErro
     let path = case.join("case.toml");
     let text = std::fs::read_to_string(&path).map_err(io(&path, "read"))?;
     let malformed = |problem| CaseError::Malformed { path: path.clone(), problem };
-    let case = file::Case::parse(&text).map_err(malformed)?;
-    play::play(&case, evaluate).map_err(malformed)
+    let case = file::Case::parse(&text, case).map_err(malformed)?;
+    let files = || case.files.iter().map(|(setting, file)| (setting.as_str(), file.display()));
+    play::play(&case, evaluate).map_err(|problem| malformed(name_files(&problem, files())))
 }
 
 fn io(path: &Path, what: &'static str) -> impl FnOnce(std::io::Error) -> CaseError {

@@ -228,7 +228,104 @@ async fn comes_into_force(root: &Path) {
     world.wait_taken("rest-down", "firing").await;
 }
 
+/// The commands of the tutorial in docs/languages.md, in their order.
+struct Tutorial(std::collections::VecDeque<Vec<String>>);
+
+impl Tutorial {
+    fn read() -> Self {
+        let page = std::fs::read_to_string(repository("docs/languages.md")).unwrap();
+        let (_, after) = page.split_once("<!-- tutorial: ").expect("the tutorial is marked");
+        let (tutorial, _) = after.split_once("\n## ").unwrap();
+        let lines = tutorial.lines().filter_map(|line| line.strip_prefix("$ watchkeeper "));
+        let commands: Vec<Vec<String>> = lines.map(words).collect();
+        assert!(commands.len() >= 10, "{commands:?}");
+        Self(commands.into())
+    }
+
+    /// Gives the next command, which has to be this one.
+    async fn next(
+        &mut self,
+        is: &str,
+        language: &Language,
+        folder: &Path,
+        world: &World,
+    ) -> String {
+        let command = self.0.pop_front().expect("the tutorial goes on");
+        assert!(command.join(" ").starts_with(is), "{command:?} is not {is}");
+        let args = command.iter().map(|word| if word == "js" { language.name } else { word });
+        let config = world.config_path();
+        let args: Vec<&str> = args.chain(["--config", config.to_str().unwrap()]).collect();
+        watchkeeper(&args, folder).await.done()
+    }
+}
+
+/// The words of a command line, up to a comment.
+fn words(line: &str) -> Vec<String> {
+    let line = line.split(" # ").next().unwrap_or_default();
+    let mut words = Vec::new();
+    for (i, part) in line.split('\'').enumerate() {
+        if i % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+/// What docs/languages.md has a stranger do in ten minutes, with a daemon that has no policy yet.
+async fn the_tutorial_leads_to_its_end(language: &Language) {
+    let mut tutorial = Tutorial::read();
+    let mut world = World::prepare().await;
+    world.config.set("clusters.prod.policies", Value::Array(Vec::new()));
+    world.run().await;
+    world.let_pass(3).await;
+
+    let folder = tempfile::Builder::new().prefix("wk-tutorial-").tempdir().unwrap();
+    tutorial.next("policy new", language, folder.path(), &world).await;
+    let root = folder.path().join("rest-again");
+    let tested = tutorial.next("policy test", language, &root, &world).await;
+    assert!(tested.contains("3 passed, 0 failed"), "{tested}");
+    let built = tutorial.next("policy build", language, &root, &world).await;
+    assert!(built.contains("needs the grants: rescue, alert"), "{built}");
+    let replayed = tutorial.next("replay", language, &root, &world).await;
+    assert!(replayed.contains("rest-again"), "{replayed}");
+
+    let component = root.join("build/rest-again.wasm");
+    world.put_policy("rest-again", &std::fs::read(&component).unwrap());
+    let path = world.config.policy("rest-again", &["rescue", "alert"]);
+    world.config.set(&format!("{path}.mode"), "shadow");
+    world.write_config();
+    tutorial.next("check", language, &root, &world).await;
+    tutorial.next("reload", language, &root, &world).await;
+    world.site.kill("dm1", Service::Rest).await.unwrap();
+    world.wait_for("what it would do", |it| harness::cluster(it).in_shadow.is_some()).await;
+    let status = tutorial.next("status", language, &root, &world).await;
+    let told = "in the shadow: rescue dm1/rest, as rest-again asks: REST does not serve";
+    assert!(status.contains(told), "{status}");
+
+    tutorial.next("policy promote", language, &root, &world).await;
+    world.wait_site("REST is back", |site| site.is_ready("dm1", Service::Rest)).await;
+
+    let digest = |status: &watchkeeper::api::StatusReport| {
+        harness::cluster(status).policies[0].revision.as_ref().map(|it| it.digest.clone())
+    };
+    let first = digest(&world.status().await);
+    let source = root.join(language.source);
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("REST does not serve", "REST is not there")).unwrap();
+    tutorial.next("policy build", language, &root, &world).await;
+    world.put_policy("rest-again", &std::fs::read(&component).unwrap());
+    world.wait_for("the new one", |status| digest(status) != first).await;
+    let listed = tutorial.next("policy list", language, &root, &world).await;
+    assert!(listed.contains("a rollback leads to"), "{listed}");
+    tutorial.next("policy rollback", language, &root, &world).await;
+    world.wait_for("the one before", |status| digest(status) == first).await;
+    assert!(tutorial.0.is_empty(), "not given: {:?}", tutorial.0);
+}
+
 async fn from_nothing_to_in_force(language: &Language) {
+    the_tutorial_leads_to_its_end(language).await;
     let (_folder, root) = is_made_and_tested(language).await;
     comes_into_force(&root).await;
     mistakes_are_told_where_they_are(language, &root).await;
@@ -287,6 +384,30 @@ async fn the_policies_that_ship_come_out_as_expected() {
         let cases = tested["cases"].as_array().unwrap();
         assert!(cases.len() >= 10, "{name}: {tested:#}");
         assert!(cases.iter().all(|case| case["result"] == "as-expected"), "{name}: {tested:#}");
+        assert_eq!(tested["never-exercised"], serde_json::json!([]), "{name}");
+    }
+}
+
+/// The recipes of docs/cookbook.md in these languages, in the projects that their authors would put them in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_recipes_of_the_cookbook_do_their_work() {
+    let cookbook = repository("docs/examples/cookbook");
+    for (name, language, recipe) in
+        [("big-job", JAVASCRIPT, "big-job.js"), ("month-end", PYTHON, "month_end.py")]
+    {
+        let (_folder, root) = project(&language).await;
+        std::fs::copy(cookbook.join(recipe), root.join(language.source)).unwrap();
+        let cases = cookbook.join("cases").join(name);
+        let mut command = vec!["policy", "test", "--json", "--cases", cases.to_str().unwrap()];
+        if std::env::var_os("UPDATE_CASES").is_some() {
+            command.push("--update");
+        }
+        let tested = watchkeeper(&command, &root).await.json();
+        let cases = tested["cases"].as_array().unwrap();
+        let good = |case: &serde_json::Value| {
+            ["as-expected", "updated"].iter().any(|result| case["result"] == **result)
+        };
+        assert!(!cases.is_empty() && cases.iter().all(good), "{name}: {tested:#}");
         assert_eq!(tested["never-exercised"], serde_json::json!([]), "{name}");
     }
 }

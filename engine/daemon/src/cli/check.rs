@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use watchkeeper_core::event::GuestKind;
 use watchkeeper_core::facts::{Observation, ReasonCode};
 use watchkeeper_core::model::Status;
-use watchkeeper_wasm::{Host, HostConfig};
+use watchkeeper_wasm::Host;
 
 use super::exit::Exit;
 use super::{print, print_json};
@@ -79,17 +79,24 @@ pub(super) async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
     found.exit()
 }
 
-/// Loads every policy and plugin, and fits the settings to it.
+/// Loads every policy and plugin, fits the settings to it, and asks policies once.
 fn guests(config: &Config) -> Vec<String> {
-    let host = match Host::new(HostConfig::default()) {
+    let host = match Host::new(wiring::host_config(&config.guests, None)) {
         Ok(host) => Arc::new(host),
         Err(error) => return vec![chain(&error)],
     };
     let mut shelf = Shelf::new(host, None);
     let mut problems = Vec::new();
-    for policy in config.clusters.iter().flat_map(|cluster| &cluster.policies) {
-        if let Err(error) = wiring::seat(&mut shelf, policy, Before::default()) {
-            problems.push(chain(&error));
+    for cluster in &config.clusters {
+        for policy in &cluster.policies {
+            match wiring::seat(&mut shelf, policy, Before::default()) {
+                Ok((seat, _)) => {
+                    let trouble = seat.trouble(cluster, &policy.settings);
+                    problems
+                        .extend(trouble.map(|it| format!("{}: {}: {it}", policy.at, policy.name)));
+                }
+                Err(error) => problems.push(chain(&error)),
+            }
         }
     }
     let mut rejected: BTreeMap<(GuestKind, String), String> = BTreeMap::new();

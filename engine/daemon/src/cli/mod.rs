@@ -275,12 +275,12 @@ enum PolicyCommand {
     /// Play a policy's cases through its component, and compare
     #[command(after_help = policy::TEST)]
     Test(policy::Test),
-    /// Show what a component says of itself
+    /// Show what a component says of itself, and whose signature it has
     #[command(after_help = "Example:\n  watchkeeper policy inspect policies/data-mover-ha.wasm")]
-    Inspect {
-        /// The component's file
-        file: PathBuf,
-    },
+    Inspect(policy::Inspect),
+    /// Say whether a policy's or plugin's file is signed by an accepted key, without running it
+    #[command(after_help = policy::VERIFY)]
+    Verify(policy::Verify),
     /// Obey a policy that was only asked and recorded until now
     #[command(
         after_help = "It stays so until the configuration says another `mode`.\n\nExample:\n  watchkeeper policy promote flap-guard --reason 'a good week in the shadow'"
@@ -311,9 +311,8 @@ enum PolicyCommand {
         /// The snapshot's file, as `journal snapshot` writes it
         #[arg(long)]
         snapshot: PathBuf,
-        /// A setting, as name=value
-        #[arg(long = "set", value_name = "NAME=VALUE")]
-        settings: Vec<String>,
+        #[command(flatten)]
+        settings: policy::Set,
     },
 }
 
@@ -371,8 +370,11 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Policy(PolicyCommand::New(ref arguments)) => offline(arguments.run(cli.json)),
         Command::Policy(PolicyCommand::Build(ref arguments)) => offline(arguments.run(cli.json)),
         Command::Policy(PolicyCommand::Test(ref arguments)) => offline(arguments.run(cli.json)),
-        Command::Policy(PolicyCommand::Inspect { ref file }) => {
-            offline(policy::inspect(file, cli.json))
+        Command::Policy(PolicyCommand::Inspect(ref arguments)) => {
+            offline(arguments.run(&cli.config, cli.json))
+        }
+        Command::Policy(PolicyCommand::Verify(ref arguments)) => {
+            offline(arguments.run(&cli.config, cli.json))
         }
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))

@@ -42,9 +42,8 @@ pub(super) struct Replay {
     /// The configured policy whose place it takes; without it, the one of its file's or its own name
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
-    /// A setting of the candidate, as name=value
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    settings: policy::Set,
     /// The cluster; may be left out if there is only one
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -111,10 +110,12 @@ fn answer(arguments: &Replay, path: &Path) -> Result<Replayed, Problem> {
     // What only the daemon's environment has, such as secrets, is not needed.
     let config = config::load_as(path, Mode::Check).map_err(Problem::Configuration)?;
     let cluster = cluster(&config, arguments.cluster.as_deref())?;
+    let given = arguments.settings.read()?;
     let candidate = Candidate {
         file: arguments.policy.clone(),
         name: arguments.name.clone(),
-        settings: policy::parse(&arguments.settings)?,
+        settings: given.values,
+        files: given.files,
     };
     let panel = Panel::of(&config.guests, cluster, &candidate)?;
     let file = arguments.file.clone();

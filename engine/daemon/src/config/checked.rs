@@ -19,7 +19,7 @@ use super::problem::{Location, Problem};
 use super::tree::Tree;
 use crate::secret::Secret;
 use crate::trust::{Key, Trust};
-use watchkeeper_core::settings::Given;
+use watchkeeper_core::settings::{self, Given};
 
 /// A whole configuration. Only [`super::load()`] makes one.
 #[derive(Debug, Clone)]
@@ -50,8 +50,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// SHA-256 over the configuration files' names and contents, in lower-case hexadecimal.
-    /// What the secrets' files hold is not in it.
+    /// SHA-256 over the configuration files' names and contents, and those of the settings' texts, in
+    /// lower-case hexadecimal. What the secrets' files hold is not in it.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -155,6 +155,16 @@ pub struct Settings {
     pub values: BTreeMap<String, Given>,
     /// Where each stands, for messages.
     pub places: BTreeMap<String, Location>,
+    /// The files of the texts that do not stand in the configuration itself.
+    pub files: BTreeMap<String, PathBuf>,
+}
+
+impl Settings {
+    /// What a guest said of its settings, with the names of the files that their texts are from.
+    pub fn name_files(&self, said: &str) -> String {
+        let files = self.files.iter().map(|(setting, path)| (setting.as_str(), path.display()));
+        settings::name_files(said, files)
+    }
 }
 
 /// A place that notifications are sent to.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use watchkeeper_core::settings::Given;
 
 use super::checked::Config;
 use super::keys::{self, Kind};
@@ -29,7 +30,32 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
             lines.push(format!("secrets.{name} has another value"));
         }
     }
+    let before = texts(old);
+    for (key, text) in texts(new) {
+        if before.get(&key).is_some_and(|before| *before != text) {
+            lines.push(format!("{key} has another text"));
+        }
+    }
     lines
+}
+
+/// The texts from files that are given to guests, by their keys.
+fn texts(config: &Config) -> BTreeMap<String, &Given> {
+    let policies = config.clusters.iter().flat_map(|cluster| {
+        let prefix = format!("clusters.{}.policies", cluster.topology.cluster());
+        cluster.policies.iter().map(move |it| (format!("{prefix}.{}", it.name), &it.settings))
+    });
+    let receivers = config.receivers.iter();
+    let receivers = receivers.map(|it| (format!("receivers.{}", it.name), &it.settings));
+    let mut texts = BTreeMap::new();
+    for (owner, settings) in policies.chain(receivers) {
+        for (key, path) in &settings.files {
+            if let Some(text) = settings.values.get(key) {
+                texts.insert(format!("{owner}.settings.{key} ({})", path.display()), text);
+            }
+        }
+    }
+    texts
 }
 
 /// Every given key of the merged files by its path. A table in a list goes by its name.

@@ -45,6 +45,7 @@ pub fn load_as(path: &Path, mode: Mode) -> Result<Config, Problems> {
         Some(config)
     });
     let digest = digest(&sources);
+    files.extend(sources.beside.take().into_iter().map(|(path, _)| path));
     let mut list = sources.problems.into_inner();
     // A table that several servers share is checked for each of them.
     list.sort_by(|(a, one), (b, other)| (a, &one.message).cmp(&(b, &other.message)));
@@ -213,10 +214,11 @@ fn shared_servers(sources: &Sources, list: &[(ClusterConfig, Place)]) {
 
 fn digest(sources: &Sources) -> String {
     let mut sha = Sha256::new();
-    for source in &sources.files {
+    let beside = sources.beside.borrow();
+    let beside = beside.iter().map(|(path, text)| (path, text));
+    for (path, text) in sources.files.iter().map(|it| (&it.path, &it.text)).chain(beside) {
         // Lengths first, so that no text can pass for the beginning of the next.
-        let name = source.path.as_os_str().as_encoded_bytes();
-        for part in [name, source.text.as_bytes()] {
+        for part in [path.as_os_str().as_encoded_bytes(), text.as_bytes()] {
             sha.update((part.len() as u64).to_be_bytes());
             sha.update(part);
         }

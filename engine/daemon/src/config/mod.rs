@@ -32,6 +32,8 @@ mod excerpt;
 
 mod source;
 
+mod settings;
+
 mod reader;
 
 mod read;

@@ -13,9 +13,9 @@ use watchkeeper_core::model::NameError;
 
 use super::checked::Settings;
 use super::keys::{self, Key, Kind, Presence, Section, expected};
-use super::source::{Entry, Node, Note, Place, Sources, Table, Value};
+use super::settings;
+use super::source::{Entry, Note, Place, Sources, Table, Value};
 use super::units::{duration, nearest, size};
-use watchkeeper_core::settings::Given;
 
 /// A value with the place to complain about.
 #[derive(Debug, Clone)]
@@ -385,26 +385,14 @@ impl<'a> Reader<'a> {
         numbers
     }
 
+    /// What is given to a guest.
     pub(super) fn settings(&self, name: &str) -> Settings {
         let (Some(entry), Some(key)) = self.take(name) else { return Settings::default() };
-        let mut settings = Settings::default();
         let Value::Table(table) = &entry.node.value else {
             self.wrong(entry, key.kind);
-            return settings;
+            return Settings::default();
         };
-        for one in &table.entries {
-            if let Some(value) = given(&one.node) {
-                settings.values.insert(one.key.clone(), value);
-                settings.places.insert(one.key.clone(), self.sources.location(one.node.place));
-            } else {
-                let message = format!(
-                    "a setting is a text, a whole number, true, false or a list of texts, not {}",
-                    one.node.value.word()
-                );
-                self.complain(one, message);
-            }
-        }
-        settings
+        settings::read(self.sources, table)
     }
 
     /// The table under a key, empty if it is not there.
@@ -495,23 +483,6 @@ fn default_value(kind: Kind, text: &str) -> Value {
         Kind::Integer(..) => Value::Integer(text.parse().ok()),
         _ => Value::Text(text.to_owned()),
     }
-}
-
-fn given(node: &Node) -> Option<Given> {
-    Some(match &node.value {
-        Value::Text(text) => Given::Text(text.clone()),
-        Value::Integer(Some(number)) => Given::Integer(*number),
-        Value::Flag(flag) => Given::Flag(*flag),
-        Value::List(list) => Given::Texts(
-            list.iter()
-                .map(|one| match &one.value {
-                    Value::Text(text) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect::<Option<_>>()?,
-        ),
-        _ => return None,
-    })
 }
 
 /// Loaded secrets by name; one that could not be loaded is there all the same.

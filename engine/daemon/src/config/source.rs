@@ -91,6 +91,8 @@ pub(super) struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     pub(super) files: Vec<Source>,
+    /// Files that these name, with their texts; without a text if there is something wrong with it.
+    pub(super) beside: RefCell<Vec<(PathBuf, String)>>,
     pub(super) problems: RefCell<Vec<(Place, Problem)>>,
 }
 
@@ -119,6 +121,11 @@ impl Sources {
         let problem =
             Problem { level: note.level, at, excerpt, message: note.message, help: note.help };
         self.problems.borrow_mut().push((place, problem));
+    }
+
+    /// Another file has been read, or should have been.
+    pub(super) fn read_beside(&self, path: &Path, text: &str) {
+        self.beside.borrow_mut().push((path.to_owned(), text.to_owned()));
     }
 
     pub(super) fn location(&self, place: Place) -> Location {

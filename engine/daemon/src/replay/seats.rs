@@ -28,6 +28,8 @@ pub struct Candidate {
     pub name: Option<String>,
     /// Settings that take precedence over the configuration's.
     pub settings: BTreeMap<String, Given>,
+    /// The files of those that are from one.
+    pub files: BTreeMap<String, PathBuf>,
 }
 
 /// Why nobody can be asked.
@@ -114,14 +116,22 @@ impl Panel {
             }
             for (setting, value) in &candidate.settings {
                 policy.settings.places.remove(setting);
+                policy.settings.files.remove(setting);
                 policy.settings.values.insert(setting.clone(), value.clone());
             }
+            policy.settings.files.extend(candidate.files.clone());
         }
         let seats = policies
             .iter()
             .map(|policy| Ok(wiring::seat(&mut shelf, policy, Before::default())?.0))
             .collect::<Result<_, GuestError>>()?;
-        Ok(Self { seats, candidate: name, notes })
+        let panel = Self { seats, candidate: name, notes: Vec::new() };
+        let tried = panel.candidate().zip(policies.get(at));
+        notes.extend(tried.and_then(|(seat, policy)| {
+            let trouble = seat.trouble(cluster, &policy.settings)?;
+            Some(format!("while nothing is known, {} has no answer: {trouble}", policy.name))
+        }));
+        Ok(Self { notes, ..panel })
     }
 
     /// The candidate's seat.

@@ -127,6 +127,9 @@ fn plain(value: &Given) -> String {
     match value {
         Given::Flag(flag) => flag.to_string(),
         Given::Integer(number) => number.to_string(),
+        Given::Text(text) if text.contains('\n') => {
+            format!("a text of {} lines", text.lines().count())
+        }
         Given::Text(text) => text.clone(),
         Given::Texts(texts) => texts.join(","),
     }

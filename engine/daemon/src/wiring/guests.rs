@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use watchkeeper_core::arbitration::Standing;
+use watchkeeper_core::facts::FactBook;
+use watchkeeper_core::lifecycle::Phase;
+use watchkeeper_core::model::Side;
 use watchkeeper_core::policies::RolledBack;
-use watchkeeper_core::proposal::Revision;
+use watchkeeper_core::proposal::{FailureKind, Revision};
 use watchkeeper_core::settings::{self, SettingValue};
-use watchkeeper_core::snapshot::Snapshot;
+use watchkeeper_core::snapshot::{Background, Snapshot};
 use watchkeeper_core::state::Memory;
 use watchkeeper_wasm::{Host, HostConfig, LoadError, Notifier, Policy, digest};
 
+use crate::clock;
 use crate::cluster::Seat;
 use crate::config::checked::{Guests, PolicyConfig, Settings};
+use crate::config::cluster::ClusterConfig;
 use crate::revisions::Revisions;
 use crate::trust::{self, Distrust, Trust};
 
@@ -245,7 +250,7 @@ fn fetch<G>(
         return Ok(Arc::clone(&known.guest));
     }
     let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
-    let text = signature.as_ref().map(|_| read_signature(&signed)).transpose();
+    let text = signature.as_ref().map(|_| trust::read_signature(&signed)).transpose();
     let text = text.map_err(|source| unreadable(&signed, source))?;
     if looked()? != (component.clone(), signature.clone()) {
         return Err(GuestError::Unsettled(path.to_owned()));
@@ -260,14 +265,6 @@ fn fetch<G>(
     let shelved = Shelved { component, signature, trust, guest: Arc::clone(&guest) };
     shelf.insert(path.to_owned(), shelved);
     Ok(guest)
-}
-
-/// The text of a signature. What is none of a text's bytes makes no signature either.
-fn read_signature(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(trust::MAX_SIGNATURE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The values of a guest's settings, complete; else everything that does not fit, with its place.
@@ -359,10 +356,31 @@ pub fn seat(
     if let Some(snapshot) = latest.filter(|_| !same && back.is_none()) {
         let opinion = seat.ask(snapshot, migrated.as_ref().or(memory));
         if let Err(failure) = opinion.outcome {
-            return Err(GuestError::Trial { path: path.clone(), problem: failure.to_string() });
+            let problem = config.settings.name_files(&failure.to_string());
+            return Err(GuestError::Trial { path: path.clone(), problem });
         }
     }
     Ok((seat, migrated))
+}
+
+impl Seat {
+    /// Why the policy has no answer while nothing is known of its cluster, as after a start: settings
+    /// that it cannot use show then as well. A call that took too long tells of this machine only.
+    pub fn trouble(&self, cluster: &ClusterConfig, settings: &Settings) -> Option<String> {
+        let now = clock::now();
+        let background = Background {
+            phase: Phase::Active(Side::Primary),
+            active_since: now,
+            maintenance: false,
+            services_in_maintenance: &[],
+            rescues: &[],
+            changes: &[],
+        };
+        let nothing = FactBook::default();
+        let snapshot = Snapshot::take(1, now, &cluster.topology, &nothing, &background);
+        let failure = self.ask(&Arc::new(snapshot), None).outcome.err()?;
+        (failure.kind != FailureKind::Deadline).then(|| settings.name_files(&failure.to_string()))
+    }
 }
 
 fn migrate(guest: &Policy, path: &Path, memory: &Memory) -> Result<Memory, GuestError> {

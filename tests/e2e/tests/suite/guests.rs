@@ -202,3 +202,42 @@ async fn a_policy_that_abstains_by_failing_lets_others_decide() {
         world.stop().await;
     }
 }
+
+/// A site's rules are taken over when their file changes, as policies are; those with a mistake are
+/// not, and people learn where it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_in_rego_are_taken_over_when_their_file_changes() {
+    let mut world = World::prepare().await;
+    world.put_policy("rego", &guest("rego").await);
+    let all = ["rescue", "stop-service", "failover", "hold", "alert"];
+    let rego = world.config.policy("rego", &all);
+    world.config.set(&format!("{rego}.settings.rules.file"), "rules.rego");
+    let rules = |hold: &str| {
+        format!("package watchkeeper\nimport rego.v1\ndecision := {{\"holds\": [{hold}]}}\n")
+            .into_bytes()
+    };
+    world.put("rules.rego", &rules(""));
+    world.run().await;
+    world.ok(&["check"]).await;
+
+    world.put("rules.rego", &rules("nothing_like_this"));
+    let told = world.wait_alert("guest-rejected").await;
+    assert!(told.contains("rules.rego:3:24: ") && told.contains("nothing_like_this"), "{told}");
+    let check = world.cli(&["check"]).await;
+    assert!(check.code == Some(1) && check.out.contains("rules.rego:3:24: "), "{check:?}");
+    // Those before hold nothing.
+    world.site.kill("dm1", Service::Rest).await.unwrap();
+    world.wait_site("REST is back", |site| site.is_ready("dm1", Service::Rest)).await;
+
+    world.put("rules.rego", &rules("\"by the new rules\""));
+    world.wait_no_alert("guest-rejected").await;
+    world
+        .wait_record("the hold", |record| match &record.event {
+            Event::Evaluated(it) => {
+                let held = it.opinions.iter().filter_map(|it| it.outcome.as_ref().ok());
+                held.flat_map(|it| &it.holds).any(|hold| hold == "by the new rules").then_some(())
+            }
+            _ => None,
+        })
+        .await;
+}

@@ -170,3 +170,31 @@ async fn a_failing_policy_in_the_shadow_holds_nothing() {
     world.site.kill("dm1", Service::Daemon).await.unwrap();
     world.wait_site("the daemon is back", |site| site.is_ready("dm1", Service::Daemon)).await;
 }
+
+/// What a policy asks for a server that its `servers` does not name is passed over, and told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_has_no_say_over_servers_that_its_table_does_not_name() {
+    let mut world = World::prepare().await;
+    world.config.set("clusters.prod.policies.0.servers", vec!["dm2", "dm3"]);
+    world.run().await;
+    let before = world.site.starts("dm1", Service::Daemon);
+    world.site.kill("dm1", Service::Daemon).await.unwrap();
+    let (seq, why) = world
+        .wait_record("what is passed over", |record| match &record.event {
+            Event::Evaluated(it) => {
+                it.decision.passed_over.first().map(|it| (record.seq, it.why.clone()))
+            }
+            _ => None,
+        })
+        .await;
+    assert_eq!(why, "the configuration gives data-mover-ha no say over dm1 (servers)");
+    let told = world.ok(&["explain", "--record", &seq.to_string()]).await.out;
+    assert!(told.contains(&why), "{told}");
+    world.let_pass(5).await;
+    assert_eq!(world.site.starts("dm1", Service::Daemon), before);
+    assert!(world.plans().is_empty());
+    // The configuration lets it.
+    world.config.set("clusters.prod.policies.0.servers", vec!["dm1", "dm2"]);
+    world.write_config();
+    world.wait_site("the daemon is back", |site| site.is_ready("dm1", Service::Daemon)).await;
+}

@@ -206,6 +206,7 @@ async fn month(days: u64, change: impl FnOnce(&mut Config)) -> World {
         file: world.path("policies/data-mover-ha.wasm"),
         name: None,
         settings: BTreeMap::new(),
+        files: BTreeMap::new(),
     };
     let panel = Panel::of(&config.guests, cluster, &candidate).unwrap();
     std::fs::create_dir_all(world.path("state")).unwrap();
@@ -294,6 +295,7 @@ async fn how_fast_a_month_is_replayed() {
         file: world.path("policies/data-mover-ha.wasm"),
         name: None,
         settings: BTreeMap::from([("rescue-attempts".to_owned(), Given::Integer(0))]),
+        files: BTreeMap::new(),
     };
     let question = Question {
         cluster,

@@ -99,6 +99,49 @@ async fn only_what_an_accepted_key_signed_comes_into_force() {
     told(&mut world, "no longer accepted", &[&ours.id(), &theirs.id()]).await;
 }
 
+/// What `policy inspect` and `policy verify` say of a file, before it is put anywhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_of_a_signature_is_shown() {
+    let mut world = World::prepare().await;
+    let (ours, theirs) = (Signer::new(), Signer::new());
+    let first = guest(POLICY).await;
+    world.config.set("guests.keys", vec![ours.key()]);
+    world.write_config();
+    let file = world.path("policies/data-mover-ha.wasm");
+    let file = file.to_str().unwrap();
+
+    let unsigned = world.cli(&["policy", "verify", file]).await;
+    assert_eq!(unsigned.code, Some(1), "{unsigned:?}");
+    assert!(unsigned.out.contains("signature: none: there is no"), "{unsigned:?}");
+
+    world.put(SIGNATURE, &ours.sign(&first));
+    let good = world.ok(&["policy", "verify", file]).await.out;
+    assert!(good.contains(&format!("signature: good, by the key {}", ours.id())), "{good}");
+    assert!(good.contains(&watchkeeper_wasm::digest(&first)), "{good}");
+    let shown = world.ok(&["policy", "inspect", file, "--json"]).await.out;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["signature"]["state"], "verified", "{shown:#}");
+    assert_eq!(shown["signature"]["key"], ours.id());
+    assert!(shown["signature"]["trusted-comment"].as_str().is_some_and(|it| !it.is_empty()));
+
+    // Against another key, as text and as the file that minisign writes.
+    let other = world.cli(&["policy", "verify", file, "--key", &theirs.key()]).await;
+    let words = format!("by the key {}, which is not one of {}", ours.id(), theirs.id());
+    assert!(other.code == Some(1) && other.out.contains(&words), "{other:?}");
+    let public = format!("untrusted comment: minisign public key\n{}\n", ours.key());
+    world.put("rules.pub", public.as_bytes());
+    let named = world.path("rules.pub");
+    world.ok(&["policy", "verify", file, "--key", named.to_str().unwrap()]).await;
+    let none = world.cli(&["policy", "verify", file, "--key", "RWno"]).await;
+    assert!(none.code == Some(1) && format!("{none:?}").contains("is no public key"), "{none:?}");
+
+    world.put_policy(POLICY, &another_policy().await);
+    let forged = world.cli(&["policy", "verify", file]).await;
+    assert!(forged.code == Some(1) && forged.out.contains("signature: BAD: "), "{forged:?}");
+    let inspected = world.ok(&["policy", "inspect", file]).await.out;
+    assert!(inspected.contains("signature: BAD: "), "{inspected}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pinned_digest_is_the_only_one_that_comes_into_force() {
     let mut world = World::prepare().await;

@@ -1,16 +1,17 @@
 //! `watchkeeper policy inspect` and `evaluate`: look at a policy, and try it on recorded facts, without a daemon.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use watchkeeper_core::proposal::Grant;
-use watchkeeper_core::settings::{self, Given, SettingKind};
+use watchkeeper_core::settings::{self, SettingKind};
 use watchkeeper_core::snapshot::Snapshot;
 use watchkeeper_wasm::{Host, HostConfig, Policy};
 
 use super::PolicyError;
+use super::given::Set;
+use super::sealed::{Keys, Sealed};
 use crate::cli::exit::Exit;
 use crate::cli::{print, print_json};
 
@@ -22,9 +23,24 @@ fn load(path: &Path) -> Result<Policy, PolicyError> {
         .map_err(|source| PolicyError::Load { path: path.to_owned(), source: Box::new(source) })
 }
 
-/// Shows what a policy says of itself.
-pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyError> {
-    let policy = load(path)?;
+/// What `policy inspect` is asked.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Inspect {
+    /// The component's file
+    file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+impl Inspect {
+    /// Shows what a policy says of itself, and its signature.
+    pub(in crate::cli) fn run(&self, config: &Path, json: bool) -> Result<Exit, PolicyError> {
+        let sealed = Sealed::look(&self.file, &self.keys.read(config)?)?;
+        Ok(inspect(&load(&self.file)?, &sealed, json))
+    }
+}
+
+fn inspect(policy: &Policy, sealed: &Sealed, json: bool) -> Exit {
     let (description, revision) = (policy.description(), policy.revision());
     if json {
         print_json(&serde_json::json!({
@@ -34,12 +50,13 @@ pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyErr
             "summary": description.summary,
             "needs": description.needs,
             "settings": description.settings,
+            "signature": sealed,
         }));
-        return Ok(Exit::Ok);
+        return Exit::Ok;
     }
     let needs: Vec<&str> = description.needs.iter().map(|grant: &Grant| grant.as_str()).collect();
     let mut out = format!(
-        "{} {}\n{}\ndigest: {}\nneeds the grants: {}\n",
+        "{} {}\n{}\ndigest: {}\nsignature: {sealed}\nneeds the grants: {}\n",
         description.name,
         revision.version,
         description.summary,
@@ -54,7 +71,7 @@ pub(in crate::cli) fn inspect(path: &Path, json: bool) -> Result<Exit, PolicyErr
             writeln!(out, "  {} = {}\n      {}", setting.name, default(&setting.kind), setting.doc);
     }
     print(&out);
-    Ok(Exit::Ok)
+    Exit::Ok
 }
 
 fn default(kind: &SettingKind) -> String {
@@ -76,7 +93,7 @@ fn default(kind: &SettingKind) -> String {
 pub(in crate::cli) fn evaluate(
     path: &Path,
     snapshot: &Path,
-    given: &[String],
+    given: &Set,
     json: bool,
 ) -> Result<Exit, PolicyError> {
     let policy = load(path)?;
@@ -84,8 +101,9 @@ pub(in crate::cli) fn evaluate(
         .map_err(|source| PolicyError::Read { path: snapshot.to_owned(), source })?;
     let snapshot: Snapshot = serde_json::from_str(&text)
         .map_err(|source| PolicyError::Snapshot { path: snapshot.to_owned(), source })?;
-    let given = parse(given)?;
-    let settings = settings::check(&policy.description().settings, &given).map_err(|problems| {
+    let given = given.read()?;
+    let schema = &policy.description().settings;
+    let settings = settings::check(schema, &given.values).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         PolicyError::Settings(all.join("; "))
     })?;
@@ -98,7 +116,7 @@ pub(in crate::cli) fn evaluate(
             "outcome": evaluated.outcome,
         }));
     } else {
-        print(&story(&evaluated));
+        print(&given.name_files(&story(&evaluated)));
     }
     Ok(if evaluated.outcome.is_ok() { Exit::Ok } else { Exit::Failed })
 }
@@ -137,22 +155,4 @@ fn story(evaluated: &watchkeeper_wasm::Evaluated) -> String {
         evaluated.took.as_micros()
     );
     out
-}
-
-/// `name=value`; true, false and whole numbers are taken as such, all else as text.
-pub(in crate::cli) fn parse(given: &[String]) -> Result<BTreeMap<String, Given>, PolicyError> {
-    given
-        .iter()
-        .map(|one| {
-            let (name, value) = one.split_once('=').ok_or_else(|| {
-                PolicyError::Settings(format!("{one:?} is not of the form name=value"))
-            })?;
-            let value = match (value.parse::<bool>(), value.parse::<i64>()) {
-                (Ok(flag), _) => Given::Flag(flag),
-                (_, Ok(number)) => Given::Integer(number),
-                _ => Given::Text(value.to_owned()),
-            };
-            Ok((name.to_owned(), value))
-        })
-        .collect()
 }

@@ -3,9 +3,11 @@
 mod blame;
 mod build;
 mod files;
+mod given;
 mod inspect;
 mod new;
 mod project;
+mod sealed;
 mod test;
 mod tools;
 
@@ -14,8 +16,10 @@ use std::path::{Path, PathBuf};
 use watchkeeper_wasm::{HostError, LoadError};
 
 pub(super) use build::{Build, HELP as BUILD};
-pub(super) use inspect::{evaluate, inspect, parse};
+pub(super) use given::Set;
+pub(super) use inspect::{Inspect, evaluate};
 pub(super) use new::{HELP as NEW, New};
+pub(super) use sealed::{HELP as VERIFY, Verify};
 pub(super) use test::{HELP as TEST, Test};
 
 /// Why a command about policies cannot be done.
@@ -56,6 +60,12 @@ pub(super) enum PolicyError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A key is none.
+    #[error(
+        "{0} is no public key of minisign, and no file that has one: give the second line of the file that \
+         `minisign -G` makes, or the file"
+    )]
+    Key(String),
     /// The settings do not fit.
     #[error("the settings do not fit the policy: {0}")]
     Settings(String),

@@ -1,0 +1,2 @@
+package watchkeeper
+# für alle
