@@ -1,8 +1,11 @@
 //! What is wrong with the monitor itself, apart from what its other parts say of themselves.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use watchkeeper_core::alerting::Claimed;
 use watchkeeper_core::arbitration::ENGINE;
 use watchkeeper_core::facts::FactBook;
@@ -10,6 +13,7 @@ use watchkeeper_core::model::{ServerName, Status, Timestamp};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
 use crate::config::HEARTBEAT;
+use crate::config::duty::{DutyConfig, Mode};
 use crate::net;
 
 /// A difference between the clock's way and the time that has passed is no jump below this: as much as
@@ -67,6 +71,66 @@ impl Default for ClockWatch {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How long before its end a certificate is told of, in seconds; and how long before it is urgent.
+const ENDS_SOON: i64 = 14 * 86_400;
+const ENDS_NOW: i64 = 2 * 86_400;
+
+/// How often the certificates are looked at.
+const LOOK: Duration = Duration::from_hours(1);
+
+/// Watches when the certificates end with which this monitor and others know each other.
+#[derive(Debug, Default)]
+pub struct CertificateWatch {
+    looked: Option<Instant>,
+    claims: Vec<Claimed>,
+}
+
+impl CertificateWatch {
+    /// What is to be told of them. Files are read now and then only, so this may block for a moment.
+    pub fn look(&mut self, duty: &DutyConfig, passed: Instant, clock: Timestamp) -> Vec<Claimed> {
+        if self.looked.is_none_or(|at| passed.duration_since(at) >= LOOK) {
+            self.looked = Some(passed);
+            self.claims =
+                files(duty).into_iter().filter_map(|path| certificate(path, clock)).collect();
+        }
+        self.claims.clone()
+    }
+
+    /// Has them looked at the next time: the configuration names others.
+    pub fn forget(&mut self) {
+        self.looked = None;
+    }
+}
+
+fn files(duty: &DutyConfig) -> Vec<&Path> {
+    match &duty.mode {
+        Mode::Alone => Vec::new(),
+        Mode::Peer(peer) => vec![&peer.certificate, &peer.peer_certificate],
+        Mode::Etcd(etcd) => {
+            etcd.ca.as_deref().into_iter().chain(etcd.identity.as_ref().map(|it| &*it.0)).collect()
+        }
+    }
+}
+
+/// A file that cannot be read is told by whoever uses it.
+fn certificate(path: &Path, clock: Timestamp) -> Option<Claimed> {
+    let certificate = CertificateDer::from_pem_file(path).ok()?;
+    let now = i64::try_from(clock.0 / 1_000).unwrap_or(i64::MAX);
+    let left = crate::certificate::ends(&certificate)?.saturating_sub(now);
+    if left > ENDS_SOON {
+        return None;
+    }
+    let severity = if left > ENDS_NOW { Severity::Warning } else { Severity::Critical };
+    let name = path.display();
+    let summary = match left {
+        ..=0 => format!("the certificate in {name} has ended"),
+        left => format!("the certificate in {name} ends in {} h", left / 3_600),
+    };
+    let mut claimed = claimed("certificate-expires", severity, None, summary);
+    claimed.claim.labels.insert("file".to_owned(), name.to_string());
+    Some(claimed)
 }
 
 /// That this monitor lives.
@@ -141,6 +205,28 @@ mod tests {
         assert_eq!(look(611, 1_657_900), None);
         let told = look(616, 1_062_900).unwrap();
         assert!(told.contains("600 s back"), "{told}");
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_two_weeks_before_its_end() {
+        let folder = std::env::temp_dir().join(format!("wk-health-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("a.pem");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut wanted = rcgen::CertificateParams::new(["vp1".to_owned()]).unwrap();
+        wanted.not_after = rcgen::date_time_ymd(2030, 1, 15);
+        std::fs::write(&path, wanted.self_signed(&key).unwrap().pem()).unwrap();
+        // 2030-01-01T00:00:00Z
+        let at = |days: u64| Timestamp((1_893_456_000 + days * 86_400) * 1_000);
+        let told = |days| certificate(&path, at(days)).map(|it| it.claim);
+        assert_eq!(certificate(&path, Timestamp(1_893_369_600_000)), None);
+        let soon = told(1).unwrap();
+        assert_eq!(soon.severity, Severity::Warning);
+        assert!(soon.summary.ends_with("a.pem ends in 312 h"), "{}", soon.summary);
+        assert_eq!(told(13).unwrap().severity, Severity::Critical);
+        assert!(told(14).unwrap().summary.ends_with("has ended"));
+        assert_eq!(certificate(&folder.join("none"), at(14)), None);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

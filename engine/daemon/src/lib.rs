@@ -7,6 +7,7 @@
 //! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
+//! - `certificate`: until when one is good
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
 //! - [`collect`]: probes, from servers to observations
@@ -40,6 +41,8 @@ mod process;
 mod net;
 
 mod kept;
+
+mod certificate;
 
 pub mod tls;
 

@@ -241,7 +241,9 @@ async fn an_administrator_can_read_it_with_sqlite3_while_the_daemon_runs() {
 
 #[test]
 fn kinds_are_the_words_of_the_json_form() {
-    for event in [observed(1), remembered(1), Event::NotificationDelivered { id: 1 }] {
+    for event in
+        [observed(1), remembered(1), Event::NotificationDelivered { id: 1, memory: Vec::new() }]
+    {
         assert_eq!(serde_json::to_value(&event).unwrap()["event"], kind(&event));
     }
 }

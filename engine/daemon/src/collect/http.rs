@@ -15,8 +15,8 @@ use reqwest::{Client, Method, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::facts::{ReasonCode, Value};
 
-use super::certificate;
 use super::finding::Finding;
+use crate::certificate;
 use crate::clock;
 use crate::net::{self, address};
 use crate::secret::Secret;

@@ -14,7 +14,6 @@
 //!
 //! The [`Collector`] runs each probe in a task of its own.
 
-mod certificate;
 mod collector;
 mod command;
 mod database;

@@ -30,7 +30,7 @@ use crate::config::{self, Config};
 use crate::deliver::{self, Receivers};
 use crate::duty::Duties;
 use crate::errors::chain;
-use crate::health::{self, ClockWatch};
+use crate::health::{self, CertificateWatch, ClockWatch};
 use crate::ledger::{Ledger, LedgerError};
 
 /// How many observations may wait for a cluster's task.
@@ -56,6 +56,7 @@ pub struct Reloader {
     shelf: Shelf,
     config: Config,
     clock: ClockWatch,
+    certificates: CertificateWatch,
     /// The digest of the last configuration that was looked at, accepted or not.
     seen: Option<Vec<String>>,
     clusters: BTreeMap<ClusterName, Running>,
@@ -103,6 +104,7 @@ impl Reloader {
             plugins: BTreeMap::new(),
             rejected: Rejected::new(),
             clock: ClockWatch::new(),
+            certificates: CertificateWatch::default(),
         }
     }
 
@@ -160,6 +162,7 @@ impl Reloader {
                         );
                     }
                     self.config = config;
+                    self.certificates.forget();
                     built = Some(clusters);
                 }
                 Err(found) => problems = found,
@@ -454,11 +457,13 @@ impl Reloader {
     /// Records what happened to the monitor itself, and what that changes about its alerts.
     async fn record(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {
         let mut claims = self.claims();
-        claims.extend(self.clock.look(Instant::now(), clock::now()));
+        let (passed, now) = (Instant::now(), clock::now());
+        claims.extend(self.clock.look(passed, now));
+        let duty = &self.config.duty;
+        claims.extend(tokio::task::block_in_place(|| self.certificates.look(duty, passed, now)));
         if self.config.routing.heartbeat.is_some() {
             claims.push(health::heartbeat());
         }
-        let now = clock::now();
         self.ledger
             .record_with(|state| {
                 let changes = state.alerts.compare(None, &claims, &BTreeSet::new(), now);

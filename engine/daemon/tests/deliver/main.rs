@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod flood;
 mod outbox;
 mod support;
 mod unrecorded;

@@ -29,6 +29,7 @@ mod journal;
 mod maintenance;
 mod measured;
 mod orders;
+mod outage;
 mod peer;
 mod planned;
 mod policies;

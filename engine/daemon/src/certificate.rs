@@ -11,7 +11,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of a certificate in DER, in seconds since 1970-01-01T00:00:00Z; none if it cannot be read.
-pub(super) fn ends(certificate: &[u8]) -> Option<i64> {
+pub(crate) fn ends(certificate: &[u8]) -> Option<i64> {
     let (signed, _) = inside(certificate, SEQUENCE)?;
     let (fields, _) = inside(signed, SEQUENCE)?;
     let mut rest = fields;
