@@ -126,10 +126,10 @@ pub async fn run(path: &Path) -> Result<(), DaemonError> {
         Deliverer::spawn(journal.clone(), &opened, monitor.clone(), told, Arc::new(clock::now))
             .await
             .map_err(journal_error)?;
-    drop(opened);
     let clock = Arc::new(clock::now);
-    let dispatcher =
-        Dispatcher::spawn(Arc::clone(&ledger), routes, clock).await.map_err(journal_error)?;
+    let dispatcher = Dispatcher::spawn(Arc::clone(&ledger), opened, routes, clock)
+        .await
+        .map_err(journal_error)?;
 
     let listening = Listening::on(&socket, group.as_deref())
         .await

@@ -143,6 +143,12 @@ impl Told {
         self.ended.values()
     }
 
+    /// Whether this alert is over and somebody may still have to be told of it, or knows that it fires.
+    pub fn has_ended(&self, subject: &Subject) -> bool {
+        let known = self.ended.get(&subject.alert.fingerprint);
+        known.is_some_and(|known| known.subject.alert.ends_at == subject.alert.ends_at)
+    }
+
     /// Takes in that an alert is over.
     pub fn end(&mut self, subject: Subject) {
         let fingerprint = subject.alert.fingerprint.clone();

@@ -32,7 +32,7 @@ use watchkeeper_core::state::{Post, State};
 
 pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
 pub use conversation::Notify;
-pub use dispatch::Dispatcher;
+pub use dispatch::{DispatchError, Dispatcher};
 pub use raise::alert_events;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use secrets::{NotGranted, Secrets};

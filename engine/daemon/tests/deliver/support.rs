@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use tokio::sync::watch;
 use watchkeeper::deliver::{
-    Deliverer, Dispatcher, Notify, ReceiverConfig, Receivers, Secrets, alert_events,
+    Deliverer, DispatchError, Dispatcher, Notify, ReceiverConfig, Receivers, Secrets, alert_events,
 };
 use watchkeeper::journal::{Follower, Journal, JournalError};
 use watchkeeper::ledger::Ledger;
@@ -168,7 +168,8 @@ pub(crate) struct Site {
     pub(crate) state: State,
     follower: Follower,
     pub(crate) swap: watch::Sender<Arc<Receivers>>,
-    tasks: [tokio::task::JoinHandle<JournalError>; 2],
+    deliverer: tokio::task::JoinHandle<JournalError>,
+    dispatcher: tokio::task::JoinHandle<DispatchError>,
 }
 
 impl Site {
@@ -185,9 +186,10 @@ impl Site {
         let ledger = Arc::new(Ledger::new(journal.clone(), state.clone()).await.unwrap());
         let (seen, clock) = (swap.subscribe(), Arc::new(now));
         let deliverer = Deliverer::spawn(journal.clone(), &state, monitor, seen, clock).await;
-        let dispatcher = Dispatcher::spawn(ledger, swap.subscribe(), Arc::new(now)).await;
-        let tasks = [deliverer.unwrap(), dispatcher.unwrap()];
-        Self { folder, journal, state, follower, swap, tasks }
+        let dispatcher =
+            Dispatcher::spawn(ledger, state.clone(), swap.subscribe(), Arc::new(now)).await;
+        let (deliverer, dispatcher) = (deliverer.unwrap(), dispatcher.unwrap());
+        Self { folder, journal, state, follower, swap, deliverer, dispatcher }
     }
 
     pub(crate) async fn tell(&mut self, changes: &Changes) {
@@ -213,10 +215,10 @@ impl Site {
     }
 
     pub(crate) async fn crash(self) -> Folder {
-        for task in self.tasks {
-            task.abort();
-            let _ = task.await;
-        }
+        self.dispatcher.abort();
+        let _ = self.dispatcher.await;
+        self.deliverer.abort();
+        let _ = self.deliverer.await;
         self.journal.close().await;
         self.folder
     }
