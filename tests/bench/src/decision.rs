@@ -17,7 +17,6 @@ use watchkeeper::clock;
 use watchkeeper::cluster::{Seat, Setup, Watch};
 use watchkeeper::collect::Collector;
 use watchkeeper::config::duty::{DutyConfig, Mode};
-use watchkeeper::deliver::Receivers;
 use watchkeeper::duty::Keeper;
 use watchkeeper::journal::{Follower, Journal};
 use watchkeeper::ledger::Ledger;
@@ -185,7 +184,7 @@ fn setup(
         topology,
         probes,
         collector: Arc::new(Mutex::new(Collector::spawn(Vec::new(), observations.clone()))),
-        receivers: Arc::new(Receivers::default()),
+        unknown_after: Duration::ZERO,
         revisions: None,
         rollback_after: 0,
     })

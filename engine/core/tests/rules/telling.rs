@@ -463,7 +463,7 @@ fn history(seed: u64) {
                     desk.resolve(cluster, &name);
                 }
             }
-            7 if seed % 2 == 0 => {
+            7 if seed.is_multiple_of(2) => {
                 silences += 1;
                 desk.silence(
                     silences,

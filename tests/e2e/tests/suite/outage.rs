@@ -12,7 +12,7 @@ use watchkeeper_site::sink::alerts_in;
 
 use crate::harness::{World, cluster};
 
-/// How often the daemon is killed, unless WATCHKEEPER_KILLS says otherwise.
+/// How often the daemon is killed, unless `WATCHKEEPER_KILLS` says otherwise.
 const KILLS: u64 = 10;
 
 /// A small generator of repeatable choices (xorshift64*).
