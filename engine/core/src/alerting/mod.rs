@@ -2,7 +2,7 @@
 //!
 //! Policies and the engine claim what is wrong again and again; the [`AlertBook`] turns that into
 //! alerts that fire once and are resolved once. [`Routing`] says who is to be told of which, and in
-//! which groups; [`Told`] remembers who was; [`due`] makes of both what is to be told now; the
+//! which groups; [`Told`] remembers who was; [`due()`] makes of both what is to be told now; the
 //! [`Outbox`] holds it until it is delivered. Books, silences and outbox are folds of events, so a
 //! crash at any moment loses nothing (invariant 6).
 //!

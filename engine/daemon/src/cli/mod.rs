@@ -380,6 +380,9 @@ pub async fn main(cli: Cli) -> Exit {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
         }
         Command::Replay(ref arguments) => replay::run(arguments, &cli.config, cli.json),
+        Command::Alerts(alerts::Alerts::Preview(ref arguments)) => {
+            alerts::preview(arguments, &cli.config, cli.json)
+        }
         Command::Alerts(alerts::Alerts::Route(ref arguments)) => {
             alerts::route(arguments, &cli.config, cli.json)
         }

@@ -1,7 +1,7 @@
 //! The conversation with a notifier, in the types of its world in `sdk/wit/notifier`.
 
-use watchkeeper_core::alerting::{self, Cause, Subject};
-use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Service};
+use watchkeeper_core::alerting::{self, Cause, GroupKey, Subject};
+use watchkeeper_core::model::{ClusterName, MonitorName, ReceiverName, ServerName, Service};
 use watchkeeper_wasm::notifier::{Alert, AlertStatus, Next, Notification, Response};
 
 /// A notifier with its settings. Calls block; the engine makes them on a thread for that.
@@ -44,6 +44,27 @@ pub(super) fn told(
         queued_at: notification.queued.0,
         monitor: monitor.as_str().to_owned(),
     }
+}
+
+/// What a notifier would get to see of one alert by itself.
+pub fn sample(receiver: &ReceiverName, subject: Subject, monitor: &MonitorName) -> Notification {
+    let over = subject.alert.ends_at.is_some();
+    let queued = subject.alert.starts_at;
+    let notification = alerting::Notification {
+        id: 0,
+        receiver: receiver.clone(),
+        group: GroupKey::alone(&subject.alert.fingerprint),
+        cause: if over { Cause::Over } else { Cause::First },
+        alerts: vec![subject],
+        more: 0,
+        queued,
+        tries: 0,
+        due: queued,
+        problem: None,
+        dead: false,
+        escalated: false,
+    };
+    told(&notification, &[], monitor, "preview")
 }
 
 fn alert(subject: &Subject) -> Alert {

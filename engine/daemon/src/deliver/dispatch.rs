@@ -1,7 +1,7 @@
 //! Says who is told of what, and puts it into the outbox.
 //!
 //! What is due follows from the journal's fold, the routes and the time
-//! ([`watchkeeper_core::alerting::due`]). This task looks when an alert, a silence or a delivery is
+//! ([`due()`]). This task looks when an alert, a silence or a delivery is
 //! recorded, when the routes change, and when the time comes that the last look gave. A crash between an
 //! alert and its notification loses nothing: the next start looks first.
 //!

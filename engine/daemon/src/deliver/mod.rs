@@ -31,7 +31,7 @@ use watchkeeper_core::model::{ClusterName, MonitorName, Timestamp};
 use watchkeeper_core::state::{Post, State};
 
 pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
-pub use conversation::Notify;
+pub use conversation::{Notify, sample};
 pub use dispatch::{DispatchError, Dispatcher};
 pub use raise::alert_events;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};

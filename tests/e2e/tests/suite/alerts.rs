@@ -154,6 +154,9 @@ async fn a_receiver_is_tried_from_the_console() {
     let route = ["alerts", "route", "alertname=agent-down", "cluster=prod"];
     let said = world.ok(&route).await.out;
     assert!(said.starts_with("ops by the route"), "{said}");
+    let shown = ["alerts", "preview", "ops", "alertname=agent-down", "cluster=prod", "--over"];
+    let shown = world.ok(&shown).await.out;
+    assert!(shown.starts_with("POST http://") && shown.contains("\"resolved\""), "{shown}");
     let beat = world.ok(&["alerts", "route", "alertname=heartbeat", "source=engine"]).await.out;
     assert!(beat.contains("repeated after 5s"), "{beat}");
 }
