@@ -301,8 +301,9 @@ impl Clerk {
         let (then, otherwise) = ([put, get(&state)], [get(&duty)]);
         let answer = match self.client.transact(&conditions, &then, &otherwise).await {
             Ok(answer) => answer,
-            // If it goes on, the lease is not confirmed either, and that is told.
-            Err(error) if error.passes() => {
+            // If it goes on, the lease is not confirmed either, and that is told. A lease that has just run
+            // out, on a busy machine, says nothing about what this monitor can do with its next one.
+            Err(error) if error.passes() || matches!(error, EtcdError::NoLease { .. }) => {
                 tracing::debug!(%cluster, %error, "the duty cannot be taken now");
                 return Ok(());
             }
