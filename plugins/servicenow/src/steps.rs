@@ -105,14 +105,16 @@ impl Plan {
             },
             Step::Search => match found(&["result", "0", "sys_id"]) {
                 Some(incident) => Self { incident, ..self }.change(settings),
+                None if !is_list(response) => {
+                    Next::retry(None, "the answer to the search is not a list of incidents")
+                }
                 None if self.over => next,
-                None if is_list(response) => self.open(settings),
-                None => Next::retry(None, "the answer to the search is not a list of incidents"),
+                None => self.open(settings),
             },
             Step::Create => match found(&["result", "sys_id"]) {
                 Some(incident) => Next::Delivered(incident.into_bytes()),
-                // It is there, and found again by its key.
-                None => next,
+                // If it is there all the same, it is found by its key.
+                None => Next::retry(None, "the answer does not say which incident was opened"),
             },
             Step::Update if self.over => next,
             Step::Update => Next::Delivered(self.incident.into_bytes()),

@@ -62,9 +62,9 @@ impl Alert {
         let taken = |name: &str| {
             matches!(name, "summary" | "details") || own.iter().any(|(own, _)| *own == name)
         };
-        let labels = self.labels.iter().map(|(name, value)| match taken(name) {
-            true => (format!("label {name}"), value.clone()),
-            false => (name.clone(), value.clone()),
+        let labels = self.labels.iter().map(|(name, value)| {
+            let name = if taken(name) { format!("label {name}") } else { name.clone() };
+            (name, value.clone())
         });
         let own_facts = own.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         own_facts.chain(labels).filter(|(_, value)| !value.is_empty()).collect()
