@@ -1,6 +1,6 @@
 //! Hands alerts on to a Prometheus Alertmanager, for sites that route and silence there.
 //!
-//! This follows the API v2 as Alertmanager's own OpenAPI document (`api/v2/openapi.yaml`) and
+//! This follows the API v2 as Alertmanager's own `OpenAPI` document (`api/v2/openapi.yaml`) and
 //! "Alerts API" in its documentation have it, for the releases from 0.27 on: `POST /api/v2/alerts` with
 //! an array of alerts, each with `labels`, by which it is known again, `annotations`, `startsAt`,
 //! `endsAt` and `generatorURL`. 200 takes them all; 400 says that one is wrong.
@@ -79,6 +79,7 @@ impl Notifier for Alertmanager {
 }
 
 /// What is sent of an alert.
+#[derive(Clone, Copy)]
 struct Sent<'a> {
     alert: &'a Alert,
     severity: Severity,

@@ -29,7 +29,7 @@ watchkeeper_sdk::settings! {
     pub struct Settings {
         /// The site, such as "https://example.atlassian.net". Its host has to be granted.
         url: String = "";
-        /// The secret is the base64 of "E-MAIL:API-TOKEN".
+        /// E-mail address and API token as HTTP's basic authentication has them: the secret is the base64 of "E-MAIL:TOKEN".
         basic: String = "";
         /// The key of the project.
         project: String = "";

@@ -135,7 +135,7 @@ fn responses() {
         assert_eq!(with(answer(500, &[], "")), Next::retry(None, "HTTP 500"));
     }
     let page = answer(200, &[], "<html>Log in</html>");
-    assert!(matches!(end(&alone(alert()), &[page.clone()]), Next::Retry(_)));
+    assert!(matches!(end(&alone(alert()), std::slice::from_ref(&page)), Next::Retry(_)));
     assert!(matches!(end(&alone(alert()), &[nothing(), page]), Next::Retry(_)));
 }
 

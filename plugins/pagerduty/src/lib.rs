@@ -1,14 +1,13 @@
-//! Opens, updates, acknowledges and resolves incidents in `PagerDuty`.
+//! Opens, updates, acknowledges and resolves incidents in PagerDuty.
 //!
-//! This follows the Events API v2, as its reference (OpenAPI document "`PagerDuty` V2 Events API",
-//! version 2.0) and its guide "Send an Alert Event" have it; both carry no date. A `POST` of JSON to
+//! This follows the Events API v2, as its reference (an `OpenAPI` document, version 2.0) and its guide "Send an Alert Event" have it; both carry no date. A `POST` of JSON to
 //! `/v2/enqueue`; the routing key is in the body; `event_action` is `trigger`, `acknowledge` or
 //! `resolve`; events with the same `dedup_key`, of at most 255 characters, are of one alert. The
 //! summary has at most 1,024 characters, an event at most 512 KB. 202 takes it; 400 is wrong and stays
 //! so; 429 and 5xx are worth another try.
 //!
 //! The group's key is the `dedup_key`, so a group of alerts is one incident, and repeated events are
-//! harmless: `PagerDuty` recognises them. An incident that is resolved there is opened again by the
+//! harmless: PagerDuty recognises them. An incident that is resolved there is opened again by the
 //! next event that triggers. When somebody takes care, by `watchkeeper alerts ack`, of all that fires,
 //! the incident is acknowledged with the next notification.
 
@@ -20,7 +19,7 @@ use watchkeeper_sdk::notifier::{
 use watchkeeper_sdk::time::rfc3339;
 
 watchkeeper_sdk::choice! {
-    /// How bad `PagerDuty` takes something to be.
+    /// How bad PagerDuty takes something to be.
     pub enum Level {
         /// The worst.
         Critical = "critical",

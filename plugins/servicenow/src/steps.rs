@@ -127,12 +127,12 @@ impl Plan {
              &sysparm_fields=sys_id&sysparm_limit=1",
             self.key, settings.resolved_state
         );
-        let url = self.url(settings, &query);
+        let url = url(settings, &query);
         self.send(Step::Search, HttpRequest::new(Method::Get, url), settings)
     }
 
     fn open(self, settings: &Settings) -> Next {
-        let url = self.url(settings, "?sysparm_fields=sys_id");
+        let url = url(settings, "?sysparm_fields=sys_id");
         let request =
             HttpRequest::new(Method::Post, url).content("application/json", self.create.clone());
         self.send(Step::Create, request, settings)
@@ -147,14 +147,10 @@ impl Plan {
                 let _ = write!(incident, "%{byte:02X}");
             }
         }
-        let url = self.url(settings, &format!("{incident}?sysparm_fields=sys_id"));
+        let url = url(settings, &format!("{incident}?sysparm_fields=sys_id"));
         let request =
             HttpRequest::new(Method::Patch, url).content("application/json", self.update.clone());
         self.send(Step::Update, request, settings)
-    }
-
-    fn url(&self, settings: &Settings, rest: &str) -> String {
-        format!("{}/api/now/table/{}{rest}", settings.url.trim_end_matches('/'), settings.table)
     }
 
     fn send(self, step: Step, request: HttpRequest, settings: &Settings) -> Next {
@@ -164,6 +160,10 @@ impl Plan {
             .authorization("Bearer", &self.token);
         Next::http_with(request, self.state(step))
     }
+}
+
+fn url(settings: &Settings, rest: &str) -> String {
+    format!("{}/api/now/table/{}{rest}", settings.url.trim_end_matches('/'), settings.table)
 }
 
 /// Whether the answer is what a search gives: an instance that hibernates answers 200 with a page.

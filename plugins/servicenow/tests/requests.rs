@@ -129,7 +129,7 @@ fn responses() {
         assert_eq!(with(answer(500, &[], "")), Next::retry(None, "HTTP 500"));
     }
     let asleep = answer(200, &[], "<html>Hibernating Instance</html>");
-    assert!(matches!(end(&alone(alert()), &[asleep.clone()]), Next::Retry(_)));
+    assert!(matches!(end(&alone(alert()), std::slice::from_ref(&asleep)), Next::Retry(_)));
     assert!(matches!(end(&alone(alert()), &[nothing(), asleep.clone()]), Next::Retry(_)));
     let (_, end) = converse::<ServiceNow>(&alone(alert()), &by_token(), &[asleep]);
     assert!(matches!(end, Ok(Next::Retry(_))));

@@ -12,7 +12,7 @@ const GOLDEN: Golden = Golden(env!("CARGO_MANIFEST_DIR"));
 
 fn lines(notification: &Notification, settings: &Settings) -> Vec<String> {
     let (requests, _) = converse::<Tvi>(notification, settings, &[ended(Some(0))]);
-    let Request::Command(command) = &requests[0] else { panic!("not by command") };
+    let Some(Request::Command(command)) = requests.first() else { panic!("not by command") };
     String::from_utf8(command.input.clone()).unwrap().lines().map(str::to_owned).collect()
 }
 
