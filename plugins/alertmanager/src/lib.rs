@@ -1,7 +1,7 @@
 //! Hands alerts on to a Prometheus Alertmanager, for sites that route and silence there.
 //!
 //! This follows the API v2 as Alertmanager's own `OpenAPI` document (`api/v2/openapi.yaml`) and
-//! "Alerts API" in its documentation have it, for the releases from 0.27 on: `POST /api/v2/alerts` with
+//! "Alerts API" in its documentation have it, for the releases from 0.16 on: `POST /api/v2/alerts` with
 //! an array of alerts, each with `labels`, by which it is known again, `annotations`, `startsAt`,
 //! `endsAt` and `generatorURL`. 200 takes them all; 400 says that one is wrong.
 //!
@@ -32,7 +32,7 @@ use watchkeeper_sdk::time::rfc3339;
 watchkeeper_sdk::settings! {
     /// The settings of alertmanager.
     pub struct Settings {
-        /// Where Alertmanager is, such as "https://alertmanager.example.com:9093". Its host has to be granted.
+        /// Where Alertmanager is, such as `https://alertmanager.example.com:9093`. Its host has to be granted.
         url: String = "";
         /// The header Authorization, such as 'Bearer {{secret "NAME"}}'; none if empty.
         authorization: String = "";

@@ -27,7 +27,7 @@ use steps::Plan;
 watchkeeper_sdk::settings! {
     /// The settings of jira.
     pub struct Settings {
-        /// The site, such as "https://example.atlassian.net". Its host has to be granted.
+        /// The site, such as `https://example.atlassian.net`. Its host has to be granted.
         url: String = "";
         /// E-mail address and API token as HTTP's basic authentication has them: the secret is the base64 of "E-MAIL:TOKEN".
         basic: String = "";

@@ -52,7 +52,7 @@ watchkeeper_sdk::settings! {
     pub struct Settings {
         /// The key of an API integration, as a secret.
         key: String = "";
-        /// The API; https://api.eu.opsgenie.com in the EU. Its host has to be granted.
+        /// The API; `https://api.eu.opsgenie.com` in the EU. Its host has to be granted.
         url: String = "https://api.opsgenie.com";
         /// The teams that are responsible, by name; those of the integration if empty.
         teams: Vec<String> = &[];

@@ -37,7 +37,7 @@ watchkeeper_sdk::settings! {
     pub struct Settings {
         /// The integration key of the service (Events API v2), as a secret.
         routing_key: String = "";
-        /// The API; https://events.eu.pagerduty.com/v2/enqueue in the EU. Its host has to be granted.
+        /// The API; `https://events.eu.pagerduty.com/v2/enqueue` in the EU. Its host has to be granted.
         url: String = "https://events.pagerduty.com/v2/enqueue";
         /// What a critical alert is there.
         critical: Level = Level::Critical;

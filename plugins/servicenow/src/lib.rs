@@ -26,7 +26,7 @@ use steps::{Plan, Step};
 watchkeeper_sdk::settings! {
     /// The settings of servicenow.
     pub struct Settings {
-        /// The instance, such as "https://example.service-now.com". Its host has to be granted.
+        /// The instance, such as `https://example.service-now.com`. Its host has to be granted.
         url: String = "";
         /// User and password as HTTP's basic authentication has them: the secret is the base64 of "USER:PASSWORD".
         basic: String = "";
