@@ -7,6 +7,10 @@
 //! stands in a body; what an alert says may come from a server, so two braces in a row are written
 //! as an escape, which readers of JSON take for the same.
 
+mod read;
+
+pub use read::text_at;
+
 /// A JSON object that is being written.
 ///
 /// ```
@@ -44,6 +48,28 @@ impl Object {
     /// Adds a text if there is one; an empty one is none.
     pub fn text_if_any(&mut self, key: &str, value: &str) -> &mut Self {
         if value.is_empty() { self } else { self.text(key, value) }
+    }
+
+    /// Adds the text of a setting, in which `{{secret "NAME"}}` stays as it is, so that the engine
+    /// finds it. Never for what comes out of an alert.
+    pub fn setting(&mut self, key: &str, value: &str) -> &mut Self {
+        self.key(key);
+        quote_setting(&mut self.out, value);
+        self
+    }
+
+    /// Adds an array of texts.
+    pub fn texts<'a>(&mut self, key: &str, values: impl IntoIterator<Item = &'a str>) -> &mut Self {
+        self.key(key);
+        self.out.push('[');
+        for (i, value) in values.into_iter().enumerate() {
+            if i > 0 {
+                self.out.push(',');
+            }
+            quote(&mut self.out, value);
+        }
+        self.out.push(']');
+        self
     }
 
     /// Adds a whole number.
@@ -115,10 +141,48 @@ impl Object {
     }
 }
 
+/// An array of objects, each filled by `fill` from one of `items`, for receivers whose body is one.
+pub fn array<T>(items: impl IntoIterator<Item = T>, fill: impl Fn(&mut Object, T)) -> String {
+    let mut out = String::from("[");
+    for item in items {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        let mut object = Object::new();
+        fill(&mut object, item);
+        out.push_str(&object.finish());
+    }
+    out.push(']');
+    out
+}
+
+/// As [`quote`], but for the placeholders of secrets.
+fn quote_setting(out: &mut String, text: &str) {
+    const OPEN: &str = "{{secret \"";
+    const CLOSE: &str = "\"}}";
+    out.push('"');
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once(OPEN) {
+        let Some((name, after)) = from.split_once(CLOSE) else { break };
+        escape(out, before);
+        for part in [OPEN, name, CLOSE] {
+            out.push_str(part);
+        }
+        rest = after;
+    }
+    escape(out, rest);
+    out.push('"');
+}
+
 /// Writes a text with its quotes, escaped as RFC 8259 (7) wants it.
 fn quote(out: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push('"');
+    escape(out, text);
+    out.push('"');
+}
+
+fn escape(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut before = '"';
     for c in text.chars() {
         match c {
@@ -138,7 +202,6 @@ fn quote(out: &mut String, text: &str) {
         }
         before = c;
     }
-    out.push('"');
 }
 
 #[cfg(test)]
@@ -178,5 +241,26 @@ mod tests {
             .objects("none", [0; 0], |_, _| {})
             .object("empty", |_| {});
         assert_eq!(object.finish(), r#"{"list":[{"n":1},{"n":2}],"none":[],"empty":{}}"#);
+    }
+
+    #[test]
+    fn only_a_setting_can_ask_for_a_secret() {
+        let mut body = Object::new();
+        body.text("a", "{{secret \"x\"}}").setting("b", "k\"{{secret \"x\"}}{{{");
+        assert_eq!(
+            body.finish(),
+            "{\"a\":\"{\\u007bsecret \\\"x\\\"}}\",\"b\":\"k\\\"{{secret \"x\"}}{\\u007b\\u007b\"}"
+        );
+    }
+
+    #[test]
+    fn arrays_hold_objects_and_texts() {
+        let mut body = Object::new();
+        body.texts("tags", ["a", "b\""]).texts("none", []);
+        assert_eq!(body.finish(), r#"{"tags":["a","b\""],"none":[]}"#);
+        let numbers = array([1, 2], |object, number| {
+            object.number("n", number);
+        });
+        assert_eq!(numbers, r#"[{"n":1},{"n":2}]"#);
     }
 }

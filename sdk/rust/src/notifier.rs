@@ -9,6 +9,12 @@ use core::time::Duration;
 use crate::bindings::notifier as bindings;
 use crate::settings::Settings;
 
+#[cfg(feature = "notifier-testkit")]
+pub mod testkit;
+mod words;
+
+pub use words::{cut, flat};
+
 pub use bindings::watchkeeper::notifier::types::{
     Alert, AlertStatus, Attachment, Cause, CommandRequest, CommandResponse, HttpRequest,
     HttpResponse, MailRequest, MailResponse, Method, Next, Notification, Request, Response, Retry,
@@ -159,9 +165,24 @@ impl HttpRequest {
 
     /// Sets a JSON body, and the header that says so.
     #[must_use]
-    pub fn json(mut self, body: crate::json::Object) -> Self {
-        self.body = body.finish().into_bytes();
-        self.header("content-type", "application/json")
+    pub fn json(self, body: crate::json::Object) -> Self {
+        self.content("application/json", body.finish())
+    }
+
+    /// Sets a body of a type.
+    #[must_use]
+    pub fn content(mut self, content_type: &str, body: String) -> Self {
+        self.body = body.into_bytes();
+        self.header("content-type", content_type)
+    }
+
+    /// Adds the header Authorization; an empty value adds none.
+    #[must_use]
+    pub fn authorization(self, scheme: &str, value: &str) -> Self {
+        if value.is_empty() {
+            return self;
+        }
+        self.header("authorization", &format!("{scheme} {value}"))
     }
 }
 
@@ -193,6 +214,11 @@ impl Next {
     /// Carry out an HTTP request, with nothing to remember until its response comes.
     pub const fn http(request: HttpRequest) -> Self {
         Self::Send(Send { request: Request::Http(request), state: Vec::new() })
+    }
+
+    /// Carry out an HTTP request, and remember `state` until its response comes.
+    pub const fn http_with(request: HttpRequest, state: Vec<u8>) -> Self {
+        Self::Send(Send { request: Request::Http(request), state })
     }
 
     /// Not now. None leaves it to the engine when.

@@ -13,6 +13,7 @@ mod commands;
 mod contract;
 mod examples;
 mod names;
+mod plugins;
 mod shown;
 #[expect(unreachable_pub, reason = "as an author of policies writes it")]
 #[path = "../../../../docs/examples/state.rs"]
