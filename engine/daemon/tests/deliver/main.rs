@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod mail;
 mod outbox;
 mod support;
 mod unrecorded;
