@@ -83,7 +83,10 @@ fn server_of(config: &mut ReceiverConfig) -> &mut MailServer {
 
 struct Server {
     folder: Folder,
+    /// For STARTTLS.
     port: u16,
+    /// For TLS from the first byte.
+    whole: u16,
     child: Child,
 }
 
@@ -108,7 +111,8 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Some(Self { folder, port: line.trim().parse().unwrap(), child })
+        let ports: Vec<u16> = line.split_whitespace().map(|port| port.parse().unwrap()).collect();
+        Some(Self { folder, port: ports[0], whole: ports[1], child })
     }
 
     /// The `number`th e-mail that came; null if there is none.
@@ -127,6 +131,11 @@ impl Drop for Server {
 
 fn settled(state: &State) -> bool {
     state.post.outbox.next_id() > 0 && state.post.outbox.entries().all(|entry| entry.dead)
+}
+
+/// As a dead letter's problem says it where nothing is tried again.
+fn given_up(reason: &str) -> String {
+    format!("given up after 1 attempts; the last: {reason}")
 }
 
 /// Tells one alert and gives the dead letters that came of it.
@@ -168,6 +177,21 @@ async fn an_e_mail_arrives_whole_under_tls_after_a_login() {
     ]);
     assert_eq!(came["parts"], parts);
     assert_eq!(server.came(2), Value::Null);
+}
+
+#[tokio::test]
+async fn a_server_with_tls_from_the_first_byte_gets_it_too() {
+    let Some(server) = Server::start("a_server_with_tls_from_the_first_byte_gets_it_too") else {
+        return;
+    };
+    let plain = MailRequest { html: None, attachments: vec![], ..request(&["ada@example.com"]) };
+    let mut config = mail("ops", server.whole, &server.folder, plain);
+    server_of(&mut config).tls = MailTls::Whole;
+    let dead = told(config).await;
+    assert!(dead.is_empty(), "{dead:?}");
+    let came = server.came(1);
+    assert_eq!((&came["tls"], &came["user"]), (&true.into(), &"watchkeeper".into()));
+    assert_eq!(came["parts"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -215,7 +239,7 @@ async fn a_wrong_password_is_said_clearly_and_not_shown() {
         "the mail server 127.0.0.1:{} does not accept the login of \"wk\": 535 5.7.8 it is not <secret>",
         server.port
     );
-    assert_eq!(told(config).await, [expected]);
+    assert_eq!(told(config).await, [given_up(&expected)]);
     assert_eq!(server.came(1), Value::Null);
 }
 
@@ -296,5 +320,5 @@ async fn a_server_that_stalls_holds_an_attempt_no_longer_than_its_timeout() {
     let mut config = mail("ops", port, &folder, request(&["ada@example.com"]));
     config.timeout = Duration::from_millis(200);
     config.give_up_after = Duration::ZERO;
-    assert_eq!(told(config).await, ["not done within 200ms"]);
+    assert_eq!(told(config).await, [given_up("not done within 200ms")]);
 }

@@ -1,8 +1,8 @@
-"""A real SMTP server (Debian's python3-aiosmtpd) for the tests of e-mail: STARTTLS and a login are required.
+"""A real SMTP server (Debian's python3-aiosmtpd) for the tests of e-mail: TLS and a login are required.
 
 usage: smtp_server.py CERTIFICATE KEY FOLDER
 
-Prints its port, then serves until it is ended. Each e-mail that is sent to it becomes a file in FOLDER, taken apart by
+Prints two ports, for STARTTLS and for TLS from the first byte, then serves until it is ended. Each e-mail that is sent to it becomes a file in FOLDER, taken apart by
 Python's own parser. Who is written to decides: never@ is refused for good, full@ for now, and the first e-mail for
 later@ is not taken when it is there. The password is `hunter2/of"steel`; another one is repeated in the refusal.
 """
@@ -11,6 +11,7 @@ import asyncio
 import email
 import email.policy
 import json
+import logging
 import os
 import ssl
 import sys
@@ -38,7 +39,7 @@ class Handler:
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         parts = [part for part in message.walk() if not part.is_multipart()]
         seen = {
-            "tls": session.ssl is not None,
+            "tls": server.transport.get_extra_info("ssl_object") is not None,
             "hello": session.host_name,
             "user": session.auth_data,
             "from": envelope.mail_from,
@@ -72,24 +73,29 @@ def login(server, session, envelope, mechanism, data):
 
 
 async def main():
+    # It warns of its own use of what it has deprecated.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     certificate, key, folder = sys.argv[1:]
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     handler = Handler(folder)
 
-    def session():
-        return SMTP(
-            handler,
-            hostname="mx.test",
-            tls_context=tls,
-            require_starttls=True,
-            authenticator=login,
-            auth_required=True,
-        )
+    common = {"hostname": "mx.test", "authenticator": login, "auth_required": True}
 
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    def upgraded():
+        return SMTP(handler, tls_context=tls, require_starttls=True, **common)
+
+    def whole():
+        # It only knows of the TLS that it has begun itself.
+        return SMTP(handler, auth_require_tls=False, **common)
+
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(upgraded, "127.0.0.1", 0),
+        await loop.create_server(whole, "127.0.0.1", 0, ssl=tls),
+    ]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 asyncio.run(main())
