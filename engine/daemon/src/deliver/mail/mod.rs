@@ -111,7 +111,12 @@ impl Mailer {
         let ready = message::write(&self.grant, request, key, count)?;
         let mut connection = self.connect(until).await?;
         let reply = match offer(&mut connection, &ready).await {
-            Ok(reply) => reply,
+            Ok((reply, refused)) => {
+                for refused in refused {
+                    tracing::warn!(server = %self.address(), "{}", self.scrub(&refused));
+                }
+                reply
+            }
             Err(error) => said(&error).ok_or_else(|| MailError::Broke {
                 address: self.address(),
                 said: error.to_string(),
@@ -143,11 +148,11 @@ impl Mailer {
 }
 
 /// Offers the e-mail to all, and sends it to those that the server takes. Only if it takes none is its last refusal
-/// the reply: one address that has gone must not keep an alert from all others.
+/// the reply: one address that has gone must not keep an alert from all others. Gives the refusals beside the reply.
 async fn offer(
     connection: &mut AsyncSmtpConnection,
     ready: &Ready,
-) -> Result<MailResponse, SmtpError> {
+) -> Result<(MailResponse, Vec<String>), SmtpError> {
     let parameters = parameters(connection.server_info(), ready);
     connection.command(Mail::new(Some(ready.from.clone()), parameters)).await?;
     let mut refused = Vec::new();
@@ -163,16 +168,15 @@ async fn offer(
     }
     if !taken && let Some((_, reply)) = refused.iter().min_by_key(|(_, reply)| reply.code) {
         // A refusal for now before one for good: then it is tried again.
-        return Ok(reply.clone());
+        return Ok((reply.clone(), Vec::new()));
     }
     connection.command(Data).await?;
     let response = connection.message(&ready.bytes).await?;
-    let mut text = lines(&response);
-    for (address, reply) in refused {
-        tracing::warn!(%address, code = reply.code, text = reply.text, "a recipient is refused");
-        text = format!("{text}; {address} is refused: {} {}", reply.code, reply.text);
-    }
-    Ok(MailResponse { code: number(response.code()), text })
+    let refused = refused.into_iter().map(|(address, reply)| {
+        format!("the recipient {address} is refused: {} {}", reply.code, reply.text)
+    });
+    let reply = MailResponse { code: number(response.code()), text: lines(&response) };
+    Ok((reply, refused.collect()))
 }
 
 fn parameters(server: &ServerInfo, ready: &Ready) -> Vec<MailParameter> {
