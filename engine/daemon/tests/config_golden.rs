@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use watchkeeper::config::keys::{Kind, Presence, SECTIONS, kinds_of};
+use watchkeeper::config::mail::MailTls;
 use watchkeeper::config::problem::report;
 use watchkeeper::config::{Config, Mode, differences, load, load_as};
 use watchkeeper_core::model::{ServerName, Service};
@@ -332,6 +333,28 @@ fn the_example_of_routes_is_accepted() {
     assert_eq!((test.grouping.wait, test.grouping.interval), (1_800_000, 60_000));
     assert_eq!(test.grouping.by, root.grouping.by);
     assert_eq!(routing.heartbeat.unwrap().every, 60_000);
+}
+
+/// The mail server that docs/alerts.md shows, added to the same example.
+#[test]
+fn the_example_of_e_mail_is_accepted() {
+    let folder = Folder::new("mail");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    copy(&docs.join("five-servers"), &folder.0);
+    folder.write("plugins/webhook.wasm", "x");
+    folder.write("plugins/email.wasm", "x");
+    let secrets = ["slack-url", "rest-password", "activemq-password", "repository-password"];
+    for name in secrets.into_iter().chain(["replication-password"]) {
+        folder.private(&format!("secrets/{name}"), "S3CRET\n");
+    }
+    folder.private("conf.d/mail-password", "S3CRET\n");
+    folder.write("conf.d/mail.toml", &fs::read_to_string(docs.join("mail.toml")).unwrap());
+    assert_eq!(folder.check(), ("0 errors, 0 warnings\n".to_owned(), true));
+    let config = loaded(&folder);
+    let mail = config.receiver(&"mail".parse().unwrap()).unwrap().mail.as_ref().unwrap();
+    assert_eq!((mail.server.port, mail.server.tls), (587, MailTls::StartTls));
+    assert!(mail.covers(&"anybody@example.com".parse().unwrap()));
+    assert!(!mail.covers(&"anybody@example.org".parse().unwrap()));
 }
 
 /// The tables of the documentation, from the list of keys.

@@ -15,6 +15,7 @@ use super::cluster::ClusterConfig;
 use super::difference::Flat;
 use super::duty::DutyConfig;
 use super::host::HostGrant;
+use super::mail::MailGrant;
 use super::problem::{Location, Problem};
 use super::tree::Tree;
 use crate::secret::Secret;
@@ -188,6 +189,8 @@ pub struct Receiver {
     pub secrets: BTreeSet<String>,
     /// Names of the commands it may have run.
     pub commands: BTreeSet<String>,
+    /// The mail server it may use, and for whom.
+    pub mail: Option<MailGrant>,
     /// The certificate authorities for its HTTPS requests; none: the operating system's.
     pub ca: Option<PathBuf>,
     /// Alerts below this are not sent.

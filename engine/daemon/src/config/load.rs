@@ -8,7 +8,7 @@ use super::checked::Config;
 use super::cluster::ClusterConfig;
 use super::difference::flatten;
 use super::problem::{Level, Problems};
-use super::read::{Common, clusters, duty, general, probes, routing};
+use super::read::{Common, clusters, duty, general, mail, probes, routing};
 use super::reader::Reader;
 use super::source::{Note, Place, Sources, Table, Value};
 use crate::secret::Secret;
@@ -160,10 +160,15 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
         list.extend(cluster.map(|cluster| (cluster, name.place)));
     }
     shared_servers(sources, &list);
+    let granted = general::Granted {
+        commands: &commands,
+        mail: &mail::servers(&reader, &common),
+        clusters: &names,
+    };
     let mut receivers = Vec::new();
     let mut instead = Vec::new();
     for (name, inner) in reader.named("receivers") {
-        let one = general::receiver(&name, &inner, &common, &commands, &names, &mut instead);
+        let one = general::receiver(&name, &inner, &common, &granted, &mut instead);
         receivers.extend(one);
     }
     let routing = routing::routing(&reader, &reader.names("receivers"), instead);

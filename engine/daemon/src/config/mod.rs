@@ -12,6 +12,8 @@ pub mod problem;
 
 pub mod host;
 
+pub mod mail;
+
 pub mod probe;
 
 pub mod cluster;

@@ -1,7 +1,7 @@
 //! One attempt at one delivery: the conversation with the notifier, and what it asks for.
 //!
 //! Invariants:
-//! - Nothing is sent to a host and nothing is run that is not granted, whatever the notifier says.
+//! - Nothing is sent to a host or by a mail server and nothing is run that is not granted, whatever the notifier says.
 //! - Neither the notifier nor a [`Verdict`] ever gets a secret of the receiver to see.
 //! - An attempt ends within the receiver's timeout.
 
@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use watchkeeper_wasm::notifier::{
-    CommandRequest, CommandResponse, HttpRequest, HttpResponse, Method, Next, Notification,
-    Request, Response,
+    CommandRequest, CommandResponse, HttpRequest, HttpResponse, MailRequest, MailResponse, Method,
+    Next, Notification, Request, Response,
 };
 
 use super::receiver::Receiver;
@@ -84,8 +85,10 @@ async fn converse(
     notification: Notification,
 ) -> Result<Verdict, Verdict> {
     let notifier = Arc::clone(&receiver.config.notifier);
+    let key = notification.idempotency_key.clone();
+    let until = Instant::now() + receiver.config.timeout;
     let mut next = call(move || notifier.start(&notification)).await?;
-    for _ in 0..MAX_REQUESTS {
+    for count in 1..=MAX_REQUESTS {
         let (request, state) = match next {
             Next::Send(send) => (send.request, send.state),
             ended => return Ok(verdict(ended)),
@@ -93,8 +96,8 @@ async fn converse(
         let response = match request {
             Request::Http(request) => Response::Http(http(receiver, request).await?),
             Request::Command(request) => Response::Command(command(receiver, request).await?),
-            Request::Mail(_) => {
-                return Err(Verdict::dead("no mail server is granted to this receiver"));
+            Request::Mail(request) => {
+                Response::Mail(mail(receiver, request, &key, count, until).await?)
             }
         };
         let notifier = Arc::clone(&receiver.config.notifier);
@@ -203,6 +206,24 @@ async fn command(receiver: &Receiver, request: CommandRequest) -> Result<Command
     let mut output = secrets.scrub(&[ended.stdout, ended.stderr].concat());
     output.truncate(MAX_BODY);
     Ok(CommandResponse { exit: ended.status.code(), output })
+}
+
+async fn mail(
+    receiver: &Receiver,
+    request: MailRequest,
+    key: &str,
+    count: usize,
+    until: Instant,
+) -> Result<MailResponse, Verdict> {
+    let Some(mailer) = &receiver.mail else {
+        return Err(Verdict::dead("no mail server is granted to this receiver: `mail`"));
+    };
+    let reply = mailer.send(request, key, count, until).await.map_err(|error| {
+        let reason = mailer.scrub(&chain(&error));
+        if error.is_final() { Verdict::dead(reason) } else { Verdict::failed(reason) }
+    })?;
+    let text = receiver.config.secrets.scrub_text(&reply.text);
+    Ok(MailResponse { text: text.chars().take(MAX_BODY).collect(), ..reply })
 }
 
 /// The attempts that are under way, by receiver.

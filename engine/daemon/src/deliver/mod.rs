@@ -12,6 +12,7 @@
 mod attempt;
 mod conversation;
 mod dispatch;
+mod mail;
 mod raise;
 mod rate;
 mod receiver;

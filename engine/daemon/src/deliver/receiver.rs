@@ -10,9 +10,12 @@ use watchkeeper_core::model::{ClusterName, ReceiverName};
 use watchkeeper_core::proposal::Severity;
 
 use super::conversation::Notify;
+use super::mail::Mailer;
 use super::secrets::Secrets;
 use crate::config::Tree;
 use crate::config::host::HostGrant;
+use crate::config::mail::MailGrant;
+use crate::tls::TlsError;
 
 /// A command that a receiver may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +39,9 @@ pub struct ReceiverConfig {
     pub commands: BTreeMap<String, CommandGrant>,
     /// The secrets it may use.
     pub secrets: Secrets,
-    /// The certificate authorities that count for it, in PEM; none: the operating system's.
+    /// The mail server it may use, and for whom.
+    pub mail: Option<MailGrant>,
+    /// The certificate authorities that count for its HTTPS requests, in PEM; none: the operating system's.
     pub ca: Option<PathBuf>,
     /// It gets nothing less severe.
     pub min_severity: Severity,
@@ -75,6 +80,14 @@ pub enum ReceiverError {
         /// Why.
         source: Arc<reqwest::Error>,
     },
+    /// The mail server's TLS cannot be set up.
+    #[error("receiver {receiver}: its mail server cannot be used")]
+    Mail {
+        /// Which receiver.
+        receiver: ReceiverName,
+        /// Why.
+        source: TlsError,
+    },
 }
 
 /// A receiver that is ready to work.
@@ -82,6 +95,7 @@ pub enum ReceiverError {
 pub(super) struct Receiver {
     pub(super) config: ReceiverConfig,
     pub(super) http: reqwest::Client,
+    pub(super) mail: Option<Mailer>,
 }
 
 /// All receivers, and who of them is told what. Built fully, then swapped in.
@@ -99,7 +113,11 @@ impl Receivers {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ready = |config: ReceiverConfig| {
             let http = client(&config)?;
-            Ok((config.name.clone(), Arc::new(Receiver { config, http })))
+            let mail =
+                config.mail.clone().map(Mailer::new).transpose().map_err(|source| {
+                    ReceiverError::Mail { receiver: config.name.clone(), source }
+                })?;
+            Ok((config.name.clone(), Arc::new(Receiver { config, http, mail })))
         };
         let filters = configs.iter().map(|config| {
             let clusters = config.clusters.iter().cloned().collect();
@@ -126,6 +144,7 @@ impl Receivers {
                     && one.hosts == two.hosts
                     && one.commands == two.commands
                     && one.secrets == two.secrets
+                    && one.mail == two.mail
                     && one.ca == two.ca
                     && one.min_severity == two.min_severity
                     && one.clusters == two.clusters

@@ -87,6 +87,7 @@ fn one(
         hosts: receiver.hosts.clone(),
         commands,
         secrets: Secrets(secrets),
+        mail: receiver.mail.clone(),
         ca: receiver.ca.clone(),
         min_severity: receiver.min_severity,
         clusters: receiver.clusters.iter().flat_map(BTreeSet::iter).cloned().collect(),

@@ -194,7 +194,7 @@ async fn at_the_deadline_a_command_goes_with_all_it_started() {
 }
 
 /// A certificate for 127.0.0.1 that vouches for itself, and its key.
-fn certificate(folder: &Folder, name: &str) {
+pub(crate) fn certificate(folder: &Folder, name: &str) {
     let path = |suffix: &str| folder.0.join(format!("{name}.{suffix}"));
     let made = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])

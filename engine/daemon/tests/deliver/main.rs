@@ -10,6 +10,7 @@
 
 mod bounds;
 mod flood;
+mod mail;
 mod outbox;
 mod support;
 mod unrecorded;

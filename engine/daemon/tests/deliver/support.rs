@@ -124,6 +124,7 @@ pub(crate) fn receiver(name: &str, request: Request, host: &str) -> ReceiverConf
         hosts: vec![host.parse().unwrap()],
         commands: BTreeMap::new(),
         secrets: Secrets([("token".to_owned(), Secret::new(SECRET))].into()),
+        mail: None,
         ca: None,
         min_severity: Severity::Warning,
         clusters: vec![],

@@ -15,6 +15,7 @@ pub(super) const ROOT: &[Key] = &[
     opt("guests", Kind::Table, "all defaults", "Policies and plugins."),
     opt("secrets", Kind::Table, "none", "Passwords, tokens and the like, by name."),
     opt("commands", Kind::Table, "none", "Programs that notifiers may have run, by name."),
+    opt("mail", Kind::Table, "no e-mail", "Mail servers, by name."),
     opt("receivers", Kind::Table, "alerts go nowhere", "Where notifications go, by name."),
     opt(
         "route",
@@ -190,6 +191,23 @@ pub(super) const COMMAND: &[Key] = &[
     def("timeout", TIMEOUT, "10s", "After how long it is ended."),
 ];
 
+/// A mail server.
+pub(super) const MAIL: &[Key] = &[
+    req("host", Kind::Text, "Its name or address; its certificate has to be for this."),
+    opt("port", PORT, "587; 465 for \"tls\", 25 for \"none\"", "Its port."),
+    def(
+        "tls",
+        Kind::Choice(&["starttls", "tls", "none"]),
+        "starttls",
+        "Whether the connection is made secure by STARTTLS, is so from its beginning, or is in the clear.",
+    ),
+    opt("ca", Kind::Path, "the operating system's", "The certificate authorities' PEM file."),
+    opt("user", Kind::Text, "no login", "The user; only with TLS."),
+    opt("password", Kind::Secret, "no login", "The secret with the user's password."),
+    req("from", Kind::Text, "The sender: `address`, or `Name <address>`."),
+    opt("hello", Kind::Text, "the host's own name", "The name that the server is greeted with."),
+];
+
 /// Where notifications go.
 pub(super) const RECEIVER: &[Key] = &[
     req("plugin", Kind::Name, "The plugin: the stem of its file's name."),
@@ -199,6 +217,13 @@ pub(super) const RECEIVER: &[Key] = &[
     opt("hosts", Kind::Texts, "none", "Hosts that it may send requests to: `host` or `host:port`."),
     opt("secrets", Kind::Secrets, "none", "Secrets that may stand in what it sends."),
     opt("commands", Kind::Texts, "none", "Commands that it may have run."),
+    opt("mail", Kind::Name, "none", "The mail server that it may send e-mail through."),
+    opt(
+        "recipients",
+        Kind::Texts,
+        "nobody",
+        "Whom it may write to by `mail`: addresses, or `*@` and a domain.",
+    ),
     opt("ca", Kind::Path, "the operating system's", "The certificate authorities' PEM file."),
     def(
         "min-severity",

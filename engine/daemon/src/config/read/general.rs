@@ -14,6 +14,7 @@ use super::super::source::{Note, read_bounded};
 use super::{Common, guest_file, trust};
 use crate::config::Mode;
 use crate::config::host::HostGrant;
+use crate::config::mail::MailServer;
 use crate::secret::Secret;
 use crate::trust::Key;
 use watchkeeper_core::settings::Given;
@@ -190,12 +191,18 @@ pub(in crate::config) fn commands(
     commands
 }
 
+/// What a receiver can name.
+pub(in crate::config) struct Granted<'a> {
+    pub(in crate::config) commands: &'a BTreeMap<String, CommandConfig>,
+    pub(in crate::config) mail: &'a BTreeMap<String, Option<MailServer>>,
+    pub(in crate::config) clusters: &'a [String],
+}
+
 pub(in crate::config) fn receiver(
     name: &At<String>,
     reader: &Reader<'_>,
     common: &Common<'_>,
-    commands: &BTreeMap<String, CommandConfig>,
-    clusters: &[String],
+    granted: &Granted<'_>,
     instead: &mut Vec<(ReceiverName, At<Escalation>)>,
 ) -> Option<Receiver> {
     let plugin = reader.name("plugin", |text| ReceiverName::new(text).map(|_| text.to_owned()));
@@ -205,16 +212,18 @@ pub(in crate::config) fn receiver(
     let settings = reader.settings("settings");
     let hosts = hosts(reader);
     let secrets = references(reader, "secrets", "secret", &common.secrets.keys());
-    let granted = references(reader, "commands", "command", &commands.keys());
+    let commands = references(reader, "commands", "command", &granted.commands.keys());
+    let mail = super::mail::grant(reader, granted.mail);
     templates(reader, &settings, secrets.as_ref());
-    let reaches =
-        ["hosts", "commands"].iter().any(|key| reader.misspelt(key) || reader.texts_given(key));
+    let reaches = reader.has("mail")
+        || reader.misspelt("mail")
+        || ["hosts", "commands"].iter().any(|key| reader.misspelt(key) || reader.texts_given(key));
     if !reaches {
         let note = Note::error(format!("receiver {} can reach nothing", name.value))
-            .help("give it `hosts`, or `commands`");
+            .help("give it `hosts`, `mail` or `commands`");
         reader.sources.note(name.place, note);
     }
-    let only = references(reader, "clusters", "cluster", &clusters.iter());
+    let only = references(reader, "clusters", "cluster", &granted.clusters.iter());
     let severity = reader.choice("min-severity");
     let first = reader.duration("retry-first").unwrap_or_default();
     let max = reader.duration("retry-max").unwrap_or(Duration::MAX);
@@ -247,7 +256,8 @@ pub(in crate::config) fn receiver(
         settings,
         hosts,
         secrets: secrets.unwrap_or_default(),
-        commands: granted.unwrap_or_default(),
+        commands: commands.unwrap_or_default(),
+        mail,
         ca,
         min_severity: match severity.as_ref().map(|at| at.value.as_str()) {
             Some("critical") => Severity::Critical,

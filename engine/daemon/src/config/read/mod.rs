@@ -2,6 +2,8 @@
 
 pub(super) mod general;
 
+pub(super) mod mail;
+
 pub(super) mod routing;
 
 pub(super) mod duty;
