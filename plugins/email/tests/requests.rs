@@ -3,77 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use email::{Email, Settings};
+use watchkeeper_sdk::notifier::testkit::{Golden, alert, alone, bare, several, telling};
 use watchkeeper_sdk::notifier::{
-    Alert, AlertStatus, Cause, MailRequest, MailResponse, Next, Notification, Notifier, Request,
-    Response, Severity,
+    Alert, Cause, MailRequest, MailResponse, Next, Notification, Notifier, Request, Response,
 };
 
-fn alert() -> Alert {
-    Alert {
-        fingerprint: "5f1d0c9a2b3e4f60".to_owned(),
-        status: AlertStatus::Firing,
-        news: true,
-        name: "service-down".to_owned(),
-        severity: Severity::Critical,
-        cluster: "prod".to_owned(),
-        server: "dm1".to_owned(),
-        service: "daemon".to_owned(),
-        code: "4604100".to_owned(),
-        summary: "daemon on dm1 is down: \"exit 1\"".to_owned(),
-        details: "Rescue is under way.\nSee: watchkeeper explain {{secret \"x\"}}".to_owned(),
-        source: "data-mover-ha".to_owned(),
-        labels: vec![("site".to_owned(), "Köln".to_owned())],
-        starts_at: 1_772_330_400_000,
-        ends_at: None,
-        acknowledged_by: String::new(),
-    }
-}
-
-/// By itself, or with others.
-fn telling(cause: Cause, alerts: Vec<Alert>) -> Notification {
-    let firing = alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
-    Notification {
-        idempotency_key: "5f1d0c9a2b3e4f60-1".to_owned(),
-        group_key: "aa1d0c9a2b3e4f60".to_owned(),
-        group_labels: vec![("cluster".to_owned(), "prod".to_owned())],
-        cause,
-        status: if firing { AlertStatus::Firing } else { AlertStatus::Resolved },
-        alerts,
-        more: 0,
-        memory: Vec::new(),
-        queued_at: 1_772_330_401_000,
-        monitor: "vp1".to_owned(),
-    }
-}
-
-fn alone(alert: Alert) -> Notification {
-    let cause = if alert.ends_at.is_some() { Cause::Over } else { Cause::First };
-    telling(cause, vec![alert])
-}
-
-/// Two that fire, of which one is known already, and one that is over.
-fn several() -> Notification {
-    let lag = Alert {
-        name: "replication-lag".to_owned(),
-        severity: Severity::Warning,
-        server: "dm2".to_owned(),
-        service: "sync".to_owned(),
-        summary: "the standby is 90 s behind".to_owned(),
-        news: false,
-        acknowledged_by: "ada".to_owned(),
-        ..alert()
-    };
-    let over = Alert {
-        name: "standby-not-ready".to_owned(),
-        status: AlertStatus::Resolved,
-        ends_at: Some(1_772_330_460_000),
-        ..lag.clone()
-    };
-    Notification { more: 3, ..telling(Cause::News, vec![alert(), over, lag]) }
-}
+const GOLDEN: Golden = Golden(env!("CARGO_MANIFEST_DIR"));
 
 fn settings() -> Settings {
     Settings { to: vec!["Ops <ops@example.com>".to_owned()], ..Settings::default() }
@@ -98,39 +35,21 @@ fn told(notification: &Notification, settings: &Settings) -> String {
     text
 }
 
-fn golden(name: &str, actual: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
-        std::fs::write(&path, actual).unwrap();
-    }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), actual, "{name}");
-}
-
 #[test]
 fn a_firing_alert() {
-    golden("firing.txt", &told(&alone(alert()), &settings()));
+    GOLDEN.compare("firing.txt", &told(&alone(alert()), &settings()));
 }
 
 #[test]
 fn a_group_of_alerts() {
-    golden("group.txt", &told(&several(), &settings()));
+    GOLDEN.compare("group.txt", &told(&several(), &settings()));
 }
 
 #[test]
 fn a_resolved_alert_of_the_monitor_itself_with_a_prefix_and_as_text_only() {
-    let alert = Alert {
-        status: AlertStatus::Resolved,
-        cluster: String::new(),
-        server: String::new(),
-        service: String::new(),
-        code: String::new(),
-        labels: Vec::new(),
-        ends_at: Some(1_772_330_460_000),
-        ..alert()
-    };
     let settings =
         Settings { subject_prefix: "Watchkeeper".to_owned(), only_text: true, ..settings() };
-    golden("resolved.txt", &told(&alone(alert), &settings));
+    GOLDEN.compare("resolved.txt", &told(&alone(bare()), &settings));
 }
 
 #[test]

@@ -17,6 +17,7 @@ const MARK: &str = "<!-- What follows is made from the plugins' schemas; do not 
 fn the_page_has_the_settings_of_every_plugin_that_ships() {
     let sections = [
         section::<alertmanager::Alertmanager>(),
+        section::<email::Email>(),
         section::<jira::Jira>(),
         section::<opsgenie::Opsgenie>(),
         section::<pagerduty::PagerDuty>(),
