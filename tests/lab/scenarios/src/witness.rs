@@ -17,14 +17,21 @@ use crate::Lab;
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What marks the processes of the services that only one side may run.
-const EXCLUSIVE: [(&str, &str); 3] =
-    [("activemq", "activemq.xml"), ("daemon", "dm-standin daemon "), ("rest", "dm-standin rest ")];
+/// The services that only one side may run: how the command line of each begins, and what it holds
+/// beside. What it holds is not enough: any service is started by a shell that has the command lines of
+/// all of them in its own, for the moment until it becomes the one that is wanted.
+const EXCLUSIVE: [(&str, &str, &str); 3] = [
+    ("activemq", "java ", "activemq.xml"),
+    ("daemon", "/usr/local/bin/dm-standin ", "dm-standin daemon "),
+    ("rest", "/usr/local/bin/dm-standin ", "dm-standin rest "),
+];
 
 /// Looks at the exclusive services of dm1 and dm2 until it is asked.
 pub struct Witness {
     stop: Arc<AtomicBool>,
     looks: Arc<AtomicUsize>,
+    /// In how many of them a side was wholly active.
+    active: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -35,10 +42,11 @@ impl Witness {
         let state = lab.hosts();
         let stop = Arc::new(AtomicBool::new(false));
         let looks = Arc::new(AtomicUsize::new(0));
+        let active = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let mine = (Arc::clone(&stop), Arc::clone(&looks), Arc::clone(&seen));
+        let mine = (Arc::clone(&stop), Arc::clone(&looks), Arc::clone(&active), Arc::clone(&seen));
         let thread = std::thread::spawn(move || {
-            let (stop, looks, seen) = mine;
+            let (stop, looks, active, seen) = mine;
             while !stop.load(Ordering::Relaxed) {
                 let one = look(&state, "dm1");
                 let other = look(&state, "dm2");
@@ -49,11 +57,13 @@ impl Witness {
                     let both = format!("dm1 runs {one:?} while dm2 runs {other:?}");
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(both);
                 }
+                let whole = [&one, &other].into_iter().any(|it| it.len() == EXCLUSIVE.len());
+                active.fetch_add(usize::from(whole), Ordering::Relaxed);
                 looks.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(PAUSE);
             }
         });
-        Self { stop, looks, seen, thread: Some(thread) }
+        Self { stop, looks, active, seen, thread: Some(thread) }
     }
 
     /// Ends the looking.
@@ -70,7 +80,11 @@ impl Witness {
             "both sides were active in {} of {looks} looks: {first}",
             seen.len()
         );
-        assert!(looks >= 50, "{looks} looks prove nothing");
+        let active = self.active.load(Ordering::Relaxed);
+        assert!(
+            looks >= 50 && active > 0,
+            "{looks} looks, {active} at an active side, prove nothing"
+        );
     }
 
     fn end(&mut self) {
@@ -90,8 +104,14 @@ impl Drop for Witness {
 /// The exclusive services that run on a host; none on one that is crashed.
 fn look(state: &Path, host: &str) -> Vec<&'static str> {
     let processes = processes(&state.join(host));
-    let runs = |mark: &str| processes.iter().any(|(_, line)| line.contains(mark));
-    EXCLUSIVE.iter().filter(|(_, mark)| runs(mark)).map(|(service, _)| *service).collect()
+    let runs = |program: &str, mark: &str| {
+        processes.iter().any(|(_, line)| line.starts_with(program) && line.contains(mark))
+    };
+    EXCLUSIVE
+        .iter()
+        .filter(|(_, program, mark)| runs(program, mark))
+        .map(|(service, _, _)| *service)
+        .collect()
 }
 
 /// The processes of a host, given its folder: this machine's number and the command line of each.
