@@ -283,7 +283,7 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// Alerts are not to be told for a time; or such a time was changed.
+    /// Alerts are not to be told for a time.
     SilenceSet(Silence),
     /// A silence ends before its time.
     SilenceEnded {

@@ -75,10 +75,15 @@ impl Silences {
         self.0.get(id)
     }
 
-    /// Takes a silence in, or its change. What has long been over at `now` is forgotten.
+    /// Takes a silence in. What has long been over at `now` is forgotten.
+    ///
+    /// One that is known may come again from another monitor, which has perhaps not heard yet that it was
+    /// ended: a silence is only ever made shorter.
     pub fn set(&mut self, silence: Silence, now: Timestamp) {
         self.0.retain(|_, known| known.ends_at.plus(KEPT) > now);
-        self.0.insert(silence.id.clone(), silence);
+        let ends_at = silence.ends_at;
+        let known = self.0.entry(silence.id.clone()).or_insert(silence);
+        known.ends_at = known.ends_at.min(ends_at);
     }
 
     /// Takes in that a silence ends earlier.

@@ -274,6 +274,18 @@ fn a_silence_holds_back_what_begins_and_not_what_ends() {
     assert_eq!(desk.at(102), ["ops first: +here"]);
 }
 
+/// The other monitor's copy may be older than what is known here.
+#[test]
+fn a_silence_that_was_ended_does_not_come_back() {
+    let mut desk = Desk::new(Routing::to_all(filters(&["ops"])));
+    desk.silence(1, &["cluster=prod"], 0, 100);
+    desk.fire("prod", "lag", Warning);
+    assert_eq!(desk.at(1), [""; 0]);
+    desk.write(None, Event::SilenceEnded { id: SilenceId::of("vp1-1"), by: "bo".to_owned() });
+    desk.silence(1, &["cluster=prod"], 0, 100);
+    assert_eq!(desk.at(2), ["ops first: +lag"]);
+}
+
 #[test]
 fn one_alert_inhibits_others_like_it_and_never_itself() {
     let mut routing = Routing::to_all(filters(&["ops"]));
