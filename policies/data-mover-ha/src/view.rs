@@ -160,6 +160,16 @@ impl<'a> View<'a> {
         state.down_for(self.settings.down_confirmations)
     }
 
+    /// Whether this was found when its server, which answers now, did not yet: the way was out, or the
+    /// server stood still, and what it said then is overtaken.
+    pub(crate) fn seen_before_its_server(&self, service: &ServiceFacts) -> bool {
+        self.active.as_ref().is_some_and(|server| {
+            server.name == service.server
+                && server.state.is_up()
+                && service.state.seen < server.state.since
+        })
+    }
+
     /// Recent rescues, oldest first.
     pub(crate) fn rescues(&self) -> &[Rescue] {
         self.rescues.get_or_init(|| self.snapshot.rescues())

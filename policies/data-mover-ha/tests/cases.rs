@@ -32,3 +32,24 @@ fn a_calm_cluster_is_not_asked_for_what_always_changes() {
         assert!(!reads.contains(&read), "{read:?}");
     }
 }
+
+/// A server that stood still says of nothing on it, once it answers again, that it is down: only what
+/// is found afterwards counts.
+#[test]
+fn what_was_found_before_the_server_answered_again_is_no_reason_for_a_rescue() {
+    use watchkeeper_sdk::policy::{Policy as _, Service};
+
+    let rescues = |cluster: testkit::Cluster| {
+        let settings = data_mover_ha::Settings::default();
+        let evaluation = DataMoverHa::evaluate(&cluster.snapshot(), &settings, &[]).unwrap();
+        evaluation.proposals.len()
+    };
+    let silent = testkit::cluster().unreachable("dm1").down("dm1", Service::Repository);
+    let stale = silent
+        .confirmed(4)
+        .without_news("dm1", Service::Repository)
+        .reachable("dm1")
+        .down("dm1", Service::Repository);
+    assert_eq!(rescues(stale.clone().confirmed(2)), 0);
+    assert_eq!(rescues(stale.with_news("dm1", Service::Repository).confirmed(1)), 1);
+}

@@ -3,7 +3,7 @@
 //! Invariant: phases change by the engine's own table, and facts reach a snapshot only through the
 //! engine's own book.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeeper_core::facts::{
@@ -109,6 +109,8 @@ pub struct World {
     sights: BTreeMap<(ServerName, Option<Service>), Sight>,
     /// What servers would find of others: by the one looked at, and the one that looks.
     seen: BTreeMap<(ServerName, ServerName), Seen>,
+    /// Whose probes do not end: what they found last stays.
+    waiting: BTreeSet<ServiceId>,
     book: FactBook,
     number: u64,
 }
@@ -128,6 +130,7 @@ impl World {
             changed: false,
             sights: BTreeMap::new(),
             seen: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             book: FactBook::default(),
             number: 0,
             topology,
@@ -243,6 +246,16 @@ impl World {
         self.changed = true;
     }
 
+    /// From now on the probes of a service do not end, so that what they found last stays; or they end
+    /// again.
+    pub fn wait_for(&mut self, service: ServiceId, waiting: bool) {
+        if waiting {
+            self.waiting.insert(service);
+        } else {
+            self.waiting.remove(&service);
+        }
+    }
+
     /// Lets time pass, and probes everything.
     pub fn tick(&mut self, ms: u64) {
         self.now = self.now.plus(ms);
@@ -253,6 +266,10 @@ impl World {
     pub fn probe(&mut self) {
         self.changed = false;
         for ((server, service), sight) in &self.sights {
+            let id = service.map(|service| ServiceId { server: server.clone(), service });
+            if id.is_some_and(|id| self.waiting.contains(&id)) {
+                continue;
+            }
             let observation = |name: &str| Observation {
                 probe: ProbeId { server: server.clone(), service: *service, name: Arc::from(name) },
                 status: sight.status,

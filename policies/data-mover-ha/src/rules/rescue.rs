@@ -60,6 +60,7 @@ fn candidates<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a ServiceFacts> 
         facts.service != Service::Agent
             && view.cared_for(facts.service)
             && view.confirmed_down(&facts.state)
+            && !view.seen_before_its_server(facts)
             && view.waits_for(facts.service).is_none()
     })
 }

@@ -81,11 +81,38 @@ impl Cluster {
         self
     }
 
+    /// From now on the server answers again, and all its services are found up.
+    #[must_use]
+    pub fn reachable(mut self, server: &str) -> Self {
+        let server = self.world.server(server).unwrap_or_else(|error| mistake(&error));
+        self.world.set_all(&server, core_model::Status::Up);
+        self
+    }
+
     fn set(mut self, server: &str, service: Option<Service>, status: core_model::Status) -> Self {
         let server = self.world.server(server).unwrap_or_else(|error| mistake(&error));
         self.world
             .set(&server, service.map(Into::into), status)
             .unwrap_or_else(|error| mistake(&error));
+        self
+    }
+
+    /// From now on the probes of the service do not end: what they found last stays.
+    #[must_use]
+    pub fn without_news(self, server: &str, service: Service) -> Self {
+        self.news(server, service, false)
+    }
+
+    /// From now on the probes of the service end again.
+    #[must_use]
+    pub fn with_news(self, server: &str, service: Service) -> Self {
+        self.news(server, service, true)
+    }
+
+    fn news(mut self, server: &str, service: Service, news: bool) -> Self {
+        let name = format!("{server}/{}", service.name());
+        let id = self.world.service(&name).unwrap_or_else(|error| mistake(&error));
+        self.world.wait_for(id, !news);
         self
     }
 
@@ -211,6 +238,18 @@ pub fn evaluate<P: Policy>(
     })?;
     let settings = P::Settings::read(&mut values.into_iter().map(Into::into))
         .ok_or_else(crate::settings::mismatch)?;
+    evaluate_with::<P>(snapshot, &settings, state)
+}
+
+/// As [`evaluate`], with settings that are settled: for very many evaluations.
+///
+/// # Errors
+/// What the policy says, or what is wrong with its answer.
+pub fn evaluate_with<P: Policy>(
+    snapshot: &Arc<CoreSnapshot>,
+    settings: &P::Settings,
+    state: &[u8],
+) -> Result<CoreEvaluation, String> {
     let kit = KitSnapshot::new(Reader::new(Arc::clone(snapshot)));
-    convert::evaluation(P::evaluate(&kit, &settings, state)?)
+    convert::evaluation(P::evaluate(&kit, settings, state)?)
 }
