@@ -155,6 +155,11 @@ async fn a_receiver_is_tried_from_the_console() {
     let said = world.ok(&route).await.out;
     assert!(said.starts_with("ops by the route"), "{said}");
     let shown = ["alerts", "preview", "ops", "alertname=agent-down", "cluster=prod", "--over"];
+    let json = world.ok(&[&shown[..], &["--json"]].concat()).await.out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["next"], "send");
+    assert_eq!(json["request"]["http"]["method"], "POST");
+    assert_eq!(json["request"]["http"]["body"]["status"], "resolved");
     let shown = world.ok(&shown).await.out;
     assert!(shown.starts_with("POST http://") && shown.contains("\"resolved\""), "{shown}");
     let beat = world.ok(&["alerts", "route", "alertname=heartbeat", "source=engine"]).await.out;
