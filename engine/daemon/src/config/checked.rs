@@ -185,6 +185,8 @@ pub struct Receiver {
     pub settings: Settings,
     /// Hosts it may send requests to, each `host` or `host:port`.
     pub hosts: Vec<HostGrant>,
+    /// The methods its requests may have.
+    pub methods: Vec<reqwest::Method>,
     /// Names of the secrets that may stand in what it sends.
     pub secrets: BTreeSet<String>,
     /// Names of the commands it may have run.

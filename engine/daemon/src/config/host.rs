@@ -1,6 +1,11 @@
 //! Hosts that a receiver may be granted.
 
-use reqwest::Url;
+use reqwest::{Method, Url};
+
+/// The methods that a notifier can ask for, as the contract has them.
+pub const fn methods() -> [Method; 5] {
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+}
 
 /// A host that a receiver may talk to: `host`, `host:port`, or the same with `http://` or
 /// `https://` before it. Without a scheme it is HTTPS; without a port, the scheme's own.

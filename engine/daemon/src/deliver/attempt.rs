@@ -178,6 +178,10 @@ fn prepare(receiver: &Receiver, request: HttpRequest) -> Result<reqwest::Request
         Method::Patch => reqwest::Method::PATCH,
         Method::Delete => reqwest::Method::DELETE,
     };
+    if !config.methods.contains(&method) {
+        let reason = format!("the method {method} is not granted to this receiver: `methods`");
+        return Err(Verdict::dead(reason));
+    }
     let mut builder = receiver.http.request(method, url);
     for (name, value) in request.headers {
         let invalid = || Verdict::dead(format!("the plugin's header {name:?} is not valid"));

@@ -35,6 +35,8 @@ pub struct ReceiverConfig {
     pub notifier: Arc<dyn Notify>,
     /// The hosts it may talk to.
     pub hosts: Vec<HostGrant>,
+    /// The methods that its requests may have.
+    pub methods: Vec<reqwest::Method>,
     /// The commands it may run, by name.
     pub commands: BTreeMap<String, CommandGrant>,
     /// The secrets it may use.
@@ -142,6 +144,7 @@ impl Receivers {
                 one.notifier.identity() == two.notifier.identity()
                     && one.name == two.name
                     && one.hosts == two.hosts
+                    && one.methods == two.methods
                     && one.commands == two.commands
                     && one.secrets == two.secrets
                     && one.mail == two.mail

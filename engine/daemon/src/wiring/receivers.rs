@@ -85,6 +85,7 @@ fn one(
         name: receiver.name.clone(),
         notifier: Arc::new(Plugin { notifier: loaded, settings }),
         hosts: receiver.hosts.clone(),
+        methods: receiver.methods.clone(),
         commands,
         secrets: Secrets(secrets),
         mail: receiver.mail.clone(),

@@ -156,6 +156,19 @@ async fn the_ninth_request_of_an_attempt_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_granted_is_not_sent() {
+    let (address, calls) = server(vec![]).await;
+    let mut config = receiver("a", http(address), &format!("http://{address}"));
+    config.methods.retain(|method| method != "POST");
+    let mut site = Site::new(vec![config]).await;
+    site.tell(&fired("down")).await;
+    site.until(|state| !dead(state).is_empty()).await;
+    let reason = "the method POST is not granted to this receiver: `methods`";
+    assert_eq!(dead(&site.state), [reason]);
+    assert_eq!(calls.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn a_notifier_sees_64_kib_of_a_response_and_no_part_of_a_secret_at_the_cut() {
     // The secret begins six bytes before the cut.
     let body = ["x".repeat(MAX_BODY - 6).as_str(), SECRET, &"y".repeat(1_000_000)].concat();

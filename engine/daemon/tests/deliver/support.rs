@@ -122,6 +122,7 @@ pub(crate) fn receiver(name: &str, request: Request, host: &str) -> ReceiverConf
         name: name.parse().unwrap(),
         notifier: Arc::new(Sender(request)),
         hosts: vec![host.parse().unwrap()],
+        methods: watchkeeper::config::host::methods().to_vec(),
         commands: BTreeMap::new(),
         secrets: Secrets([("token".to_owned(), Secret::new(SECRET))].into()),
         mail: None,

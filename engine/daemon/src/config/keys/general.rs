@@ -215,6 +215,7 @@ pub(super) const RECEIVER: &[Key] = &[
     opt("require-signature", Kind::Flag, "as in [guests]", "Whether the plugin has to be signed."),
     opt("sha256", Kind::Text, "any", "The only SHA-256 that the plugin's file may have."),
     opt("hosts", Kind::Texts, "none", "Hosts that it may send requests to: `host` or `host:port`."),
+    opt("methods", Kind::Texts, "all five", "The HTTP methods of its requests, such as `POST`."),
     opt("secrets", Kind::Secrets, "none", "Secrets that may stand in what it sends."),
     opt("commands", Kind::Texts, "none", "Commands that it may have run."),
     opt("mail", Kind::Name, "none", "The mail server that it may send e-mail through."),

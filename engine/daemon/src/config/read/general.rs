@@ -13,7 +13,7 @@ use super::super::reader::{At, Reader, Secrets};
 use super::super::source::{Note, read_bounded};
 use super::{Common, guest_file, trust};
 use crate::config::Mode;
-use crate::config::host::HostGrant;
+use crate::config::host::{self, HostGrant};
 use crate::config::mail::MailServer;
 use crate::secret::Secret;
 use crate::trust::Key;
@@ -211,6 +211,7 @@ pub(in crate::config) fn receiver(
     let trust = trust(reader, common);
     let settings = reader.settings("settings");
     let hosts = hosts(reader);
+    let methods = methods(reader);
     let secrets = references(reader, "secrets", "secret", &common.secrets.keys());
     let commands = references(reader, "commands", "command", &granted.commands.keys());
     let mail = super::mail::grant(reader, granted.mail);
@@ -255,6 +256,7 @@ pub(in crate::config) fn receiver(
         trust,
         settings,
         hosts,
+        methods,
         secrets: secrets.unwrap_or_default(),
         commands: commands.unwrap_or_default(),
         mail,
@@ -288,6 +290,22 @@ fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
         }
     }
     hosts
+}
+
+fn methods(reader: &Reader<'_>) -> Vec<reqwest::Method> {
+    let Some(given) = reader.texts("methods") else { return host::methods().to_vec() };
+    let known = host::methods();
+    let mut methods = Vec::new();
+    for name in given {
+        if let Some(method) = known.iter().find(|it| it.as_str() == name.value) {
+            methods.push(method.clone());
+        } else {
+            let message = format!("{:?} is no method that a plugin can ask for", name.value);
+            let known = known.iter().map(reqwest::Method::as_str);
+            reader.unknown(name.place, message, &name.value, known, None);
+        }
+    }
+    methods
 }
 
 /// A list of names, each of which has to be among `known`.
