@@ -1,11 +1,14 @@
-//! Sends every notification, whole, as JSON to a URL of the site's choice.
+//! Sends every notification to a URL of the site's choice: whole, as JSON, or in a form that a template
+//! of the site's own gives it ([`template`]).
 //!
 //! The body has a `version`, so that a receiver can tell when its form changes; within a version,
-//! keys are only added. The request carries the notification's idempotency key as a header, so that
+//! keys are only added, and a template can name the same ones. The request carries the notification's idempotency key as a header, so that
 //! a receiver that recognises repeats by a key needs not look into the body.
 //!
 //! The token and whatever else is secret is written `{{secret "NAME"}}` in the settings. It stays
 //! so in here; the engine puts it in place.
+
+mod template;
 
 use watchkeeper_sdk::json::Object;
 use watchkeeper_sdk::notifier::{Alert, HttpRequest, Method, Next, Notification, Notifier};
@@ -32,6 +35,10 @@ watchkeeper_sdk::settings! {
         method: Verb = Verb::Post;
         /// Further headers, each written "Name: value"; a value may hold a secret.
         headers: Vec<String> = &[];
+        /// A Jinja template of the body; all of the notification as JSON if empty.
+        body: String = "";
+        /// What the body is; where it is a kind of JSON, a template's values are written as JSON.
+        content_type: String = "application/json";
         /// A token for the header Authorization, best as a secret; none if empty.
         bearer: String = "";
     }
@@ -49,7 +56,8 @@ impl Notifier for Webhook {
 
     const NAME: &'static str = "webhook";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Sends every notification as JSON to a URL.";
+    const SUMMARY: &'static str =
+        "Sends every notification to a URL: as JSON, or as a template of the site's own says.";
 
     fn start(notification: &Notification, settings: &Settings) -> Result<Next, String> {
         if settings.url.is_empty() {
@@ -60,9 +68,18 @@ impl Notifier for Webhook {
             Verb::Put => Method::Put,
             Verb::Patch => Method::Patch,
         };
-        let mut request = HttpRequest::new(method, settings.url.clone())
-            .json(body(notification))
-            .header("idempotency-key", &notification.idempotency_key);
+        let request = HttpRequest::new(method, settings.url.clone());
+        let request = if settings.body.is_empty() {
+            request.json(body(notification))
+        } else {
+            let json = settings.content_type.to_ascii_lowercase().contains("json");
+            match template::fill(&settings.body, json, notification) {
+                Ok(body) => request.content(&settings.content_type, body),
+                // It would be no better another time.
+                Err(error) => return Ok(Next::Refused(format!("the setting \"body\", {error}"))),
+            }
+        };
+        let mut request = request.header("idempotency-key", &notification.idempotency_key);
         if !settings.bearer.is_empty() {
             request = request.header("authorization", &format!("Bearer {}", settings.bearer));
         }
