@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod alertmanager;
 mod alerts;
 mod configuration;
 mod crash;
@@ -26,6 +27,7 @@ mod etcd;
 mod failover;
 mod guests;
 mod journal;
+mod mail;
 mod maintenance;
 mod measured;
 mod orders;
