@@ -45,12 +45,11 @@ const TROUBLES: [(Trouble, &[&str]); 8] = [
     (Trouble::Down("dm2", Service::Agent), &["agent-down"]),
     (Trouble::Down("dm3", Service::Agent), &["agent-down"]),
     (Trouble::Down("dm1", Service::Rest), &["service-down", "rescue-exhausted"]),
-    (Trouble::Replication, &["replication-standby"]),
-    (Trouble::Lag, &["replication-lag"]),
     (Trouble::Mistake, &["configuration-rejected"]),
-    // It hides the agent there.
+    (Trouble::Lag, &["replication-lag"]),
+    // Each of these hides something of what stands before it.
+    (Trouble::Replication, &["replication-standby"]),
     (Trouble::Cut("dm3"), &["probe-unknown"]),
-    // It hides the replication.
     (Trouble::Down("dm2", Service::Repository), &["standby-unavailable"]),
 ];
 
