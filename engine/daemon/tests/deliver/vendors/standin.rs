@@ -196,14 +196,13 @@ async fn converse<V: Vendor>(
     while let Some(request) = read(&mut stream).await? {
         let answer = kept.lock().unwrap().hear(&request);
         let Some(Answer { status, headers, body }) = answer else { return Ok(()) };
-        let mut text = format!("HTTP/1.1 {status} as documented\r\n");
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
-        }
+        let mut lines = vec![format!("HTTP/1.1 {status} as documented")];
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if status != 204 {
-            text += &format!("content-length: {}\r\n", body.len());
+            lines.push(format!("content-length: {}", body.len()));
         }
-        stream.write_all(format!("{text}\r\n{body}").as_bytes()).await?;
+        let head = lines.join("\r\n");
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await?;
         stream.flush().await?;
     }
     Ok(())
