@@ -138,7 +138,7 @@ fn delivered(state: &State) -> bool {
 /// and the first is over; everything is over.
 async fn story<V: Vendor>(vendor: V, receiver: &Receiver, faults: &[(usize, Fault)]) -> Standin<V> {
     let folder = Folder::new();
-    let standin = Standin::start(&folder, vendor, faults).await;
+    let standin = Standin::start(&folder, vendor, &receiver.secret, faults).await;
     let receivers = receivers(&folder, standin.port, receiver);
     let mut site = Site::with(folder, receivers).await;
     let tell = async |site: &mut Site, fired: &[Alert], resolved: &[Alert]| {
@@ -177,7 +177,7 @@ async fn pagerduty_has_one_incident_that_is_resolved() {
         secret: pagerduty::ROUTING_KEY.to_owned(),
     };
     let standin = story(PagerDuty::default(), &receiver, &[(1, Busy), (2, Lost), (6, Lost)]).await;
-    // The third and the sixth are repeated, by the same key.
+    // What the second and the sixth request said is said again, by the same key.
     let said = [
         "trigger",
         "trigger",

@@ -117,6 +117,7 @@ pub(super) enum Fault {
 
 struct Kept<V> {
     vendor: V,
+    secret: String,
     faults: Vec<(usize, Fault)>,
     wrong: Vec<String>,
     came: Vec<Instant>,
@@ -129,8 +130,14 @@ pub(super) struct Standin<V> {
 }
 
 impl<V: Vendor> Standin<V> {
-    /// One whose certificate lies in `folder`. `faults` says which requests go wrong; the first one is 1.
-    pub(super) async fn start(folder: &Folder, vendor: V, faults: &[(usize, Fault)]) -> Self {
+    /// One whose certificate lies in `folder`. `secret` is what the receiver may use; alerts that ask for it do not get
+    /// it. `faults` says which requests go wrong; the first one is 1.
+    pub(super) async fn start(
+        folder: &Folder,
+        vendor: V,
+        secret: &str,
+        faults: &[(usize, Fault)],
+    ) -> Self {
         certificate(&folder.0, NAME);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let path = |suffix: &str| folder.0.join(format!("{NAME}.{suffix}"));
@@ -140,7 +147,13 @@ impl<V: Vendor> Standin<V> {
         let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let kept = Kept { vendor, faults: faults.to_vec(), wrong: Vec::new(), came: Vec::new() };
+        let kept = Kept {
+            vendor,
+            secret: secret.to_owned(),
+            faults: faults.to_vec(),
+            wrong: Vec::new(),
+            came: Vec::new(),
+        };
         let kept = Arc::new(Mutex::new(kept));
         let served = Arc::clone(&kept);
         tokio::spawn(async move {
@@ -176,6 +189,10 @@ impl<V: Vendor> Kept<V> {
     fn hear(&mut self, request: &Request) -> Option<Answer> {
         self.came.push(Instant::now());
         let number = self.came.len();
+        // Where a setting puts it into a body, it stands there once.
+        if String::from_utf8_lossy(&request.body).matches(&self.secret).count() > 1 {
+            self.wrong.push(format!("request {number} shows the secret"));
+        }
         let fault = self.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         if fault == Some(Fault::Busy) {
             return Some(self.vendor.busy());
