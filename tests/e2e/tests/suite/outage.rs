@@ -322,12 +322,13 @@ fn check(world: &World, rubbish: &Rubbish, kills: u64) {
     assert!(doubled_by_rubbish <= most, "{doubled_by_rubbish} came twice at {kills} kills");
     let taken = |requests: &[Received]| requests.iter().filter(|it| it.answered == 200).count();
     println!(
-        "{kills} kills: {} alerts of {} kinds began {} times, {went_on} times before a receiver was to be told of the end; {} \
+        "{kills} kills: {} alerts of {} kinds began {} times, {} times before anybody was to be told of the end; {} \
          notifications taken, {doubled} twice; of {} that were \
          answered with rubbish {} taken, {doubled_by_rubbish} twice",
         raised.len(),
         kinds.len(),
         raised.values().map(|(_, history)| history.iter().filter(|it| **it).count()).sum::<usize>(),
+        went_on / TAKERS.len(),
         taken(&world.site.sink().requests()),
         rubbish.requests().len(),
         taken(&rubbish.requests()),
