@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use slack::{Settings, Slack};
+use watchkeeper_sdk::json::text_at;
 use watchkeeper_sdk::notifier::testkit::{
-    Golden, after, alert, alone, answer, bare, several, told,
+    Golden, after, alert, alone, answer, bare, converse, endless, several, told,
 };
-use watchkeeper_sdk::notifier::{Alert, Next, Notifier as _, Severity};
+use watchkeeper_sdk::notifier::{Alert, Next, Notifier as _, Request, Severity};
 
 const GOLDEN: Golden = Golden(env!("CARGO_MANIFEST_DIR"));
 
@@ -43,6 +44,20 @@ fn texts_cannot_call_anybody_or_make_links() {
     let told = told::<Slack>(&alone(alert), &settings());
     assert!(told.contains("&lt;!channel&gt; &amp; &lt;https://example.com|x&gt;"), "{told}");
     assert!(!told.contains("<!channel>"), "{told}");
+}
+
+#[test]
+fn all_texts_together_are_short_enough() {
+    let (requests, _) = converse::<Slack>(&endless(), &settings(), &[answer(200, &[], "ok")]);
+    let Request::Http(request) = &requests[0] else { panic!("not over HTTP") };
+    let mut lengths = Vec::new();
+    for (alert, block) in (0..10).flat_map(|alert| (0..3).map(move |block| (alert, block))) {
+        let (alert, block) = (alert.to_string(), block.to_string());
+        let path = ["attachments", &alert, "blocks", &block, "text", "text"];
+        lengths.push(text_at(&request.body, &path).unwrap().chars().count());
+    }
+    assert_eq!(lengths, [394; 30]);
+    assert_eq!(text_at(&request.body, &["attachments", "10", "color"]), None);
 }
 
 #[test]

@@ -29,7 +29,8 @@
 //!
 //! In the order of the data: [`config`], the sockets (wire, network), the state
 //! (replication, events, world), the services, SSH with its commands, the [`sink`], access, the [`site`], and the
-//! demo's [`control`] socket. [`etcd`] stands apart: a real one, for monitors that share the duty.
+//! demo's [`control`] socket. [`etcd`], [`alertmanager`] and [`smtp`] stand apart: real ones, for monitors that share
+//! the duty and for what they tell.
 
 mod base64;
 pub mod config;
@@ -54,6 +55,10 @@ pub mod site;
 pub mod control;
 
 pub mod etcd;
+
+pub mod alertmanager;
+
+pub mod smtp;
 
 pub use config::{Net, Ports, SiteConfig, SiteError};
 pub use events::Overlap;

@@ -1,8 +1,9 @@
 //! The alert sink: an HTTP receiver that keeps what it is sent and can be told to fail.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::header::{CONNECTION, HeaderName};
@@ -33,6 +34,9 @@ pub struct Received {
 
 /// A connection kept open would outlive [`Sink::down`].
 const CLOSE: [(HeaderName, &str); 1] = [(CONNECTION, "close")];
+
+/// How often listening is tried.
+const TRIES: usize = 1_000;
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -87,12 +91,19 @@ impl Sink {
         }
     }
 
-    /// Listens again.
+    /// Listens again. Waits for an earlier owner's socket to close, as a server of the site does.
     pub async fn up(&self) -> Result<(), SiteError> {
         self.down().await;
-        let listener = TcpListener::bind(self.address)
-            .await
-            .map_err(|error| SiteError::Listen(self.address, error))?;
+        let mut tries = 0;
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                done => break done.map_err(|error| SiteError::Listen(self.address, error))?,
+            }
+        };
         let sink = self.clone();
         let routes = axum::Router::new().fallback(move |method, uri, headers, body| {
             let sink = sink.clone();

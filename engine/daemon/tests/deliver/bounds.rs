@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use watchkeeper::deliver::{CommandGrant, MAX_BODY, MAX_REQUESTS, Notify};
 use watchkeeper_core::alerting::Changes;
 use watchkeeper_core::state::State;
+use watchkeeper_site::smtp::certificate;
 use watchkeeper_wasm::notifier::{
     self as guest, CommandRequest, HttpRequest, HttpResponse, Next, Request, Response, Send,
 };
@@ -206,23 +207,6 @@ async fn at_the_deadline_a_command_goes_with_all_it_started() {
     eventually("both are gone", || pids.iter().all(gone)).await;
 }
 
-/// A certificate for 127.0.0.1 that vouches for itself, and its key.
-pub(crate) fn certificate(folder: &Folder, name: &str) {
-    let path = |suffix: &str| folder.0.join(format!("{name}.{suffix}"));
-    let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
-        .args(["-nodes", "-days", "2", "-subj", &format!("/CN={name}")])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-        .arg("-keyout")
-        .arg(path("key"))
-        .arg("-out")
-        .arg(path("pem"))
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
-
 /// Answers every HTTPS request with 200.
 async fn tls_server(folder: &Folder, name: &str) -> SocketAddr {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -254,8 +238,8 @@ async fn tls_server(folder: &Folder, name: &str) -> SocketAddr {
 #[tokio::test]
 async fn only_the_configured_authority_is_trusted() {
     let folder = Folder::new();
-    certificate(&folder, "server");
-    certificate(&folder, "other");
+    certificate(&folder.0, "server");
+    certificate(&folder.0, "other");
     let address = tls_server(&folder, "server").await;
     let config = |name: &str, ca: Option<&str>| {
         let Request::Http(mut request) = http(address) else { panic!("no HTTP request") };

@@ -117,7 +117,8 @@ async fn a_thousand_alerts_at_once_are_told_in_their_groups() {
     assert!((100..=200).contains(&notifications), "{notifications} notifications");
 }
 
-/// `cargo test --release --test deliver ten_thousand -- --ignored --nocapture`
+/// `CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo test --workspace --exclude watchkeeper-bench --test deliver ten_thousand -- --ignored
+/// --nocapture`: what all else depends on is optimised anyway, so only this workspace is compiled anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, not a test"]
 async fn ten_thousand_alerts_at_once() {

@@ -1,9 +1,6 @@
 //! E-mail, to a real SMTP server with STARTTLS and a login where Debian's python3-aiosmtpd is there (else a test that
 //! needs it passes after printing `SKIPPED`), and to servers on loopback that misbehave.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +10,11 @@ use watchkeeper::config::mail::{MailGrant, MailServer, MailTls};
 use watchkeeper::deliver::{Notify, ReceiverConfig};
 use watchkeeper::secret::Secret;
 use watchkeeper_core::state::State;
+use watchkeeper_site::smtp::{Smtp, certificate};
 use watchkeeper_wasm::notifier::{
     self as guest, Attachment, MailRequest, Next, Request, Response, Retry, Send,
 };
 
-use crate::bounds::certificate;
 use crate::support::{Folder, SECRET, Site, dead, fired, http, receiver};
 
 /// Sends the e-mail, and judges by the reply.
@@ -81,52 +78,12 @@ fn server_of(config: &mut ReceiverConfig) -> &mut MailServer {
     &mut config.mail.as_mut().unwrap().server
 }
 
-struct Server {
-    folder: Folder,
-    /// For STARTTLS.
-    port: u16,
-    /// For TLS from the first byte.
-    whole: u16,
-    child: Child,
-}
-
-impl Server {
-    /// None: there is no such server on this machine.
-    fn start(test: &str) -> Option<Self> {
-        let python = "/usr/bin/python3";
-        let there = Command::new(python).args(["-c", "import aiosmtpd"]).output();
-        if !there.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED {test}: aiosmtpd is not there (Debian's package python3-aiosmtpd)");
-            return None;
-        }
-        let folder = Folder::new();
-        certificate(&folder, "server");
-        certificate(&folder, "other");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/deliver/smtp_server.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .args([folder.0.join("server.pem"), folder.0.join("server.key"), folder.0.clone()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ports: Vec<u16> = line.split_whitespace().map(|port| port.parse().unwrap()).collect();
-        Some(Self { folder, port: ports[0], whole: ports[1], child })
-    }
-
-    /// The `number`th e-mail that came; null if there is none.
-    fn came(&self, number: usize) -> Value {
-        let text = std::fs::read_to_string(self.folder.0.join(format!("{number}.json")));
-        text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The server, with its certificate and another one. None: there is no such server on this machine.
+fn start() -> Option<(Smtp, Folder)> {
+    let folder = Folder::new();
+    certificate(&folder.0, "server");
+    certificate(&folder.0, "other");
+    Some((Smtp::start(&folder.0)?, folder))
 }
 
 fn settled(state: &State) -> bool {
@@ -148,11 +105,9 @@ async fn told(config: ReceiverConfig) -> Vec<String> {
 
 #[tokio::test]
 async fn an_e_mail_arrives_whole_under_tls_after_a_login() {
-    let Some(server) = Server::start("an_e_mail_arrives_whole_under_tls_after_a_login") else {
-        return;
-    };
+    let Some((server, folder)) = start() else { return };
     let to = ["Ada <ada@example.com>", "bob@example.com"];
-    let dead = told(mail("ops", server.port, &server.folder, request(&to))).await;
+    let dead = told(mail("ops", server.port, &folder, request(&to))).await;
     assert!(dead.is_empty(), "{dead:?}");
     let came = server.came(1);
     assert_eq!(came["tls"], true);
@@ -181,11 +136,9 @@ async fn an_e_mail_arrives_whole_under_tls_after_a_login() {
 
 #[tokio::test]
 async fn a_server_with_tls_from_the_first_byte_gets_it_too() {
-    let Some(server) = Server::start("a_server_with_tls_from_the_first_byte_gets_it_too") else {
-        return;
-    };
+    let Some((server, folder)) = start() else { return };
     let plain = MailRequest { html: None, attachments: vec![], ..request(&["ada@example.com"]) };
-    let mut config = mail("ops", server.whole, &server.folder, plain);
+    let mut config = mail("ops", server.whole, &folder, plain);
     server_of(&mut config).tls = MailTls::Whole;
     let dead = told(config).await;
     assert!(dead.is_empty(), "{dead:?}");
@@ -196,10 +149,9 @@ async fn a_server_with_tls_from_the_first_byte_gets_it_too() {
 
 #[tokio::test]
 async fn what_the_server_does_not_take_now_comes_again_with_the_same_message_id() {
-    let name = "what_the_server_does_not_take_now_comes_again_with_the_same_message_id";
-    let Some(server) = Server::start(name) else { return };
+    let Some((server, folder)) = start() else { return };
     let request = request(&["later@example.com"]);
-    let dead = told(mail("ops", server.port, &server.folder, request)).await;
+    let dead = told(mail("ops", server.port, &folder, request)).await;
     assert!(dead.is_empty(), "{dead:?}");
     let id = |number| server.came(number)["headers"]["message-id"].clone();
     assert!(id(1).is_string(), "{}", server.came(1));
@@ -209,30 +161,26 @@ async fn what_the_server_does_not_take_now_comes_again_with_the_same_message_id(
 
 #[tokio::test]
 async fn one_refused_recipient_keeps_the_e_mail_from_nobody_else() {
-    let name = "one_refused_recipient_keeps_the_e_mail_from_nobody_else";
-    let Some(server) = Server::start(name) else { return };
+    let Some((server, folder)) = start() else { return };
     let to = ["never@example.com", "full@example.com", "ada@example.com"];
-    let dead = told(mail("ops", server.port, &server.folder, request(&to))).await;
+    let dead = told(mail("ops", server.port, &folder, request(&to))).await;
     assert!(dead.is_empty(), "{dead:?}");
     assert_eq!(server.came(1)["to"], serde_json::json!(["ada@example.com"]));
 }
 
 #[tokio::test]
 async fn what_the_server_never_takes_is_a_dead_letter_with_its_words() {
-    let name = "what_the_server_never_takes_is_a_dead_letter_with_its_words";
-    let Some(server) = Server::start(name) else { return };
+    let Some((server, folder)) = start() else { return };
     let request = request(&["never@example.com"]);
-    let dead = told(mail("ops", server.port, &server.folder, request)).await;
+    let dead = told(mail("ops", server.port, &folder, request)).await;
     assert_eq!(dead, ["550 5.1.1 nobody of that name"]);
     assert_eq!(server.came(1), Value::Null);
 }
 
 #[tokio::test]
 async fn a_wrong_password_is_said_clearly_and_not_shown() {
-    let Some(server) = Server::start("a_wrong_password_is_said_clearly_and_not_shown") else {
-        return;
-    };
-    let mut config = mail("ops", server.port, &server.folder, request(&["ada@example.com"]));
+    let Some((server, folder)) = start() else { return };
+    let mut config = mail("ops", server.port, &folder, request(&["ada@example.com"]));
     server_of(&mut config).login = Some(("wk".to_owned(), Secret::new("pa55word")));
     config.give_up_after = Duration::ZERO;
     let expected = format!(
@@ -245,11 +193,9 @@ async fn a_wrong_password_is_said_clearly_and_not_shown() {
 
 #[tokio::test]
 async fn a_server_with_another_certificate_gets_nothing() {
-    let Some(server) = Server::start("a_server_with_another_certificate_gets_nothing") else {
-        return;
-    };
-    let mut config = mail("ops", server.port, &server.folder, request(&["ada@example.com"]));
-    server_of(&mut config).ca = Some(server.folder.0.join("other.pem"));
+    let Some((server, folder)) = start() else { return };
+    let mut config = mail("ops", server.port, &folder, request(&["ada@example.com"]));
+    server_of(&mut config).ca = Some(folder.0.join("other.pem"));
     config.give_up_after = Duration::ZERO;
     let dead = told(config).await;
     assert!(dead.len() == 1 && dead[0].contains("certificate"), "{dead:?}");
@@ -259,7 +205,7 @@ async fn a_server_with_another_certificate_gets_nothing() {
 #[tokio::test]
 async fn nobody_is_written_to_who_is_not_granted_and_only_by_a_granted_server() {
     let folder = Folder::new();
-    certificate(&folder, "server");
+    certificate(&folder.0, "server");
     let to = ["ada@example.com", "eve@example.org"];
     let dead = told(mail("ops", 1, &folder, request(&to))).await;
     assert_eq!(dead, ["\"eve@example.org\" is not among the `recipients` of this receiver"]);
@@ -295,7 +241,7 @@ async fn scripted(lines: &'static [&'static str]) -> u16 {
 #[tokio::test]
 async fn without_starttls_or_with_words_in_between_neither_login_nor_e_mail_are_sent() {
     let folder = Folder::new();
-    certificate(&folder, "server");
+    certificate(&folder.0, "server");
     let offers: &[&str] =
         &["220 mx\r\n", "250-mx\r\n250 STARTTLS\r\n", "220 go\r\n250-mx\r\n250 OK\r\n"];
     for (lines, reason) in [
@@ -315,7 +261,7 @@ async fn without_starttls_or_with_words_in_between_neither_login_nor_e_mail_are_
 #[tokio::test]
 async fn a_server_that_stalls_holds_an_attempt_no_longer_than_its_timeout() {
     let folder = Folder::new();
-    certificate(&folder, "server");
+    certificate(&folder.0, "server");
     let port = scripted(&[""]).await;
     let mut config = mail("ops", port, &folder, request(&["ada@example.com"]));
     config.timeout = Duration::from_millis(200);

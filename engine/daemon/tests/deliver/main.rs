@@ -14,3 +14,4 @@ mod mail;
 mod outbox;
 mod support;
 mod unrecorded;
+mod vendors;

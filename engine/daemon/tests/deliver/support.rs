@@ -180,10 +180,14 @@ impl Site {
     }
 
     pub(crate) async fn on(folder: Folder, configs: Vec<ReceiverConfig>) -> Self {
+        Self::with(folder, Receivers::new(configs, None).unwrap()).await
+    }
+
+    pub(crate) async fn with(folder: Folder, receivers: Receivers) -> Self {
         let monitor = "vp1".parse().unwrap();
         let (journal, state) =
             Journal::open(&folder.0.join("journal.db"), &monitor, now()).unwrap();
-        let swap = watch::Sender::new(Arc::new(Receivers::new(configs, None).unwrap()));
+        let swap = watch::Sender::new(Arc::new(receivers));
         let follower = journal.follow(state.seq).await.unwrap();
         let ledger = Arc::new(Ledger::new(journal.clone(), state.clone()).await.unwrap());
         let (seen, clock) = (swap.subscribe(), Arc::new(now));

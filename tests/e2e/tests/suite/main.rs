@@ -1,8 +1,8 @@
 //! The daemon from end to end on the stand-in site: the real program, the real policy, real sockets.
 //!
-//! Not covered here: real services, real SSH servers and dead networks (`tests/lab`), invented
-//! histories (`tests/sim`), and how fast anything is. A test here waits for what has to come, for as
-//! long as a busy machine may need, and asserts on no time.
+//! Real, where Debian's packages are there: etcd, Alertmanager and an SMTP server. Not covered here: Data Mover's real
+//! services, real SSH servers and dead networks (`tests/lab`), invented histories (`tests/sim`), and how fast anything
+//! is. A test here waits for what has to come, for as long as a busy machine may need, and asserts on no time.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@
 
 mod harness;
 
+mod alertmanager;
 mod alerts;
 mod configuration;
 mod crash;
@@ -26,6 +27,7 @@ mod etcd;
 mod failover;
 mod guests;
 mod journal;
+mod mail;
 mod maintenance;
 mod measured;
 mod orders;

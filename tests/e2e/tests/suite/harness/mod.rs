@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod manager;
 pub mod month;
+mod receivers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use watchkeeper_site::{Net, Site, SiteConfig};
 pub use config::Config;
 pub use daemon::{Daemon, Said};
 pub use manager::Manager;
+pub use receivers::{Rubbish, stalling};
 
 /// How long anything may take before a test gives up on it: far longer than a busy machine needs.
 pub const LONG: Duration = Duration::from_mins(1);
