@@ -85,6 +85,15 @@ fn line(hand: &Hand, command: &str, strict: bool) -> String {
     format!("/bin/sh -c {}", quoted.join(" "))
 }
 
+/// What a command is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It changes nothing.
+    Looks,
+    /// It changes something: it must not do so when nobody waits for it any more.
+    Changes,
+}
+
 /// Why a command was not run, or what is not known of it.
 pub(super) enum Unrun {
     /// The server refuses this monitor.
@@ -110,13 +119,15 @@ pub(super) async fn run(
     server: &Reachable,
     hand: Option<&Hand>,
     command: &str,
+    kind: Kind,
     deadline: Instant,
 ) -> Result<ExecOutput, Unrun> {
-    let Some(hand) = hand else {
-        return server.ssh.exec(command, None, deadline).await.map_err(Unrun::Ssh);
+    let exec = async |line: &str| match kind {
+        Kind::Looks => server.ssh.exec(line, None, deadline).await.map_err(Unrun::Ssh),
+        Kind::Changes => server.ssh.exec_change(line, deadline).await.map_err(Unrun::Ssh),
     };
-    let output =
-        server.ssh.exec(&line(hand, command, false), None, deadline).await.map_err(Unrun::Ssh)?;
+    let Some(hand) = hand else { return exec(command).await };
+    let output = exec(&line(hand, command, false)).await?;
     if let Some(said) = refusal(&output) {
         return Err(Unrun::Refused(hand.note(&server.ssh.target().server, &said).why));
     }

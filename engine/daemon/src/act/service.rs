@@ -9,7 +9,7 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::facts::{Observation, ReasonCode};
 use watchkeeper_core::model::{ServiceId, Status};
 
-use super::mark::{self, Unrun};
+use super::mark::{self, Kind, Unrun};
 use super::{Control, Equipment, Reachable, done, failed, wait_for};
 use crate::collect::{ProbeSpec, run_once};
 use crate::duty::Hand;
@@ -48,7 +48,7 @@ pub(super) async fn running(
     control: &Control,
     deadline: Instant,
 ) -> Running {
-    match mark::run(server, hand, &control.status, deadline).await {
+    match mark::run(server, hand, &control.status, Kind::Looks, deadline).await {
         Ok(output) => match output.exit {
             Some(0) => Running::Yes,
             Some(126 | 127) | None => {
@@ -93,7 +93,7 @@ pub(super) async fn start(
         return done("it serves already", false);
     }
     if !runs {
-        match mark::run(server, hand, &control.start, deadline).await {
+        match mark::run(server, hand, &control.start, Kind::Changes, deadline).await {
             Ok(output) if output.success() => {}
             Ok(output) => return failed(format!("`{}`: {}", control.start, said(&output))),
             // It may have been started all the same; the probes tell.
@@ -176,7 +176,7 @@ pub(super) async fn stop(
         Running::Unknown(why) => return failed(why),
     }
     let begun = Instant::now();
-    match mark::run(server, hand, &control.stop, deadline).await {
+    match mark::run(server, hand, &control.stop, Kind::Changes, deadline).await {
         Ok(output) if output.success() => {}
         Ok(output) => return failed(format!("`{}`: {}", control.stop, said(&output))),
         Err(Unrun::Ssh(error)) if error.may_have_run() => {}

@@ -5,7 +5,7 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::plan::{Plan, SiteStep};
 
 use super::leave::Leave;
-use super::mark;
+use super::mark::{self, Kind};
 use super::service::said;
 use super::{Equipment, done, failed};
 use crate::duty::Hand;
@@ -73,8 +73,9 @@ async fn command(
     match &step.server {
         Some(server) => {
             let server = equipment.server(server)?;
-            let output =
-                mark::run(server, hand, line, deadline).await.map_err(|unrun| unrun.why())?;
+            let output = mark::run(server, hand, line, Kind::Changes, deadline)
+                .await
+                .map_err(|unrun| unrun.why())?;
             Ok(Ended { success: output.success(), said: said(&output) })
         }
         None => local(line, deadline).await,

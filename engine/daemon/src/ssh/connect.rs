@@ -98,6 +98,12 @@ impl Connector for Dialer {
         let config = Arc::new(config(&known));
         let stream = net::connect(&target.host, target.port, until).await.map_err(SshError::Net)?;
         self.accepted.store(true, Ordering::Relaxed);
+        // A connection that is given up is given up with all that has not been sent yet: its kernel would
+        // go on repeating it for a minute or two, and a command would arrive when the way is free again.
+        stream.set_zero_linger().map_err(|error| {
+            let (address, source) = (self.address(), Arc::new(error));
+            SshError::Net(net::NetError::Local { address, source })
+        })?;
 
         let verdict = Arc::new(Mutex::new(None));
         let fell_silent = Arc::new(AtomicBool::new(false));

@@ -16,9 +16,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelWriteHalf, Sig};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Disconnect, Sig};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use watchkeeper_core::model::ServerName;
 
 pub use self::error::SshError;
@@ -108,6 +108,9 @@ impl ExecOutput {
     }
 }
 
+/// How long a connection that is given up is waited for.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// A kept SSH connection to one server. Clones share it.
 #[derive(Clone)]
 pub struct Ssh {
@@ -163,6 +166,31 @@ impl Ssh {
             }
             result => result,
         }
+    }
+
+    /// The same for a command that changes something, and with nothing as its standard input. If its
+    /// end is not seen, the connection is given up, for whoever else uses it as well: what is still to
+    /// be sent is dropped, so that a command that was held up on a way that is cut does not arrive when
+    /// nobody waits for it any more.
+    pub async fn exec_change(
+        &self,
+        command: &str,
+        deadline: Instant,
+    ) -> Result<ExecOutput, SshError> {
+        let (live, fresh) = self.kept.get(deadline).await?;
+        let mut used = live;
+        let mut result = self.exec_on(&used, command, None, deadline).await;
+        if matches!(result, Err(SshError::Reset { .. })) && !fresh {
+            self.kept.discard(&used);
+            (used, _) = self.kept.get(deadline).await?;
+            result = self.exec_on(&used, command, None, deadline).await;
+        }
+        if matches!(&result, Err(error) if error.may_have_run()) {
+            self.kept.discard(&used);
+            let parting = used.connection.handle.disconnect(Disconnect::ByApplication, "", "");
+            let _ = timeout(PARTING, parting).await;
+        }
+        result
     }
 
     async fn exec_on(

@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use watchkeeper::collect::{Command, ProbeKind, ServerLogin, ServiceState, Where, run_once};
-use watchkeeper::ssh::{MAX_OUTPUT, Reach, Ssh, SshError};
+use watchkeeper::ssh::{MAX_OUTPUT, Reach, Ssh, SshError, SshTarget};
 use watchkeeper_core::facts::ReasonCode;
 use watchkeeper_core::model::Status;
 
@@ -140,6 +144,73 @@ async fn a_command_out_of_time_is_told_to_end_and_disturbs_no_other() {
         return;
     }
     until("the command's end", async || !process_exists(&mark)).await;
+}
+
+/// A way to `port` that nothing comes through while it `holds`; ends with whether the client's kernel
+/// has reset it.
+async fn way(port: u16, holds: watch::Receiver<bool>) -> (u16, JoinHandle<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (mut to, mut back) = ([0; 4096], [0; 4096]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut to) => match read {
+                    Ok(0) => break,
+                    Ok(_) if *holds.borrow() => {}
+                    Ok(count) => server.write_all(&to[..count]).await.unwrap(),
+                    Err(error) => return error.kind() == ErrorKind::ConnectionReset,
+                },
+                read = server.read(&mut back) => {
+                    let count = read.unwrap();
+                    client.write_all(&back[..count]).await.unwrap();
+                }
+            }
+        }
+        // It may say first that it has no more to say; a reset after that is an error of the socket.
+        let limit = soon();
+        while Instant::now() < limit {
+            if client.take_error().unwrap().is_some() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    });
+    (here, task)
+}
+
+/// A connection that ends in good order is still told all that was written to it, when its way is free
+/// again a minute later. This one is reset, by which its kernel drops what it has not got rid of.
+#[tokio::test]
+async fn a_change_whose_end_is_not_seen_takes_what_is_still_to_be_sent_with_it() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let (hold, holds) = watch::channel(false);
+    let (port, ended) = way(sshd.port, holds).await;
+    let key = std::fs::read_to_string(sshd.folder.path("host.pub")).unwrap();
+    let known = sshd.folder.write("known-way", &format!("[127.0.0.1]:{port} {key}"));
+    let ssh = Ssh::new(SshTarget { port, known_hosts: known, ..sshd.target() });
+    assert!(ssh.exec_change("true", soon()).await.unwrap().success());
+    hold.send_replace(true);
+    let deadline = Instant::now() + Duration::from_millis(500);
+    ssh.exec_change("true", deadline).await.unwrap_err();
+    drop(ssh);
+    assert!(ended.await.unwrap(), "it has ended in good order");
+}
+
+#[tokio::test]
+async fn a_change_out_of_time_gives_its_connection_up() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let which = || ssh.exec("echo $SSH_CONNECTION", None, soon());
+    let before = which().await.unwrap().stdout.text();
+    assert_eq!(which().await.unwrap().stdout.text(), before);
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let late = ssh.exec_change("sleep 30", deadline).await.unwrap_err();
+    assert!(matches!(late, SshError::CommandTimedOut { .. }), "{late:?}");
+    assert_ne!(which().await.unwrap().stdout.text(), before);
 }
 
 #[tokio::test]
