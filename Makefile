@@ -14,7 +14,7 @@ UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Ca
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help build programs guests languages scripted wasm demo test lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+.PHONY: help build programs guests languages scripted wasm demo test soak lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ demo: build ## the main job on a stand-in site, told as it happens; DEMO=--stay 
 
 test: guests ## every test; as root with the lab of real servers (LAB=no: without)
 	LAB=$(LAB) CARGO=$(CARGO) tests/run
+
+soak: ## so many simulated runs with faults, from N=100000 (a failing seed is told)
+	$(CARGO) run --release -p watchkeeper-sim -- --seeds $(or $(N),100000)
 
 lint: wasm ## format, clippy, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -26,19 +26,18 @@ pub(crate) fn fill(
     let template = template.replace(MARK, "");
     let (template, secrets) = set_aside(&template);
     let mut environment = Environment::new();
-    environment.set_auto_escape_callback(move |_| {
-        if json { AutoEscape::Json } else { AutoEscape::None }
-    });
+    environment.set_auto_escape_callback(
+        move |_| {
+            if json { AutoEscape::Json } else { AutoEscape::None }
+        },
+    );
     // A name that does not exist is a mistake, and no empty text.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let filled =
         environment.render_str(&template, whole(notification)).map_err(|error| say(&error))?;
     // In JSON, two braces in a row are part of a text.
-    let filled = if json {
-        filled.replace("{{", "{\\u007b")
-    } else {
-        filled.replace(OPEN, "{ {secret \"")
-    };
+    let filled =
+        if json { filled.replace("{{", "{\\u007b") } else { filled.replace(OPEN, "{ {secret \"") };
     Ok(put_back(&filled, &secrets))
 }
 

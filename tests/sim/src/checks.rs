@@ -1,0 +1,191 @@
+//! What must never be, whatever goes wrong; and what must be once nothing does any more.
+
+use std::collections::BTreeMap;
+
+use watchkeeper_core::duty::{Change, Grantor};
+use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::model::{Service, Term};
+use watchkeeper_core::plan::{Act, Plan, PlanKind};
+
+use crate::deeds;
+use crate::monitor::Violation;
+use crate::world::{Cause, Node, Power, Process, World};
+
+/// When a plan was sure that the old side is inactive.
+#[derive(Debug, Clone, Copy)]
+struct Confirmed {
+    at: u64,
+}
+
+/// What was counted on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Happenings.
+    pub events: u64,
+    /// Faults.
+    pub faults: u64,
+    /// Changes of side that were completed.
+    pub changes: u64,
+    /// How often the duty went to another monitor.
+    pub handovers: u64,
+    /// Starts of monitors.
+    pub starts: u64,
+    /// How often a server was taken for inactive while its services ran, because every witness was cut
+    /// off from it or it stood still: the documented limit of a site without fencing.
+    pub deceived: u64,
+    /// Changes of side that an operator had to judge.
+    pub operators: u64,
+}
+
+impl Counts {
+    /// The sum of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            faults: self.faults + other.faults,
+            changes: self.changes + other.changes,
+            handovers: self.handovers + other.handovers,
+            starts: self.starts + other.starts,
+            deceived: self.deceived + other.deceived,
+            operators: self.operators + other.operators,
+        }
+    }
+}
+
+/// What is known to the one who watches everything.
+#[derive(Debug, Default)]
+pub struct Checks {
+    plans: BTreeMap<(usize, u64), Plan>,
+    confirmed: BTreeMap<(usize, u64), Confirmed>,
+    /// When each side's server was last taken for inactive while its services ran.
+    deceived: [Option<u64>; 2],
+    /// Who was granted which term.
+    terms: BTreeMap<Term, usize>,
+    /// The greatest term of each monitor's that was granted without an operator.
+    held: [Term; 2],
+    /// What was counted.
+    pub counts: Counts,
+}
+
+impl Checks {
+    /// A monitor has written a record.
+    pub fn written(&mut self, monitor: usize, record: &Record) -> Result<(), Violation> {
+        match &record.event {
+            Event::Duty(Change::Taken { term, grantor, .. }) => {
+                let owner = *self.terms.entry(*term).or_insert(monitor);
+                if owner != monitor {
+                    let both = "both monitors have the duty in";
+                    return Err(format!("{both} term {}", term.0));
+                }
+                if matches!(grantor, Grantor::Peer { .. }) {
+                    self.counts.handovers += 1;
+                }
+                self.held[monitor] = *term;
+            }
+            Event::PlanBegun(plan) => {
+                self.plans.insert((monitor, plan.number), plan.as_ref().clone());
+            }
+            Event::StepIntended { plan, term, .. } => {
+                let other = self.held[1 - monitor];
+                if other > *term {
+                    return Err(format!(
+                        "{} intends a step of plan {plan} in term {}, and {} has term {}",
+                        Node::Monitor(monitor),
+                        term.0,
+                        Node::Monitor(1 - monitor),
+                        other.0
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The past that came with the duty may have a plan in flight.
+    pub fn knows(&mut self, monitor: usize, plan: &Plan) {
+        self.plans.entry((monitor, plan.number)).or_insert_with(|| plan.clone());
+    }
+
+    /// What a step of a plan does.
+    pub fn act(&self, monitor: usize, plan: u64, step: usize) -> Option<Act> {
+        let plan = self.plans.get(&(monitor, plan))?;
+        plan.steps.get(step).map(|step| step.act.clone())
+    }
+
+    /// Whether the plan changes which side is active.
+    pub fn changes_side(&self, monitor: usize, plan: u64) -> bool {
+        self.plans.get(&(monitor, plan)).is_some_and(|plan| plan.kind.changes_side())
+    }
+
+    /// A plan's confirmation has come to be sure.
+    pub fn is_sure(&mut self, world: &World, monitor: usize, plan: u64, act: &Act) {
+        let Act::ConfirmInactive { server, services, .. } = act else { return };
+        let machine = &world.machines[deeds::number(server)];
+        let runs = services.iter().any(|service| machine.runs(*service));
+        let deceived = machine.power != Power::Off && runs;
+        self.confirmed.insert((monitor, plan), Confirmed { at: world.now });
+        if deceived && let Some(about) = self.deceived.get_mut(deeds::number(server)) {
+            *about = Some(world.now);
+            self.counts.deceived += 1;
+        }
+    }
+
+    /// A service runs from now on.
+    pub fn runs(
+        &mut self,
+        world: &World,
+        server: usize,
+        service: Service,
+        cause: Cause,
+    ) -> Result<(), Violation> {
+        let (Cause::Step { monitor, plan }, Some(across), true) =
+            (cause, World::across(server), service.exclusive())
+        else {
+            return Ok(());
+        };
+        let other = &world.machines[across];
+        if other.power != Power::On {
+            return Ok(());
+        }
+        let mine = self.confirmed.get(&(monitor, plan)).copied();
+        for (running, unit) in other.units.iter().filter(|(service, _)| service.exclusive()) {
+            let Process::Running { cause: theirs, since } = unit.process else { continue };
+            // Every witness was cut off from it, or it stood still.
+            if self.deceived[across].is_some_and(|at| since <= at) {
+                continue;
+            }
+            let what = format!(
+                "{}/{service} was started by plan {plan} of {}, and {}/{running} has run since {since}",
+                Node::Server(server),
+                Node::Monitor(monitor),
+                Node::Server(across)
+            );
+            let kind = self.plans.get(&(monitor, plan)).map(|plan| &plan.kind);
+            match (kind, mine, theirs) {
+                // Somebody else started it after it was found stopped.
+                (_, Some(Confirmed { at, .. }), Cause::Others) if since >= at => {}
+                // What others started across is a stray; a rescue does not wait for what it cannot see.
+                (Some(PlanKind::Rescue(_)), None, Cause::Others) => {}
+                _ => return Err(format!("both sides are active: {what}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The repository across becomes independent: a planned change must have left nothing behind.
+    pub fn detached(&self, world: &World, monitor: usize, plan: u64) -> Result<(), Violation> {
+        let Some(plan) = self.plans.get(&(monitor, plan)) else { return Ok(()) };
+        if !matches!(plan.kind, PlanKind::Switchover | PlanKind::Switchback) {
+            return Ok(());
+        }
+        let [from, to] = [plan.from, plan.to].map(|side| world.machines[World::of_side(side)].rows);
+        // Somebody who starts the old side by hand writes on beside the plan.
+        let by_hand = world.machines[World::of_side(plan.from)].runs(Service::Daemon);
+        if to < from && !by_hand {
+            return Err(format!("the {} lost {} acknowledged rows", plan.kind, from - to));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! What goes wrong, when: made from the seed alone.
+
+use fastrand::Rng;
+use watchkeeper_core::model::Service;
+
+use crate::world::Node;
+
+/// Something that goes wrong, or is put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A service's process ends.
+    Dies(usize, Service),
+    /// A service ends, and does not come up again until it is mended.
+    Breaks(usize, Service),
+    /// It is mended.
+    Mended(usize, Service),
+    /// A server goes off.
+    Off(usize),
+    /// It comes back. With `true`, what ran there before is started by the boot.
+    On(usize, bool),
+    /// A server stands still.
+    Freezes(usize),
+    /// It goes on.
+    Thaws(usize),
+    /// One direction is cut.
+    Cut(Node, Node),
+    /// It is joined again.
+    Joined(Node, Node),
+    /// A monitor's process ends.
+    Killed(usize),
+    /// It is started again.
+    Started(usize),
+    /// A monitor ends at its next write: with `true` after it, else before it.
+    KilledAtWrite(usize, bool),
+    /// A monitor's disk is full.
+    Full(usize),
+    /// It is no longer.
+    Freed(usize),
+    /// A monitor's clock is this many milliseconds ahead of the time.
+    Clock(usize, u64),
+    /// The ways are slow: messages take up to this many milliseconds.
+    Slow(u64),
+    /// Somebody starts a service by hand.
+    ByHand(usize, Service),
+    /// An operator orders a planned change of side.
+    Ordered,
+    /// An operator takes an offer of the duty back.
+    Cancelled(usize),
+    /// An operator wants the duty at this monitor.
+    Wanted(usize),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = |number: usize| Node::Server(number);
+        let monitor = |number: usize| Node::Monitor(number);
+        match *self {
+            Self::Dies(on, service) => write!(f, "{}/{service} dies", server(on)),
+            Self::Breaks(on, service) => {
+                write!(f, "{}/{service} dies and does not come up again", server(on))
+            }
+            Self::Mended(on, service) => write!(f, "{}/{service} is mended", server(on)),
+            Self::Off(on) => write!(f, "{} goes off", server(on)),
+            Self::On(on, true) => write!(f, "{} boots, and starts what ran before", server(on)),
+            Self::On(on, false) => write!(f, "{} boots", server(on)),
+            Self::Freezes(on) => write!(f, "{} stands still", server(on)),
+            Self::Thaws(on) => write!(f, "{} goes on", server(on)),
+            Self::Cut(one, other) => write!(f, "the way from {one} to {other} is cut"),
+            Self::Joined(one, other) => write!(f, "the way from {one} to {other} is joined"),
+            Self::Killed(on) => write!(f, "{} is killed", monitor(on)),
+            Self::Started(on) => write!(f, "{} is started", monitor(on)),
+            Self::KilledAtWrite(on, true) => write!(f, "{} ends after its next write", monitor(on)),
+            Self::KilledAtWrite(on, false) => {
+                write!(f, "{} ends before its next write", monitor(on))
+            }
+            Self::Full(on) => write!(f, "the disk of {} is full", monitor(on)),
+            Self::Freed(on) => write!(f, "the disk of {} has room", monitor(on)),
+            Self::Clock(on, ms) => write!(f, "the clock of {} is {ms} ms ahead", monitor(on)),
+            Self::Slow(ms) => write!(f, "messages take up to {ms} ms"),
+            Self::ByHand(on, service) => {
+                write!(f, "somebody starts {}/{service} by hand", server(on))
+            }
+            Self::Ordered => f.write_str("an operator orders a planned change of side"),
+            Self::Cancelled(at) => write!(f, "an operator at {} takes the offer back", monitor(at)),
+            Self::Wanted(at) => write!(f, "an operator wants the duty at {}", monitor(at)),
+        }
+    }
+}
+
+/// How long a message takes at the most while nothing is slow, in milliseconds.
+pub const QUICK: u64 = 20;
+
+/// The faults of a run, each with its moment in milliseconds, and put right by `end`.
+pub fn schedule(rng: &mut Rng, end: u64) -> Vec<(u64, Fault)> {
+    let mut faults = Vec::new();
+    let mut last = None;
+    for _ in 0..rng.u64(1..=7) {
+        // What goes wrong in the middle of something else is what nobody has thought of.
+        let at = match last {
+            Some(last) if rng.bool() => last + rng.u64(0..8_000),
+            _ => rng.u64(15_000..end * 3 / 4),
+        };
+        let at = at.min(end - 1_000);
+        last = Some(at);
+        let until = at + rng.u64(200..(end - at).max(201));
+        one(rng, at, until.min(end), &mut faults);
+    }
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    let server = rng.usize(0..3);
+    let side = rng.usize(0..2);
+    let monitor = rng.usize(0..2);
+    let service = Service::ALL[rng.usize(0..Service::ALL.len())];
+    let mut both = |fault, over| faults.extend([(at, fault), (until, over)]);
+    match rng.u32(0..20) {
+        0 => faults.push((at, Fault::Dies(side, service))),
+        1 => both(Fault::Breaks(side, service), Fault::Mended(side, service)),
+        2..=4 => both(Fault::Off(server), Fault::On(server, rng.bool())),
+        5 | 6 => both(Fault::Freezes(server), Fault::Thaws(server)),
+        7..=10 => cut(rng, at, until, faults),
+        11 | 12 => both(Fault::Killed(monitor), Fault::Started(monitor)),
+        13 | 14 => both(Fault::KilledAtWrite(monitor, rng.bool()), Fault::Started(monitor)),
+        15 => both(Fault::Full(monitor), Fault::Freed(monitor)),
+        16 => faults.push((at, Fault::Clock(monitor, rng.u64(0..600_000)))),
+        17 => both(Fault::Slow(rng.u64(100..5_000)), Fault::Slow(QUICK)),
+        18 => faults.push((at, Fault::ByHand(side, service))),
+        _ => match rng.u32(0..4) {
+            0 => faults.push((at, Fault::Cancelled(monitor))),
+            1 => faults.push((at, Fault::Wanted(monitor))),
+            _ => faults.push((at, Fault::Ordered)),
+        },
+    }
+}
+
+/// A place is cut from some others, in one direction or in both.
+fn cut(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    let one = Node::ALL[rng.usize(0..Node::ALL.len())];
+    let all = rng.bool();
+    let directions = rng.u32(0..3);
+    for other in Node::ALL.into_iter().filter(|other| *other != one) {
+        if !all && rng.bool() {
+            continue;
+        }
+        for (from, to, wanted) in [(one, other, directions != 1), (other, one, directions != 2)] {
+            if wanted {
+                faults.extend([(at, Fault::Cut(from, to)), (until, Fault::Joined(from, to))]);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! A site in which everything is simulated but what decides.
+//!
+//! Two monitors watch a cluster of three servers. What they make of what they see is the engine's own
+//! code (`watchkeeper-core`): facts, policies, guards, plans, the fold of the journal, the protocol by
+//! which the duty passes. Time, the network, the servers and the journals' disks are simulated here, so
+//! that faults can hit at every moment, and a run is repeated exactly by its seed.
+//!
+//! What stands around the core in the daemon, the loop that looks, decides and records, is written a
+//! second time in [`monitor`], as short as possible: the daemon's own is tried by the end-to-end tests.
+//!
+//! 1. [`world`]: servers, what runs on them, and the ways between
+//! 2. [`deeds`]: what a step's command does when it arrives
+//! 3. [`monitor`]: what a monitor knows, decides and asks
+//! 4. [`faults`]: what goes wrong, when
+//! 5. [`checks`]: what must never be, and what must be at the end
+//! 6. [`run`]: one seed from its beginning to its end
+
+pub mod world;
+
+pub mod deeds;
+
+pub mod monitor;
+
+pub mod faults;
+
+pub mod checks;
+
+pub mod run;

@@ -1,0 +1,744 @@
+//! One seed from its beginning to its end.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use watchkeeper_core::event::Event;
+use watchkeeper_core::execution::{Outcome, PlanEnding};
+use watchkeeper_core::facts::{Observation, ProbeId, REPLICATION, Reason, ReasonCode, Value};
+use watchkeeper_core::guards::Duty;
+use watchkeeper_core::lifecycle::Phase;
+use watchkeeper_core::model::{Service, Side, Status};
+use watchkeeper_core::plan::{Act, Proof};
+use watchkeeper_core::snapshot::{Place, expected};
+
+use crate::checks::{Checks, Counts};
+use crate::deeds::{self, Came, Deed};
+use crate::faults::{self, Fault};
+use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
+use crate::world::{Cause, Node, Power, Process, World};
+
+/// How often everything is looked at, in milliseconds.
+const PROBE: u64 = 1_000;
+
+/// How long a probe waits for an answer, in milliseconds.
+const TIMEOUT: u64 = 2_000;
+
+/// How long a server is given to say that it is inactive, in milliseconds.
+const OWN_WORD: u64 = 5_000;
+
+/// How long faults may last, in milliseconds.
+const TROUBLE: u64 = 150_000;
+
+/// Within how long everything must be well again once nothing goes wrong any more, in milliseconds.
+const RECOVERY: u64 = 3_600_000;
+
+/// What happens at a moment.
+#[derive(Debug)]
+enum Happening {
+    Fault(Fault),
+    Probe { monitor: usize, server: usize },
+    Found { monitor: usize, life: u32, found: Vec<Observation> },
+    Tick(usize),
+    Beat(usize),
+    Wake { monitor: usize, life: u32 },
+    Command(Box<Deed>),
+    Up { server: usize, service: Service, number: u64, deed: Box<Deed> },
+    Came { deed: Box<Deed>, outcome: Outcome },
+    GivenUp(Box<Deed>),
+    Question(Box<Question>),
+    Reply(Box<Reply>),
+    Unanswered { monitor: usize, life: u32, number: u64 },
+    Rows,
+    Operator,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// What was counted.
+    pub counts: Counts,
+    /// What must not have been, if it was.
+    pub violation: Option<Violation>,
+    /// What happened, a line each, if that was wanted.
+    pub story: String,
+}
+
+/// Runs one seed. With `tell` it keeps what happens, to be read.
+pub fn run(seed: u64, tell: bool) -> Report {
+    let mut rng = Rng::with_seed(seed);
+    let proof = match rng.u32(0..4) {
+        0 => Proof::Operator,
+        1 => Proof::Witnesses(1),
+        _ => Proof::Witnesses(2),
+    };
+    let faults = faults::schedule(&mut rng, TROUBLE);
+    play(seed, proof, faults, tell)
+}
+
+/// Runs these faults; the seed says what else is left to chance.
+pub fn play(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Report {
+    let mut run = Run::new(seed, proof, faults, tell);
+    let violation = run.all().err();
+    if let Some(violation) = &violation {
+        run.say(&format!("VIOLATION: {violation}"));
+    }
+    Report { counts: run.checks.counts, violation, story: run.story }
+}
+
+struct Run {
+    rng: Rng,
+    world: World,
+    site: Arc<Site>,
+    monitors: [Monitor; 2],
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    next: u64,
+    checks: Checks,
+    slow: u64,
+    /// Commands on ways that are cut.
+    held_up: Vec<Box<Deed>>,
+    proof: Proof,
+    /// A monitor that ends at its next write, and whether that is after it.
+    at_write: [Option<bool>; 2],
+    written: [usize; 2],
+    /// Whether what happens is kept.
+    tell: bool,
+    story: String,
+}
+
+impl Run {
+    fn new(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Self {
+        let site = Arc::new(Site::new(proof));
+        let monitors = [0, 1].map(|number| Monitor::new(Arc::clone(&site), number));
+        let mut run = Self {
+            rng: Rng::with_seed(!seed),
+            world: World::calm(),
+            site,
+            monitors,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            next: 0,
+            checks: Checks::default(),
+            slow: faults::QUICK,
+            held_up: Vec::new(),
+            proof,
+            at_write: [None; 2],
+            written: [0; 2],
+            tell,
+            story: String::new(),
+        };
+        run.say(&format!("seed {seed}, proof {proof:?}"));
+        for monitor in 0..2 {
+            run.after(0, Happening::Fault(Fault::Started(monitor)));
+            for server in 0..3 {
+                let at = run.rng.u64(0..PROBE);
+                run.after(at, Happening::Probe { monitor, server });
+            }
+            let at = run.rng.u64(0..BEAT);
+            run.after(at, Happening::Beat(monitor));
+            let at = run.rng.u64(0..PROBE);
+            run.after(at, Happening::Tick(monitor));
+        }
+        run.after(0, Happening::Rows);
+        for (at, fault) in faults {
+            run.after(at, Happening::Fault(fault));
+        }
+        run
+    }
+
+    fn say(&mut self, what: &str) {
+        if self.tell {
+            let now = self.world.now;
+            let _ = writeln!(self.story, "{:>5}.{:03} {what}", now / 1000, now % 1000);
+        }
+    }
+
+    fn after(&mut self, ms: u64, happening: Happening) {
+        self.next += 1;
+        self.queue.push(Reverse((self.world.now + ms, self.next)));
+        self.happenings.insert(self.next, happening);
+    }
+
+    /// How long a message takes.
+    fn way(&mut self) -> u64 {
+        self.rng.u64(1..=self.slow)
+    }
+
+    fn all(&mut self) -> Result<(), Violation> {
+        let mut over = false;
+        while let Some(Reverse((at, number))) = self.queue.pop() {
+            if at >= TROUBLE && !over {
+                over = true;
+                self.put_right()?;
+                self.after(1, Happening::Operator);
+            }
+            if at >= TROUBLE + RECOVERY {
+                break;
+            }
+            if over && at >= TROUBLE + 30_000 && self.is_well() {
+                return Ok(());
+            }
+            self.world.now = at;
+            self.checks.counts.events += 1;
+            if let Some(happening) = self.happenings.remove(&number) {
+                self.happen(happening)?;
+            }
+        }
+        if self.is_well() { Ok(()) } else { Err(self.what_is_not_well()) }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        match happening {
+            Happening::Fault(fault) => {
+                self.checks.counts.faults += 1;
+                self.say(&fault.to_string());
+                self.fault(fault)
+            }
+            Happening::Probe { monitor, server } => {
+                self.probe(monitor, server);
+                self.after(PROBE, Happening::Probe { monitor, server });
+                Ok(())
+            }
+            Happening::Found { monitor, life, found } => {
+                self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
+            }
+            Happening::Tick(monitor) => {
+                self.after(PROBE, Happening::Tick(monitor));
+                let life = self.monitors[monitor].life;
+                self.with(monitor, life, Monitor::look)
+            }
+            Happening::Beat(monitor) => {
+                self.after(BEAT, Happening::Beat(monitor));
+                let life = self.monitors[monitor].life;
+                self.with(monitor, life, |it, now, wishes| {
+                    it.talk(now, wishes);
+                    Ok(())
+                })
+            }
+            Happening::Wake { monitor, life } => {
+                self.with(monitor, life, |it, now, wishes| it.go_on(now, true, wishes))
+            }
+            Happening::Command(deed) => self.arrive(deed),
+            Happening::Up { server, service, number, deed } => {
+                self.up(server, service, number, deed)
+            }
+            Happening::Came { deed, outcome } => self.came(&deed, outcome),
+            Happening::GivenUp(deed) => self.given_up(&deed),
+            Happening::Question(question) => self.asked(&question),
+            Happening::Reply(reply) => {
+                let (monitor, life) = (reply.question.from, reply.question.life);
+                self.with(monitor, life, |it, now, wishes| {
+                    it.hear_reply(now, &reply)?;
+                    it.look(now, wishes)
+                })
+            }
+            Happening::Unanswered { monitor, life, number } => {
+                self.with(monitor, life, |it, _, _| {
+                    it.unanswered(number);
+                    Ok(())
+                })
+            }
+            Happening::Rows => {
+                self.world.write();
+                self.after(500, Happening::Rows);
+                Ok(())
+            }
+            Happening::Operator => {
+                self.operate()?;
+                self.after(20_000, Happening::Operator);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a monitor do something, if it still lives the life that this is for; then carries out what
+    /// it wants, unless it ended at a write.
+    fn with(
+        &mut self,
+        number: usize,
+        life: u32,
+        act: impl FnOnce(&mut Monitor, u64, &mut Vec<Wish>) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        let monitor = &mut self.monitors[number];
+        if !monitor.alive || monitor.life != life {
+            return Ok(());
+        }
+        let before = self.at_write[number].map(|_| (monitor.journal.len(), monitor.state.clone()));
+        let mut wishes = Vec::new();
+        act(monitor, self.world.now, &mut wishes)?;
+        if let (Some(after), Some((length, state))) = (self.at_write[number], before)
+            && monitor.journal.len() > length
+        {
+            // One transaction: all of it is on the disk, or nothing is.
+            if !after {
+                monitor.journal.truncate(length);
+                monitor.state = state;
+            }
+            wishes.clear();
+            self.at_write[number] = None;
+            monitor.end()?;
+            self.say(&format!("{} has ended at a write", Node::Monitor(number)));
+        }
+        self.look_at_records(number)?;
+        for wish in wishes {
+            self.grant(number, wish);
+        }
+        Ok(())
+    }
+
+    /// Has everything checked that was written.
+    fn look_at_records(&mut self, number: usize) -> Result<(), Violation> {
+        let monitor = &self.monitors[number];
+        let from = self.written[number].min(monitor.journal.len());
+        let new = monitor.journal.get(from..).unwrap_or_default().to_vec();
+        self.written[number] = monitor.journal.len();
+        if let Some(progress) = &monitor.here().progress {
+            self.checks.knows(number, progress.plan());
+        }
+        for record in new {
+            self.checks.written(number, &record)?;
+            match &record.event {
+                Event::PlanEnded { plan, ending } => {
+                    match ending {
+                        PlanEnding::Completed if self.checks.changes_side(number, *plan) => {
+                            self.checks.counts.changes += 1;
+                        }
+                        PlanEnding::Failed { .. } if self.checks.changes_side(number, *plan) => {
+                            self.checks.counts.operators += 1;
+                        }
+                        _ => {}
+                    }
+                    self.say(&format!("{}: plan {plan} ended: {ending:?}", Node::Monitor(number)));
+                }
+                Event::PlanBegun(plan) => self.say(&format!(
+                    "{}: plan {} begins: {}: {}",
+                    Node::Monitor(number),
+                    plan.number,
+                    plan.kind,
+                    plan.reason
+                )),
+                Event::StepIntended { plan, step, attempt, term } => self.say(&format!(
+                    "{}: plan {plan}, step {step}, attempt {attempt}, term {}",
+                    Node::Monitor(number),
+                    term.0
+                )),
+                Event::StepEnded { plan, step, outcome, .. } => {
+                    self.say(&format!(
+                        "{}: plan {plan}, step {step} ended: {outcome:?}",
+                        Node::Monitor(number)
+                    ));
+                    if matches!(outcome, Outcome::Done { .. })
+                        && let Some(act) = self.checks.act(number, *plan, *step)
+                    {
+                        self.checks.is_sure(&self.world, number, *plan, &act);
+                    }
+                }
+                Event::Duty(change) => {
+                    let kind = format!("{change:?}");
+                    let kind: String = kind.chars().take(110).collect();
+                    self.say(&format!("{}: duty: {kind}", Node::Monitor(number)));
+                }
+                Event::Declared { side, .. } => {
+                    self.say(&format!("{}: {side} is declared", Node::Monitor(number)));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, number: usize, wish: Wish) {
+        match wish {
+            Wish::Do(deed) => {
+                let confirms = matches!(deed.act, Act::ConfirmInactive { .. });
+                let patience = deed.until.saturating_sub(self.world.now);
+                let patience = if confirms { patience.min(OWN_WORD) } else { patience };
+                self.after(patience, Happening::GivenUp(deed.clone()));
+                let way = self.way();
+                self.after(way, Happening::Command(deed));
+            }
+            Wish::Ask(question) => {
+                let (monitor, life, asked) = (question.from, question.life, question.number);
+                self.after(PATIENCE, Happening::Unanswered { monitor, life, number: asked });
+                if self.world.open(Node::Monitor(monitor), Node::Monitor(1 - monitor)) {
+                    let way = self.way();
+                    self.after(way, Happening::Question(question));
+                }
+            }
+            Wish::Wake(ms) => {
+                let life = self.monitors[number].life;
+                self.after(ms, Happening::Wake { monitor: number, life });
+            }
+        }
+    }
+
+    /// Whether the monitor still waits for what comes of it.
+    fn waits(&self, deed: &Deed) -> bool {
+        let monitor = &self.monitors[deed.monitor];
+        monitor.alive && monitor.life == deed.life && monitor.is_under_way(deed)
+    }
+
+    /// A command is at its server; or held up, if its way is cut.
+    fn arrive(&mut self, deed: Box<Deed>) -> Result<(), Violation> {
+        let (from, to) = (Node::Monitor(deed.monitor), deeds::place(&deed.act).map(Node::Server));
+        if to.is_some_and(|to| !self.world.open(from, to)) {
+            self.held_up.push(deed);
+            return Ok(());
+        }
+        let takes = self.rng.u64(50..3_000);
+        if matches!(deed.act, Act::DetachRepository { .. }) {
+            self.checks.detached(&self.world, deed.monitor, deed.plan)?;
+        }
+        match self.world.arrive(&deed, takes) {
+            Came::Of(outcome) => {
+                let way = self.way();
+                self.after(way, Happening::Came { deed, outcome });
+            }
+            Came::After { ms, number } => {
+                if let Act::StartService(id) = &deed.act {
+                    let (server, service) = (deeds::number(&id.server), id.service);
+                    self.after(ms, Happening::Up { server, service, number, deed });
+                }
+            }
+            Came::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// A service that was being started runs, unless something came in between.
+    fn up(
+        &mut self,
+        server: usize,
+        service: Service,
+        number: u64,
+        deed: Box<Deed>,
+    ) -> Result<(), Violation> {
+        let (power, now) = (self.world.machines[server].power, self.world.now);
+        let Some(unit) = self.world.machines[server].units.get_mut(&service) else {
+            return Ok(());
+        };
+        let Process::Starting { cause, number: last } = unit.process else { return Ok(()) };
+        if last != number {
+            return Ok(());
+        }
+        if power == Power::Frozen {
+            self.after(1_000, Happening::Up { server, service, number, deed });
+            return Ok(());
+        }
+        unit.process = Process::Running { cause, since: now };
+        self.say(&format!("{}/{service} runs", Node::Server(server)));
+        self.checks.runs(&self.world, server, service, cause)?;
+        if self.world.both_ways(Node::Monitor(deed.monitor), Node::Server(server)) {
+            let way = self.way();
+            let outcome = Outcome::Done { detail: "it serves".to_owned(), changed: true };
+            self.after(way, Happening::Came { deed, outcome });
+        }
+        Ok(())
+    }
+
+    fn came(&mut self, deed: &Deed, outcome: Outcome) -> Result<(), Violation> {
+        self.with(deed.monitor, deed.life, |it, now, wishes| it.came(now, deed, outcome, wishes))
+    }
+
+    /// Nobody waits for the answer any more.
+    fn given_up(&mut self, deed: &Deed) -> Result<(), Violation> {
+        let outcome = match &deed.act {
+            Act::ConfirmInactive { server, proof, .. } => {
+                let server = deeds::number(server);
+                match self.world.proves(deed.monitor, server, *proof) {
+                    Came::Of(outcome) => outcome,
+                    Came::After { .. } | Came::Nothing => return Ok(()),
+                }
+            }
+            _ => Outcome::Failed { detail: "no answer in time".to_owned() },
+        };
+        self.came(deed, outcome)
+    }
+
+    /// A question is at the other monitor.
+    fn asked(&mut self, question: &Question) -> Result<(), Violation> {
+        let to = 1 - question.from;
+        let life = self.monitors[to].life;
+        let mut reply = None;
+        self.with(to, life, |it, now, wishes| {
+            reply = it.answer(now, question)?;
+            it.look(now, wishes)
+        })?;
+        // One that ended at its write has said nothing.
+        let lives = self.monitors[to].alive && self.monitors[to].life == life;
+        if let Some(reply) = reply.filter(|_| lives)
+            && self.world.open(Node::Monitor(to), Node::Monitor(question.from))
+        {
+            let way = self.way();
+            if way < PATIENCE {
+                self.after(way, Happening::Reply(Box::new(reply)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the probes of a monitor find of a server, and when they have found it.
+    fn probe(&mut self, number: usize, server: usize) {
+        let monitor = &self.monitors[number];
+        if !monitor.alive {
+            return;
+        }
+        let life = monitor.life;
+        let machine = &self.world.machines[server];
+        let answers = self.world.both_ways(Node::Monitor(number), Node::Server(server))
+            && machine.power == Power::On;
+        let way = if answers { self.rng.u64(1..=self.slow.min(TIMEOUT)) * 2 } else { TIMEOUT };
+        let silent = !answers || way >= TIMEOUT;
+        let way = way.min(TIMEOUT);
+        let at = monitor.clock(self.world.now + way);
+        let site = Arc::clone(&self.site);
+        let Some(configured) = site.topology.servers().get(server) else { return };
+        let observation = |service: Option<Service>, up: bool| {
+            let (status, code) = match (silent, up) {
+                (true, _) => (Status::Unknown, ReasonCode::TimedOut),
+                (false, true) => (Status::Up, ReasonCode::Running),
+                (false, false) => (Status::Down, ReasonCode::NotRunning),
+            };
+            let name = Arc::clone(&site.probe);
+            let probe = ProbeId { server: configured.name.clone(), service, name };
+            let reason = Reason::new(code, Arc::clone(&site.nothing));
+            Observation { probe, status, reason, at, took_ms: way, values: BTreeMap::new() }
+        };
+        let mut found = vec![observation(None, true)];
+        for service in &configured.services {
+            found.push(observation(Some(*service), machine.runs(*service)));
+        }
+        if !silent && machine.runs(Service::Repository) && server < 2 {
+            let other = &self.world.machines[1 - server];
+            let mut replication = observation(Some(Service::Repository), true);
+            replication.probe.name = Arc::from(REPLICATION);
+            let behind = machine.rows.saturating_sub(other.rows);
+            let behind = i64::try_from(behind).unwrap_or(i64::MAX);
+            replication.values = [
+                (Arc::from("replay-lag-bytes"), Value::Integer(behind)),
+                (Arc::from("subscription-enabled"), Value::Flag(machine.follows)),
+            ]
+            .into();
+            found.push(replication);
+        }
+        self.after(way, Happening::Found { monitor: number, life, found });
+    }
+
+    fn fault(&mut self, fault: Fault) -> Result<(), Violation> {
+        let now = self.world.now;
+        match fault {
+            Fault::Dies(server, service) => self.stops(server, service, false),
+            Fault::Breaks(server, service) => self.stops(server, service, true),
+            Fault::Mended(server, service) => {
+                if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
+                    unit.broken = false;
+                }
+            }
+            Fault::Off(server) => self.world.machines[server].power = Power::Off,
+            Fault::On(server, boots) => self.boot(server, boots),
+            Fault::Freezes(server) => {
+                let machine = &mut self.world.machines[server];
+                if machine.power == Power::On {
+                    machine.power = Power::Frozen;
+                }
+            }
+            Fault::Thaws(server) => {
+                let machine = &mut self.world.machines[server];
+                if machine.power == Power::Frozen {
+                    machine.power = Power::On;
+                }
+            }
+            Fault::Cut(from, to) => {
+                self.world.cut.insert((from, to));
+            }
+            Fault::Joined(from, to) => {
+                self.world.cut.remove(&(from, to));
+                self.let_go();
+            }
+            Fault::Killed(number) => {
+                if self.monitors[number].alive {
+                    self.monitors[number].end()?;
+                }
+            }
+            Fault::Started(number) => {
+                self.at_write[number] = None;
+                if !self.monitors[number].alive {
+                    self.checks.counts.starts += 1;
+                    self.monitors[number].start(now)?;
+                }
+            }
+            Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
+            Fault::Full(number) => self.monitors[number].full = true,
+            Fault::Freed(number) => self.monitors[number].full = false,
+            Fault::Clock(number, ms) => self.monitors[number].skew = ms,
+            Fault::Slow(ms) => self.slow = ms,
+            Fault::ByHand(server, service) => {
+                let machine = &mut self.world.machines[server];
+                let on = machine.power == Power::On;
+                if let Some(unit) = machine.units.get_mut(&service).filter(|_| on)
+                    && !matches!(unit.process, Process::Running { .. })
+                {
+                    unit.process = Process::Running { cause: Cause::Others, since: now };
+                }
+            }
+            Fault::Ordered => {
+                for number in 0..2 {
+                    let life = self.monitors[number].life;
+                    self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
+                }
+            }
+            Fault::Cancelled(number) => {
+                let life = self.monitors[number].life;
+                self.with(number, life, |it, _, wishes| {
+                    it.cancel(wishes);
+                    Ok(())
+                })?;
+            }
+            Fault::Wanted(number) => {
+                let life = self.monitors[number].life;
+                self.with(number, life, |it, _, wishes| {
+                    it.take(wishes);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was held up goes on where the way is free again. Whoever gives an attempt up, or ends, resets
+    /// its connection, and nothing is sent any more.
+    fn let_go(&mut self) {
+        for deed in std::mem::take(&mut self.held_up) {
+            let from = Node::Monitor(deed.monitor);
+            if !self.waits(&deed) {
+                continue;
+            }
+            if deeds::place(&deed.act).is_none_or(|to| self.world.open(from, Node::Server(to))) {
+                let way = self.way();
+                self.after(way, Happening::Command(deed));
+            } else {
+                self.held_up.push(deed);
+            }
+        }
+    }
+
+    fn stops(&mut self, server: usize, service: Service, broken: bool) {
+        if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
+            unit.process = Process::Stopped;
+            unit.broken |= broken;
+        }
+    }
+
+    fn boot(&mut self, server: usize, boots: bool) {
+        let now = self.world.now;
+        let machine = &mut self.world.machines[server];
+        if machine.power != Power::Off {
+            return;
+        }
+        machine.power = Power::On;
+        for unit in machine.units.values_mut() {
+            let ran = matches!(unit.process, Process::Running { .. });
+            unit.process = if ran && boots {
+                Process::Running { cause: Cause::Others, since: now }
+            } else {
+                Process::Stopped
+            };
+        }
+    }
+
+    /// Nothing goes wrong any more, and what was broken is whole.
+    fn put_right(&mut self) -> Result<(), Violation> {
+        self.say("all faults are over");
+        self.world.cut.clear();
+        self.let_go();
+        self.slow = faults::QUICK;
+        for number in 0..2 {
+            self.monitors[number].full = false;
+            self.at_write[number] = None;
+            self.fault(Fault::Started(number))?;
+        }
+        for server in 0..3 {
+            self.fault(Fault::On(server, true))?;
+            self.fault(Fault::Thaws(server))?;
+            for unit in self.world.machines[server].units.values_mut() {
+                unit.broken = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// The monitor that may act, if there is one.
+    fn holder(&self) -> Option<&Monitor> {
+        let now = self.world.now;
+        self.monitors.iter().find(|it| it.alive && matches!(it.duty(now), Duty::Held(_)))
+    }
+
+    /// What an operator does who looks now and then: judges where a change of side was left.
+    fn operate(&mut self) -> Result<(), Violation> {
+        if !self.holder().is_some_and(Monitor::asks_for_an_operator) {
+            return Ok(());
+        }
+        let serves = |server: usize| self.world.machines[server].serves(Service::Daemon);
+        let side = if serves(1) && !serves(0) { Side::Secondary } else { Side::Primary };
+        let across = World::of_side(side.other());
+        for service in Service::ALL.into_iter().filter(|service| service.exclusive()) {
+            self.stops(across, service, false);
+        }
+        for number in 0..2 {
+            let life = self.monitors[number].life;
+            self.with(number, life, |it, now, _| it.declare(now, side))?;
+        }
+        Ok(())
+    }
+
+    /// Whether one side serves with all it needs, the other does not, and a monitor knows it.
+    fn is_well(&self) -> bool {
+        let Some(holder) = self.holder() else { return false };
+        let here = holder.here();
+        let Phase::Active(active) = here.phase else { return false };
+        let (on, off) = (World::of_side(active), World::of_side(active.other()));
+        let machine = &self.world.machines[on];
+        let essential = Service::ALL.into_iter().filter(|it| it.essential());
+        let serves = essential
+            .clone()
+            .all(|service| !expected(service, Place::Active, active) || machine.serves(service));
+        let quiet = essential
+            .filter(|it| it.exclusive())
+            .all(|service| !self.world.machines[off].runs(service));
+        serves && quiet
+    }
+
+    fn what_is_not_well(&self) -> Violation {
+        let states: Vec<String> = self
+            .monitors
+            .iter()
+            .enumerate()
+            .map(|(number, it)| {
+                let here = it.here();
+                let (phase, standing) = (here.phase, here.tenure.standing().clone());
+                format!("{}: {phase}, the duty is {standing}", Node::Monitor(number))
+            })
+            .collect();
+        let runs = |server: usize| {
+            let machine = &self.world.machines[server];
+            let running: Vec<_> = Service::ALL
+                .into_iter()
+                .filter(|service| machine.runs(*service))
+                .map(Service::as_str)
+                .collect();
+            format!("{}: {}", Node::Server(server), running.join(" "))
+        };
+        let servers: Vec<String> = (0..2).map(runs).collect();
+        format!(
+            "it is not well {} s after the last fault (proof {:?}): {}; {}",
+            RECOVERY / 1000,
+            self.proof,
+            states.join("; "),
+            servers.join("; ")
+        )
+    }
+}

@@ -1,0 +1,90 @@
+//! Many seeds, and stories that each seed would rarely tell.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use watchkeeper_core::model::Service;
+use watchkeeper_core::plan::Proof;
+use watchkeeper_sim::checks::Counts;
+use watchkeeper_sim::faults::Fault;
+use watchkeeper_sim::run::{Report, play, run};
+use watchkeeper_sim::world::Node;
+
+/// How many seeds `make test` runs.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn whatever_goes_wrong_one_side_is_active_and_in_the_end_one_serves() {
+    let seeds = std::env::var("WATCHKEEPER_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
+    let next = AtomicU64::new(0);
+    let all = Mutex::new((Counts::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let report = run(seed, false);
+                    let mut all = all.lock().unwrap();
+                    all.0 = all.0.and(report.counts);
+                    all.1.extend(report.violation.map(|violation| format!("{seed}: {violation}")));
+                }
+            });
+        }
+    });
+    let (counts, failed) = all.into_inner().unwrap();
+    println!("{counts:?}");
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} failed; `cargo run -p watchkeeper-sim -- --seed N` tells the story: {}",
+        failed.len(),
+        failed.join("\n")
+    );
+    // A simulation in which nothing happens shows nothing.
+    assert!(counts.changes > seeds / 20, "{counts:?}");
+    assert!(counts.handovers > seeds / 20, "{counts:?}");
+}
+
+/// The same seed is the same run, to the last word.
+#[test]
+fn a_seed_tells_the_same_story_each_time() {
+    let mut lines = 0;
+    for seed in 0..20 {
+        let (one, two) = (run(seed, true), run(seed, true));
+        assert_eq!(one.story, two.story);
+        lines += one.story.lines().count();
+    }
+    assert!(lines > 500, "{lines}");
+}
+
+fn told(proof: Proof, faults: Vec<(u64, Fault)>) -> Report {
+    let report = play(1, proof, faults, true);
+    println!("{}", report.story);
+    assert_eq!(report.violation, None);
+    report
+}
+
+/// The ways of dm1 to all others, as faults at a moment.
+fn alone(at: u64, fault: fn(Node, Node) -> Fault) -> Vec<(u64, Fault)> {
+    let dm1 = Node::Server(0);
+    let others = Node::ALL.into_iter().filter(|node| *node != dm1);
+    others.flat_map(|other| [(at, fault(dm1, other)), (at, fault(other, dm1))]).collect()
+}
+
+/// A start that was sent to dm1 just before it was cut off is still on its way while dm2 takes over; it
+/// arrives when the way is free again.
+#[test]
+fn a_command_that_was_held_up_on_its_way_starts_nothing_beside_the_other_side() {
+    for cut in 0..40 {
+        let at = 31_000 + cut * 100;
+        let exclusive = Service::ALL.into_iter().filter(|service| service.exclusive());
+        let mut faults: Vec<_> =
+            exclusive.map(|service| (30_000, Fault::Dies(0, service))).collect();
+        faults.extend(alone(at, Fault::Cut));
+        faults.extend(alone(at + 95_000, Fault::Joined));
+        told(Proof::Witnesses(2), faults);
+    }
+}
