@@ -151,10 +151,13 @@ impl World {
                 self.machines[server].follows = true;
                 done("", true)
             }
-            Act::CarrySequences { .. } => match self.machines[server].serves(Service::Repository) {
-                true => done("", true),
-                false => failed("the repository does not serve"),
-            },
+            Act::CarrySequences { .. } => {
+                if self.machines[server].serves(Service::Repository) {
+                    done("", true)
+                } else {
+                    failed("the repository does not serve")
+                }
+            }
             Act::Verify { services } => {
                 match services.iter().find(|id| !self.machines[server].serves(id.service)) {
                     Some(id) => failed(format!("{id} does not serve")),

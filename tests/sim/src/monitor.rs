@@ -146,6 +146,7 @@ impl Site {
 }
 
 /// One monitor.
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not, by itself")]
 #[derive(Debug)]
 pub struct Monitor {
     site: Arc<Site>,

@@ -100,7 +100,7 @@ struct Run {
     checks: Checks,
     slow: u64,
     /// Commands on ways that are cut.
-    held_up: Vec<Box<Deed>>,
+    held_up: Vec<Deed>,
     proof: Proof,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
@@ -386,7 +386,7 @@ impl Run {
     fn arrive(&mut self, deed: Box<Deed>) -> Result<(), Violation> {
         let (from, to) = (Node::Monitor(deed.monitor), deeds::place(&deed.act).map(Node::Server));
         if to.is_some_and(|to| !self.world.open(from, to)) {
-            self.held_up.push(deed);
+            self.held_up.push(*deed);
             return Ok(());
         }
         let takes = self.rng.u64(50..3_000);
@@ -619,7 +619,7 @@ impl Run {
             }
             if deeds::place(&deed.act).is_none_or(|to| self.world.open(from, Node::Server(to))) {
                 let way = self.way();
-                self.after(way, Happening::Command(deed));
+                self.after(way, Happening::Command(Box::new(deed)));
             } else {
                 self.held_up.push(deed);
             }
