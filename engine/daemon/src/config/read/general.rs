@@ -274,7 +274,7 @@ pub(in crate::config) fn receiver(
     })
 }
 
-fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
+pub(in crate::config) fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     let mut hosts = Vec::new();
     for host in reader.texts("hosts").unwrap_or_default() {
         if let Ok(grant) = host.value.parse::<HostGrant>() {
