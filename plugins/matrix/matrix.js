@@ -34,28 +34,34 @@ function told(alert) {
     plain: [summary, ...lines.map(([name, value]) => `${name}: ${value}`), details].filter((line) => line !== '').join('\n'),
     html:
       `<p><strong>${escaped(summary)}</strong>` +
-      lines.map(([name, value]) => `<br>${escaped(name)}: ${escaped(value)}`).join('') +
+      lines.map(([name, value]) => `<br>\n${escaped(name)}: ${escaped(value)}`).join('') +
       '</p>' +
-      (details === '' ? '' : `<pre>${escaped(details)}</pre>`),
+      (details === '' ? '' : `\n<pre>${escaped(details)}</pre>`),
   };
+}
+
+/** Whether somebody is to look now: something critical is news, or told again, and nobody takes care of it yet. */
+function isCalling(notification) {
+  const fresh = (alert) => alert.news || notification.cause !== 'news';
+  return notification.firing().some((alert) => alert.severity === 'critical' && alert.acknowledgedBy === '' && fresh(alert));
 }
 
 /** The message, with as many alerts as fit. */
 function message(notification, settings) {
   const over = !notification.isFiring();
   const headline = `${over ? 'Over: ' : ''}${cut(flat(notification.headline()), HEADLINE)}`;
-  const critical = !over && notification.severity() === 'critical';
+  const calls = isCalling(notification);
   const content = (shown) => {
     const alerts = notification.alerts.slice(0, shown).map(told);
     const more = notification.alerts.length - alerts.length + notification.more;
     const end = [more > 0 ? `Further alerts in this group: ${more}.` : '', `Watchkeeper on ${notification.monitor}, ${notification.occasion()}`];
     const below = end.filter((line) => line !== '');
     return {
-      msgtype: settings.notice === 'always' || (settings.notice === 'unless-critical' && !critical) ? 'm.notice' : 'm.text',
+      msgtype: settings.notice === 'always' || (settings.notice === 'unless-critical' && !calls) ? 'm.notice' : 'm.text',
       body: [headline, ...alerts.map((it) => it.plain), ...below].join('\n\n'),
       format: 'org.matrix.custom.html',
-      formatted_body: `<h4>${escaped(headline)}</h4>${alerts.map((it) => it.html).join('')}<p>${below.map(escaped).join('<br>')}</p>`,
-      'm.mentions': critical ? mentions(settings.mention) : {},
+      formatted_body: [`<h4>${escaped(headline)}</h4>`, ...alerts.map((it) => it.html), `<p>${below.map(escaped).join('<br>\n')}</p>`].join('\n'),
+      'm.mentions': calls ? mentions(settings.mention) : {},
     };
   };
   let shown = Math.min(notification.alerts.length, 20);

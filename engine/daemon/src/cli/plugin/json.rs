@@ -1,5 +1,5 @@
-//! JSON laid out for people, otherwise as it was written: the order of keys and the form of numbers are part of what a
-//! plugin sends.
+//! JSON laid out for people, a line for each member and for each line of a text; otherwise as it was written: the order of
+//! keys and the form of numbers are part of what a plugin sends.
 
 use serde::de::IgnoredAny;
 
@@ -19,6 +19,10 @@ pub(super) fn laid_out(text: &str) -> Option<String> {
     while let Some(letter) = letters.next() {
         if quoted {
             out.push(letter);
+            if escaped && letter == 'n' && letters.peek() != Some(&'"') {
+                // A text of several lines has them here, too. In JSON itself no text has a line break in it.
+                line(&mut out, depth + 1);
+            }
             quoted = escaped || letter != '"';
             escaped = !escaped && letter == '\\';
             continue;
@@ -66,6 +70,12 @@ mod tests {
                       true\n  ],\n  \"e\": {},\n  \"l\": []\n}";
         assert_eq!(laid_out(text).unwrap(), wanted);
         assert_eq!(laid_out(wanted).unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_text_of_several_lines_has_them_here_too() {
+        let text = r#"{"t":"a\nb\\n\nc\n"}"#;
+        assert_eq!(laid_out(text).unwrap(), "{\n  \"t\": \"a\\n\n    b\\\\n\\n\n    c\\n\"\n}");
     }
 
     #[test]

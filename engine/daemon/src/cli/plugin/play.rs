@@ -86,7 +86,7 @@ pub(super) async fn play(
         if let Some(problem) = problem {
             return Err(format!("in notification {}, {problem}\n{out}", i + 1));
         }
-        transcript::end(&verdict, sent, &mut out);
+        transcript::end(&verdict, sent, !over, &mut out);
         if !left.is_empty() {
             let left = left.len();
             return Err(format!(

@@ -15,7 +15,7 @@ use crate::cli::{print, print_json};
 
 /// What `plugin test` is asked.
 #[derive(Debug, clap::Args)]
-pub(super) struct Test {
+pub(in crate::cli) struct Test {
     /// The project's folder: it is built, and its conversations are played
     #[arg(default_value = ".", conflicts_with = "component")]
     dir: PathBuf,

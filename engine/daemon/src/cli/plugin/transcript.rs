@@ -109,10 +109,10 @@ pub(super) fn answer(answer: &Answer, out: &mut String) {
     below(text.as_bytes(), out);
 }
 
-/// How it ends. `sent`: whether everything that was asked for was granted.
-pub(super) fn end(verdict: &Verdict, sent: bool, out: &mut String) {
+/// How it ends. `sent`: whether everything that was asked for was granted; `kept`: whether anybody remembers anything of it.
+pub(super) fn end(verdict: &Verdict, sent: bool, kept: bool, out: &mut String) {
     let _ = match verdict {
-        Verdict::Delivered { memory } if memory.is_empty() => writeln!(out, "  delivered"),
+        Verdict::Delivered { memory } if memory.is_empty() || !kept => writeln!(out, "  delivered"),
         Verdict::Delivered { memory } => {
             out.push_str("  delivered, and remembers:\n");
             below(memory, out);
