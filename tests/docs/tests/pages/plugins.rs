@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use watchkeeper_sdk::notifier::Notifier;
 use watchkeeper::config::keys::{CONVERSATION, Kind, Presence};
+use watchkeeper_sdk::notifier::Notifier;
 use watchkeeper_sdk::settings::{Kind as SettingKind, Settings as _, Spec};
 use watchkeeper_sdk::time::human;
 
@@ -65,7 +65,8 @@ fn conversation() -> String {
             "conversation" => "`conversation.toml`".to_owned(),
             _ => format!("`[[{}]]`", section.path["conversation.".len()..].replace("[]", "")),
         };
-        write!(text, "\n**{title}**\n\n| key | without it | what it is |\n|---|---|---|\n").unwrap();
+        write!(text, "\n**{title}**\n\n| key | without it | what it is |\n|---|---|---|\n")
+            .unwrap();
         for key in section.keys {
             let without = match key.presence {
                 Presence::Required => "required".to_owned(),

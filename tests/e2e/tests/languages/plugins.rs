@@ -298,7 +298,9 @@ async fn the_plugin_in_javascript_that_ships_comes_out_as_expected() {
     assert!(settings.len() >= 6, "{built:#}");
     for setting in settings {
         let (name, doc) = (setting["name"].as_str().unwrap(), setting["doc"].as_str().unwrap());
-        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")) && line.contains(doc));
+        let row = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")) && line.contains(doc));
         assert!(row.is_some(), "docs/plugins.md has no {name} that says: {doc}");
     }
 }
@@ -310,12 +312,10 @@ async fn the_example_in_rust_comes_out_as_expected() {
     assert!(said.contains("2 passed, 0 failed") && !said.contains("never"), "{said}");
 }
 
-/// The helpers for notifiers, and the plugin that ships, in the languages' own ways of testing.
+/// The helpers for notifiers in JavaScript, and the plugin that ships, under Node.js; those in Python are tested with those for
+/// policies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_helpers_for_notifiers_by_themselves() {
     let folder = repository("tests/languages");
     run("node", &["--test", "notifier.test.mjs", "matrix.test.mjs"], &folder, &[]).await.done();
-    let sdk = repository("sdk/python").canonicalize().unwrap();
-    let env = [("PYTHONPATH", sdk.as_path()), ("PYTHONDONTWRITEBYTECODE", Path::new("1"))];
-    run("python3", &["-m", "unittest", "test_notifier"], &folder, &env).await.done();
 }
