@@ -194,9 +194,10 @@ async fn the_tutorial_leads_to_its_end(language: &Language) -> (TempDir, PathBuf
     (folder, root)
 }
 
-/// What is wrong with a conversation, with the project and with the plugin is told where it is.
-async fn mistakes_are_told_where_they_are(language: &Language, root: &Path) {
-    let test: &[&str] = &["plugin", "test"];
+/// What is wrong with a conversation is told where it is, and what is wrong with the project. Whatever the language.
+async fn mistakes_in_conversations_are_told(root: &Path) {
+    let (plugin, all) = ("build/tickets.wasm", "conversations");
+    let test: &[&str] = &["plugin", "test", "--component", plugin, "--conversations", all];
     let conversation = root.join("conversations/busy/conversation.toml");
     let good = std::fs::read_to_string(&conversation).unwrap();
     for (before, after, told) in [
@@ -236,18 +237,11 @@ async fn mistakes_are_told_where_they_are(language: &Language, root: &Path) {
     watchkeeper(test, root).await.failed(&["DIFFERENT  busy\n", ungranted]);
     std::fs::write(&conversation, &good).unwrap();
 
-    let source = root.join(language.source);
-    let right = std::fs::read_to_string(&source).unwrap();
-    replace(&source, language.mistake);
-    let place = format!("{}:{}", language.source, line_of(&source, language.mistake.1));
-    let told =
-        ["DIFFERENT  busy\n", "to be tried again: the plugin failed: ", &place, language.told];
-    watchkeeper(test, root).await.failed(&told);
-    std::fs::write(&source, right).unwrap();
-
-    // No project, a policy, and no conversation.
+    // No project, no component, and no conversation.
     let empty = tempfile::tempdir().unwrap();
-    watchkeeper(test, empty.path()).await.failed(&["`watchkeeper plugin new` makes a project"]);
+    watchkeeper(&["plugin", "test"], empty.path())
+        .await
+        .failed(&["`watchkeeper plugin new` makes a project"]);
     let missing = ["plugin", "test", "--component", "no.wasm", "--conversations", "conversations"];
     watchkeeper(&missing, root).await.failed(&["cannot read no.wasm"]);
     let none = empty.path().to_str().unwrap();
@@ -255,24 +249,35 @@ async fn mistakes_are_told_where_they_are(language: &Language, root: &Path) {
     watchkeeper(&none, root).await.failed(&["there is no conversation in"]);
 }
 
-async fn from_nothing_to_an_incident(language: &Language) {
-    let (_folder, root) = the_tutorial_leads_to_its_end(language).await;
-    mistakes_are_told_where_they_are(language, &root).await;
+/// A mistake in the plugin is told with its place.
+async fn a_mistake_is_told_where_it_is(language: &Language, root: &Path) {
+    let source = root.join(language.source);
+    let right = std::fs::read_to_string(&source).unwrap();
+    replace(&source, language.mistake);
+    let place = format!("{}:{}", language.source, line_of(&source, language.mistake.1));
+    let told =
+        ["DIFFERENT  busy\n", "to be tried again: the plugin failed: ", &place, language.told];
+    watchkeeper(&["plugin", "test"], root).await.failed(&told);
+    std::fs::write(&source, right).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_in_rust_from_nothing_to_an_incident() {
-    from_nothing_to_an_incident(&RUST).await;
+    let (_folder, root) = the_tutorial_leads_to_its_end(&RUST).await;
+    mistakes_in_conversations_are_told(&root).await;
+    a_mistake_is_told_where_it_is(&RUST, &root).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_in_javascript_from_nothing_to_an_incident() {
-    from_nothing_to_an_incident(&JAVASCRIPT).await;
+    let (_folder, root) = the_tutorial_leads_to_its_end(&JAVASCRIPT).await;
+    a_mistake_is_told_where_it_is(&JAVASCRIPT, &root).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_in_python_from_nothing_to_an_incident() {
-    from_nothing_to_an_incident(&PYTHON).await;
+    let (_folder, root) = the_tutorial_leads_to_its_end(&PYTHON).await;
+    a_mistake_is_told_where_it_is(&PYTHON, &root).await;
 }
 
 /// The plugin that ships comes out as its conversations say, with nothing that none of them shows; and docs/plugins.md has its
