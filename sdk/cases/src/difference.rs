@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn texts_that_are_very_long_are_compared_all_the_same() {
-        let text = |mark: &str| (0..3_000).map(|i| format!("{mark}{i}\n")).collect::<String>();
+        let lines = |mark: &str| (0..3_000).map(|i| format!("{mark}{i}")).collect::<Vec<_>>();
+        let text = |mark: &str| lines(mark).join("\n");
         let shown = difference(&text("a"), &text("b"));
         assert_eq!(shown.lines().count(), 6_000);
         assert!(shown.starts_with("- a0\n"));

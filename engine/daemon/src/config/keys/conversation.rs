@@ -25,7 +25,12 @@ const ROOT: &[Key] = &[
 const NOTIFICATION: &[Key] = &[
     def("again", Kind::Flag, "false", "The one before, tried again."),
     def("over", Kind::Flag, "false", "Everything in it is over."),
-    opt("alert", Kind::Tables, "the alerts before", "The alerts, what is news first."),
+    opt(
+        "alert",
+        Kind::Tables,
+        "what still fires of the one before",
+        "The alerts, what is news first.",
+    ),
     opt(
         "cause",
         Kind::Choice(&["first", "news", "repeat", "over", "escalated"]),
