@@ -90,9 +90,10 @@ impl Test {
                 "slowest-us": u64::try_from(slowest.as_micros()).unwrap_or(u64::MAX),
             }));
         } else {
-            // Where only some were played, nothing is known of the others.
-            let never = if self.only.is_none() { never } else { Vec::new() };
-            for one in never {
+            // Where only some were played to their end, nothing is known of the others.
+            let broken = |played: &Played| matches!(played.result, Outcome::Broken { .. });
+            let whole = self.only.is_none() && !all.iter().any(broken);
+            for one in never.iter().filter(|_| whole) {
                 print(&format!("never exercised: {one}\n"));
             }
             print(&summary(all.len(), failed, &seen));
