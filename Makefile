@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Every folder of policies/ and plugins/ that is a crate is a guest of that name.
 GUESTS := $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml plugins/*/Cargo.toml))
 # Those that are in another language: only `make languages` and `make test` want its tools.
-SCRIPTED := $(sort $(patsubst %/,%,$(dir $(wildcard policies/*/package.json policies/*/pyproject.toml))))
+SCRIPTED := $(sort $(patsubst %/,%,$(dir $(wildcard $(foreach kind,policies plugins,$(kind)/*/package.json $(kind)/*/pyproject.toml)))))
 # Programs that nobody but their own tests and measurements needs.
 UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard tests/e2e/Cargo.toml tests/bench/Cargo.toml))
 
@@ -34,12 +34,13 @@ $(GUESTS:%=guest/%): guest/%: wasm
 	$(CARGO) rustc --profile guest --target $(WASM) -p $(notdir $*) --crate-type cdylib
 	@install -D -m 644 $(TARGET)/$(WASM)/guest/$(subst -,_,$(notdir $*)).wasm $(TARGET)/guests/$*.wasm
 
-languages: programs scripted ## the policies in JavaScript and Python, in target/guests (needs npm and pip)
+languages: programs scripted ## the policies and plugins in JavaScript and Python, in target/guests (needs npm and pip)
 
 # By the program that is there already.
 scripted:
-	@for policy in $(SCRIPTED); do \
-		$(TARGET)/debug/watchkeeper policy build $$policy --tools $(TARGET)/tools --out $(TARGET)/guests/$$policy.wasm || exit 1; \
+	@for guest in $(SCRIPTED); do \
+		case $$guest in policies/*) kind=policy ;; *) kind=plugin ;; esac; \
+		$(TARGET)/debug/watchkeeper $$kind build $$guest --tools $(TARGET)/tools --out $(TARGET)/guests/$$guest.wasm || exit 1; \
 	done
 
 # rustup reads rust-toolchain.toml, but adds a missing target only when it installs the toolchain.

@@ -1,5 +1,10 @@
 // The helpers' types, for editors and `tsc --checkJs`.
 
+import type { Duration, Setting, Values } from './common.js';
+
+export { CannotAnswer, duration, setting } from './common.js';
+export type { Duration, Setting } from './common.js';
+
 export type ServiceName = 'repository' | 'activemq' | 'dsa' | 'daemon' | 'agent' | 'rest' | 'sync';
 export type Place = 'active' | 'standby' | 'additional';
 export type Status = 'up' | 'down' | 'unknown';
@@ -7,8 +12,6 @@ export type Side = 'primary' | 'secondary';
 export type Ending = 'under-way' | 'succeeded' | 'failed';
 export type Grant = 'rescue' | 'stop-service' | 'failover' | 'hold' | 'alert';
 export type Severity = 'info' | 'warning' | 'critical';
-/** A number of milliseconds, or a text such as "250ms", "30s", "5m" or "1h30m". */
-export type Duration = number | string;
 
 /** What the probes of a thing together say. Times are milliseconds since 1970-01-01T00:00:00Z. */
 export interface State {
@@ -104,21 +107,6 @@ export class Answer {
   finish(): object;
 }
 
-/** A setting, whose value is a T. */
-export interface Setting<T> {
-  readonly doc: string;
-  readonly kind: object & { readonly of?: T };
-}
-
-export const setting: {
-  flag(doc: string, initial: boolean): Setting<boolean>;
-  integer(doc: string, options: { default: number; min?: number; max?: number }): Setting<number>;
-  duration(doc: string, options: { default: Duration; min?: Duration; max?: Duration }): Setting<number>;
-  text(doc: string, initial?: string): Setting<string>;
-  choice<T extends string>(doc: string, options: T[]): Setting<T>;
-  texts(doc: string, initial?: string[]): Setting<string[]>;
-};
-
 export interface Definition<S extends Record<string, Setting<unknown>>> {
   name: string;
   version: string;
@@ -127,7 +115,7 @@ export interface Definition<S extends Record<string, Setting<unknown>>> {
   settings?: S;
   evaluate(given: {
     snapshot: Snapshot;
-    settings: { [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
+    settings: Values<S>;
     /** What was last remembered; null before. */
     state: any;
     answer: Answer;
@@ -141,8 +129,3 @@ export function definePolicy<S extends Record<string, Setting<unknown>>>(definit
   evaluate(facts: object, values: object[], state: Uint8Array | number[]): object;
   migrate(from: string, state: Uint8Array | number[]): Uint8Array | number[];
 };
-
-export function duration(given: Duration): number;
-
-/** Says, for people, why a policy cannot answer. */
-export class CannotAnswer extends Error {}

@@ -4,123 +4,15 @@
 // Whatever is wrong with a definition is thrown while the component is built; whatever goes wrong in an evaluation
 // becomes the policy's answer, with the place in the author's source.
 
+import { answering, bytes, described, duration, known, line, Misuse, MOST, onlyKeys, value, withoutClockAndChance } from './common.js';
+
+export { CannotAnswer, duration, setting } from './common.js';
+
 const SERVICES = ['repository', 'activemq', 'dsa', 'daemon', 'agent', 'rest', 'sync'];
 const PLACES = ['active', 'standby', 'additional'];
 const STATUSES = ['up', 'down', 'unknown'];
 const GRANTS = ['rescue', 'stop-service', 'failover', 'hold', 'alert'];
 const SEVERITIES = ['info', 'warning', 'critical'];
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const YEAR = 366 * UNITS.d;
-const MOST = Number.MAX_SAFE_INTEGER;
-
-/** Says, for people, why a policy cannot answer. What is thrown otherwise is a mistake, and is told with its place. */
-export class CannotAnswer extends Error {}
-
-/** A mistake in how the helpers are used. */
-class Misuse extends Error {}
-
-// ---- words ----
-
-function words(list) {
-  return `${list.slice(0, -1).join(', ')} or ${list.at(-1)}`;
-}
-
-function known(what, word, list) {
-  if (!list.includes(word)) {
-    throw new Misuse(`${what} is ${words(list)}, not ${JSON.stringify(word)}`);
-  }
-  return word;
-}
-
-function onlyKeys(what, given, keys) {
-  if (given === null || typeof given !== 'object') {
-    throw new Misuse(`${what} has to be an object with ${words(keys)}`);
-  }
-  for (const key of Object.keys(given)) {
-    if (!keys.includes(key)) {
-      throw new Misuse(`${what} has no key ${JSON.stringify(key)}: there is ${words(keys)}`);
-    }
-  }
-  return given;
-}
-
-function line(what, text) {
-  if (typeof text !== 'string' || text.trim() === '') {
-    throw new Misuse(`${what} has to be a text`);
-  }
-  return text;
-}
-
-function kebab(name) {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-}
-
-/** `30s`, `5m`, `1h30m` or a number of milliseconds, as milliseconds. */
-export function duration(given) {
-  if (Number.isSafeInteger(given) && given >= 0) {
-    return given;
-  }
-  const parts = typeof given === 'string' ? [...given.matchAll(/(\d+)(ms|s|m|h|d)/g)] : [];
-  if (parts.length === 0 || parts.map((part) => part[0]).join('') !== given) {
-    throw new Misuse(`a duration is like "250ms", "30s", "5m" or "1h30m", not ${JSON.stringify(given)}`);
-  }
-  return parts.reduce((sum, [, count, unit]) => sum + Number(count) * UNITS[unit], 0);
-}
-
-// ---- settings ----
-
-class Setting {
-  constructor(doc, kind) {
-    this.doc = line("a setting's doc", doc).replace(/\s+/g, ' ').trim();
-    this.kind = kind;
-  }
-}
-
-function bounded(tag, doc, options, what, least, most) {
-  const { default: initial, min = least, max = most } = onlyKeys(`${what} setting`, options, ['default', 'min', 'max']);
-  const amount = tag === 'duration' ? duration : (value) => value;
-  const bounds = { default: amount(initial), min: amount(min), max: amount(max) };
-  for (const [key, value] of Object.entries(bounds)) {
-    if (!Number.isSafeInteger(value)) {
-      throw new Misuse(`${what} setting: ${key} has to be a whole number`);
-    }
-  }
-  return new Setting(doc, { tag, val: bounds });
-}
-
-/** What the configuration can set. Each kind takes what an administrator reads of it, and its default. */
-export const setting = {
-  /** true or false. */
-  flag(doc, initial) {
-    if (typeof initial !== 'boolean') {
-      throw new Misuse('a flag setting has true or false as its default');
-    }
-    return new Setting(doc, { tag: 'flag', val: initial });
-  },
-  /** A whole number: `{ default: 2, min: 1, max: 100 }`. */
-  integer(doc, options) {
-    return bounded('integer', doc, options, 'an integer', -MOST, MOST);
-  },
-  /** A duration: `{ default: '30s', min: '1s', max: '1h' }`. The policy gets milliseconds. */
-  duration(doc, options) {
-    return bounded('duration', doc, options, 'a duration', 0, YEAR);
-  },
-  /** A text. */
-  text(doc, initial = '') {
-    return new Setting(doc, { tag: 'text', val: String(initial) });
-  },
-  /** One of several words; the first is the default. */
-  choice(doc, options) {
-    if (!Array.isArray(options) || options.length === 0) {
-      throw new Misuse('a choice setting takes a list of words, the default first');
-    }
-    return new Setting(doc, { tag: 'choice', val: { default: options[0], options } });
-  },
-  /** A list of texts. */
-  texts(doc, initial = []) {
-    return new Setting(doc, { tag: 'texts', val: initial });
-  },
-};
 
 // ---- facts ----
 
@@ -343,89 +235,9 @@ function id(service) {
   return { server: service.server, service: known('a service', service.service, SERVICES) };
 }
 
-// ---- state ----
-
-/** A value as JSON of plain ASCII, so that every character is a byte. */
-function bytes(value) {
-  const json = JSON.stringify(value);
-  if (json === undefined) {
-    throw new Misuse('only what JSON can hold can be remembered');
-  }
-  const ascii = json.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return Uint8Array.from(ascii, (letter) => letter.charCodeAt(0));
-}
-
-/** What was remembered; null if nothing was. What is no JSON comes as it is: a list of bytes. */
-function value(state) {
-  if (state.length === 0) {
-    return null;
-  }
-  let json = '';
-  for (const byte of state) {
-    json += String.fromCharCode(byte);
-  }
-  try {
-    return JSON.parse(json);
-  } catch {
-    return Uint8Array.from(state);
-  }
-}
-
 // ---- the policy ----
 
-const HERE = /\bwatchkeeper\.js\b/;
-
-/** Where in the author's source an error was thrown: `policy.js:12:5`, or nothing if the stack does not say. */
-function place(error) {
-  const frames = String(error.stack ?? '').split('\n');
-  for (const frame of frames) {
-    const found = frame.match(/([^\s()]+?):(\d+)(?::(\d+))?\)?\s*$/);
-    if (found && !HERE.test(found[1]) && !found[1].startsWith('node:')) {
-      return found.slice(1, 4).filter((part) => part !== undefined).join(':').replace(/^\//, '');
-    }
-  }
-  return '';
-}
-
-function explain(error) {
-  if (!(error instanceof Error)) {
-    return String(error);
-  }
-  if (error instanceof CannotAnswer) {
-    return error.message;
-  }
-  const what = error instanceof Misuse ? error.message : `${error.name}: ${error.message}`;
-  const where = place(error);
-  return where ? `${where}: ${what}` : what;
-}
-
-function answering(body) {
-  try {
-    return body();
-  } catch (error) {
-    // The contract's error is a text; what is thrown becomes it.
-    throw explain(error);
-  }
-}
-
-/** A policy is a function of the snapshot: what is different each time would make its decisions impossible to repeat. */
-function withoutClockAndChance() {
-  const missing = (what) => () => {
-    throw new Misuse(what);
-  };
-  const clock = missing('there is no clock but snapshot.time()');
-  globalThis.Date = new Proxy(Date, {
-    apply: clock,
-    construct: (date, given) => (given.length === 0 ? clock() : Reflect.construct(date, given)),
-    get: (date, key) => (key === 'now' ? clock : Reflect.get(date, key)),
-  });
-  Math.random = missing('there is no randomness: a policy says the same whenever it is asked the same');
-}
-
-// Not under Node.js, whose own tools need them.
-if (globalThis.process === undefined) {
-  withoutClockAndChance();
-}
+withoutClockAndChance('snapshot.time()');
 
 /**
  * Makes the component's exports of a definition:
@@ -434,21 +246,11 @@ if (globalThis.process === undefined) {
  */
 export function definePolicy(definition) {
   const keys = ['name', 'version', 'summary', 'needs', 'settings', 'evaluate', 'migrate'];
-  const { name, version, summary, needs = [], settings = {} } = onlyKeys('a policy', definition, keys);
-  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(line("a policy's name", name))) {
-    throw new Misuse(`a policy's name is in kebab case, such as "agent-quorum", not ${JSON.stringify(name)}`);
-  }
-  line("a policy's version", version);
-  line("a policy's summary", summary);
+  const { name, version, summary, needs = [] } = onlyKeys('a policy', definition, keys);
+  const { settings, given } = described('a policy', definition);
   needs.forEach((grant) => known('a grant', grant, GRANTS));
   if (typeof definition.evaluate !== 'function') {
     throw new Misuse('a policy has to have a function evaluate({ snapshot, settings, state, answer })');
-  }
-  const all = Object.entries(settings);
-  for (const [key, made] of all) {
-    if (!(made instanceof Setting)) {
-      throw new Misuse(`settings.${key} has to be made by setting.integer and its like`);
-    }
   }
   const description = {
     name,
@@ -461,15 +263,14 @@ export function definePolicy(definition) {
       hold: needs.includes('hold'),
       alert: needs.includes('alert'),
     },
-    settings: all.map(([key, made]) => ({ name: kebab(key), doc: made.doc, kind: made.kind })),
+    settings,
   };
   return {
     describe: () => description,
     evaluate: (facts, values, state) =>
       answering(() => {
-        const given = Object.fromEntries(all.map(([key], i) => [key, values[i].val]));
         const answer = new Answer(needs);
-        definition.evaluate({ snapshot: new Snapshot(facts), settings: given, state: value(state), answer });
+        definition.evaluate({ snapshot: new Snapshot(facts), settings: given(values), state: value(state), answer });
         return answer.finish();
       }),
     migrate: (from, state) =>

@@ -46,6 +46,7 @@
 
 pub mod world;
 
+mod difference;
 mod file;
 mod play;
 mod settings;
@@ -55,6 +56,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use difference::difference;
 use watchkeeper_core::proposal::Evaluation;
 use watchkeeper_core::settings::{Given, name_files};
 use watchkeeper_core::snapshot::Snapshot;
@@ -174,27 +176,28 @@ pub fn find(folder: &Path) -> Result<Vec<PathBuf>, CaseError> {
 }
 
 /// The file of a case that says what is expected.
-const EXPECTED: &str = "expected.txt";
+pub const EXPECTED: &str = "expected.txt";
 
 /// Plays one case, and compares what comes of it with what is expected, or makes it that.
 pub fn settle(case: &Path, mode: Mode, evaluate: &mut Evaluate<'_>) -> Result<Came, CaseError> {
-    let actual = play(case, evaluate)?;
-    let path = case.join(EXPECTED);
-    let expected = match std::fs::read_to_string(&path) {
+    compare(&case.join(EXPECTED), play(case, evaluate)?, mode)
+}
+
+/// Compares what came with the file that says what is expected, or makes it that. A file that is not there expects nothing.
+pub fn compare(path: &Path, actual: String, mode: Mode) -> Result<Came, CaseError> {
+    let expected = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(io(&path, "read")(error)),
+        Err(error) => return Err(io(path, "read")(error)),
     };
     if expected == actual {
         return Ok(Came::AsExpected);
     }
     if mode == Mode::Update {
-        std::fs::write(&path, actual).map_err(io(&path, "written"))?;
+        std::fs::write(path, actual).map_err(io(path, "written"))?;
         return Ok(Came::Updated);
     }
-    let mut text = String::new();
-    difference(&expected, &actual, &mut text);
-    Ok(Came::Otherwise(text))
+    Ok(Came::Otherwise(difference(&expected, &actual)))
 }
 
 /// Plays one case, and says what comes of it.
@@ -210,40 +213,6 @@ pub fn play(case: &Path, evaluate: &mut Evaluate<'_>) -> Result<String, CaseErro
 fn io(path: &Path, what: &'static str) -> impl FnOnce(std::io::Error) -> CaseError {
     let path = path.to_owned();
     move |source| CaseError::Io { path, what, source }
-}
-
-/// Writes what differs, with the lines around it: `-` is expected, `+` came.
-fn difference(expected: &str, actual: &str, out: &mut String) {
-    const AROUND: usize = 2;
-    let (old, new): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
-    let same_before = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let same_after = old
-        .iter()
-        .rev()
-        .zip(new.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count()
-        .min(old.len().min(new.len()) - same_before);
-    let middle = |lines: &[&str]| -> Vec<String> {
-        lines
-            .iter()
-            .take(lines.len() - same_after)
-            .skip(same_before)
-            .map(|line| (*line).to_owned())
-            .collect()
-    };
-    for line in new.iter().take(same_before).skip(same_before.saturating_sub(AROUND)) {
-        let _ = writeln!(out, "  {line}");
-    }
-    for line in middle(&old) {
-        let _ = writeln!(out, "- {line}");
-    }
-    for line in middle(&new) {
-        let _ = writeln!(out, "+ {line}");
-    }
-    for line in new.iter().skip(new.len() - same_after).take(AROUND) {
-        let _ = writeln!(out, "  {line}");
-    }
 }
 
 #[cfg(test)]
@@ -266,18 +235,5 @@ mod tests {
         assert_eq!(settle(Mode::Update), Came::Updated);
         assert_eq!(settle(Mode::Update), Came::AsExpected);
         assert_eq!(settle(Mode::Compare), Came::AsExpected);
-    }
-
-    #[test]
-    fn a_difference_shows_what_changed_and_what_is_around_it() {
-        let mut out = String::new();
-        difference("a\nb\nc\nd\ne\n", "a\nb\nc\nX\nY\ne\n", &mut out);
-        assert_eq!(out, "  b\n  c\n- d\n+ X\n+ Y\n  e\n");
-        out.clear();
-        difference("a\na\n", "a\n", &mut out);
-        assert_eq!(out, "  a\n- a\n");
-        out.clear();
-        difference("", "a\n", &mut out);
-        assert_eq!(out, "+ a\n");
     }
 }

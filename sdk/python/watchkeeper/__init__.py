@@ -485,10 +485,44 @@ def _from_bytes(state: bytes) -> Any:
         return bytes(state)
 
 
+# ---- the guest ----
+
+
+class Configured:
+    """What has settings: attributes of the class, made by ``flag``, ``integer`` and their like."""
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """Its settings by the names of their attributes, in their order."""
+        found: dict[str, Setting] = {}
+        for owner in reversed(cls.__mro__):
+            found.update((name, it) for name, it in vars(owner).items() if isinstance(it, Setting))
+        return found
+
+    @classmethod
+    def configured(cls, **given: Any) -> Any:
+        """The guest with these settings, and the defaults of all others. Tests make it so, as the component does."""
+        settings = cls.settings()
+        unknown = [name for name in given if name not in settings]
+        if unknown:
+            raise Misuse(f"{cls.__name__} has no setting {unknown[0]!r}: there is {_listed(settings)}")
+        guest = cls()
+        for name, setting in settings.items():
+            setattr(guest, name, given.get(name, setting.default))
+        return guest
+
+
+def _named(what: str, guest: Any) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", _line(f"{what}'s name", guest.name)):
+        raise Misuse(f"{what}'s name is in kebab case, such as \"job-window\", not {guest.name!r}")
+    _line(f"{what}'s version", guest.version)
+    _line(f"{what}'s summary", guest.summary)
+
+
 # ---- the policy ----
 
 
-class Policy:
+class Policy(Configured):
     """A policy. Settings are attributes of the class, made by ``flag``, ``integer`` and their like."""
 
     name: str = ""
@@ -504,32 +538,9 @@ class Policy:
         """Takes over the state of another version, when this one replaces it. By default the state is taken as it is."""
         return state
 
-    @classmethod
-    def settings(cls) -> dict[str, Setting]:
-        """Its settings by the names of their attributes, in their order."""
-        found: dict[str, Setting] = {}
-        for owner in reversed(cls.__mro__):
-            found.update((name, it) for name, it in vars(owner).items() if isinstance(it, Setting))
-        return found
-
-    @classmethod
-    def configured(cls, **given: Any) -> Policy:
-        """The policy with these settings, and the defaults of all others. Tests make it so, as the component does."""
-        settings = cls.settings()
-        unknown = [name for name in given if name not in settings]
-        if unknown:
-            raise Misuse(f"{cls.__name__} has no setting {unknown[0]!r}: there is {_listed(settings)}")
-        policy = cls()
-        for name, setting in settings.items():
-            setattr(policy, name, given.get(name, setting.default))
-        return policy
-
 
 def _check(policy: type[Policy]) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", _line("a policy's name", policy.name)):
-        raise Misuse(f'a policy\'s name is in kebab case, such as "job-window", not {policy.name!r}')
-    _line("a policy's version", policy.version)
-    _line("a policy's summary", policy.summary)
+    _named("a policy", policy)
     if isinstance(policy.needs, str):
         raise Misuse("a policy's needs are a list of grants")
     for grant in policy.needs:

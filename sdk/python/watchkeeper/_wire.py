@@ -3,31 +3,16 @@
 It can be imported only where the latter are: in a component, while it is built and when it runs.
 """
 
-import os
-import sys
-import time
-
 import wit_world
-from componentize_py_types import Err
 from wit_world.imports import log, types
 
 from . import (
-    Answer, CannotAnswer, Change, Cluster, Counts, Measure, Misuse, Policy, Rescue, Server, Service, Setting, Snapshot,
-    State, _from_bytes, _to_bytes,
+    Answer, Change, Cluster, Counts, Measure, Policy, Rescue, Server, Service, Snapshot, State, _from_bytes, _to_bytes,
 )
-
-_HERE = os.path.dirname(__file__)
+from ._guest import Border, case as _case, settings as _settings, word as _word
 
 
 # ---- from the host ----
-
-
-def _word(case):
-    return case.name.lower().replace("_", "-")
-
-
-def _case(enum, word):
-    return enum[word.upper().replace("-", "_")]
 
 
 def _state(found):
@@ -114,26 +99,11 @@ def _filter(wanted):
 # ---- to the host ----
 
 
-def _kind(setting: Setting):
-    bounds = types.IntegerSetting(setting.default, setting.min, setting.max)
-    return {
-        "flag": lambda: types.SettingKind_Flag(setting.default),
-        "integer": lambda: types.SettingKind_Integer(bounds),
-        "duration": lambda: types.SettingKind_Duration(bounds),
-        "text": lambda: types.SettingKind_Text(setting.default),
-        "choice": lambda: types.SettingKind_Choice(types.ChoiceSetting(setting.default, list(setting.options))),
-        "texts": lambda: types.SettingKind_Texts(setting.default),
-    }[setting.kind]()
-
-
 def _description(policy: type[Policy]):
     needs = types.Grants(0)
     for grant in policy.needs:
         needs |= _case(types.Grants, grant)
-    settings = [
-        types.Setting(name.replace("_", "-"), setting.doc, _kind(setting))
-        for name, setting in policy.settings().items()
-    ]
+    settings = _settings(types, policy.settings())
     return types.Description(policy.name, policy.version, policy.summary, needs, settings)
 
 
@@ -170,81 +140,11 @@ def _evaluation(answer: Answer):
     )
 
 
-# ---- mistakes ----
-
-
-def _explain(error: BaseException) -> str:
-    """What went wrong, and where in the author's source."""
-    if isinstance(error, CannotAnswer):
-        return str(error)
-    what = str(error) if isinstance(error, Misuse) else f"{type(error).__name__}: {error}"
-    # By hand: the module traceback reads the source, and there are no files in a component.
-    where, frame = "", error.__traceback__
-    while frame is not None:
-        path = frame.tb_frame.f_code.co_filename
-        if not path.startswith(_HERE):
-            where = f"{_source(path)}:{frame.tb_lineno}: "
-        frame = frame.tb_next
-    return where + what
-
-
-def _source(path: str) -> str:
-    """A path as the author knows it: componentize-py mounts each folder that it searches under a number."""
-    parts = path.strip("/").split("/")
-    return "/".join(parts[1:]) if parts[0].isdigit() and len(parts) > 1 else path
-
-
-class _Lines:
-    """A stream that writes to the daemon's log, a line at a time."""
-
-    encoding = "utf-8"
-    errors = "replace"
-
-    def __init__(self, level):
-        self._level = level
-        self._rest = ""
-
-    def write(self, text):
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            log.write(self._level, line)
-        return len(text)
-
-    def flush(self):
-        pass
-
-    def isatty(self):
-        return False
-
-
-def _no_clock(*_given, **_named):
-    raise Misuse("there is no clock but snapshot.time()")
-
-
-def _prepare():
-    """There is no stream and no clock behind Python's own: they would end the policy without a word."""
-    sys.stdout = _Lines(log.Level.INFO)
-    sys.stderr = _Lines(log.Level.WARN)
-    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"):
-        setattr(time, name, _no_clock)
-
-
 def world(policy: type[Policy]):
     """The component's exports."""
     description = _description(policy)
     names = list(policy.settings())
-    prepared = False
-
-    def answering(body):
-        nonlocal prepared
-        if not prepared:
-            # In the component, not while it is built: there, what is printed should be seen.
-            _prepare()
-            prepared = True
-        try:
-            return body()
-        except BaseException as error:
-            raise Err(_explain(error)) from None
+    answering = Border(log, "snapshot.time()").answering
 
     class World(wit_world.WitWorld):
         def describe(self):

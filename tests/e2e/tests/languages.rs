@@ -18,6 +18,8 @@
 
 #[path = "suite/harness/mod.rs"]
 mod harness;
+#[path = "languages/plugins.rs"]
+mod plugins;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

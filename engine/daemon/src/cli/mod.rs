@@ -12,7 +12,9 @@ pub mod exit;
 mod import;
 mod init;
 mod operate;
+mod plugin;
 mod policy;
+mod project;
 mod records;
 mod replay;
 mod status;
@@ -126,6 +128,9 @@ enum Command {
     /// Make policies, build and test them, look at them, and try them on recorded facts
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Make plugins, build and test them: what tells a site's own system of alerts
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
     /// Read the journal
     #[command(subcommand)]
     Journal(records::Journal),
@@ -268,10 +273,10 @@ enum PolicyCommand {
     List,
     /// Make a project of a new policy: in Rust, JavaScript or Python
     #[command(after_help = policy::NEW)]
-    New(policy::New),
+    New(project::New),
     /// Build the component of a project
     #[command(after_help = policy::BUILD)]
-    Build(policy::Build),
+    Build(project::Build),
     /// Play a policy's cases through its component, and compare
     #[command(after_help = policy::TEST)]
     Test(policy::Test),
@@ -367,8 +372,12 @@ pub async fn main(cli: Cli) -> Exit {
         }
         Command::Import(ref arguments) => arguments.run(cli.json),
         Command::Check(ref arguments) => check::run(arguments, &cli.config, cli.json).await,
-        Command::Policy(PolicyCommand::New(ref arguments)) => offline(arguments.run(cli.json)),
-        Command::Policy(PolicyCommand::Build(ref arguments)) => offline(arguments.run(cli.json)),
+        Command::Policy(PolicyCommand::New(ref arguments)) => {
+            offline(policy::new(arguments, cli.json))
+        }
+        Command::Policy(PolicyCommand::Build(ref arguments)) => {
+            offline(policy::build(arguments, cli.json))
+        }
         Command::Policy(PolicyCommand::Test(ref arguments)) => offline(arguments.run(cli.json)),
         Command::Policy(PolicyCommand::Inspect(ref arguments)) => {
             offline(arguments.run(&cli.config, cli.json))
@@ -379,6 +388,7 @@ pub async fn main(cli: Cli) -> Exit {
         Command::Policy(PolicyCommand::Evaluate { ref file, ref snapshot, ref settings }) => {
             offline(policy::evaluate(file, snapshot, settings, cli.json))
         }
+        Command::Plugin(ref command) => offline(command.run(cli.json).await),
         Command::Replay(ref arguments) => replay::run(arguments, &cli.config, cli.json),
         Command::Alerts(alerts::Alerts::Preview(ref arguments)) => {
             alerts::preview(arguments, &cli.config, cli.json)
@@ -405,7 +415,7 @@ pub async fn main(cli: Cli) -> Exit {
     }
 }
 
-fn offline(result: Result<Exit, policy::PolicyError>) -> Exit {
+fn offline<E: std::error::Error + 'static>(result: Result<Exit, E>) -> Exit {
     result.unwrap_or_else(|error| {
         complain(&error);
         Exit::Failed

@@ -124,7 +124,8 @@ fn plain(kind: Kind) -> bool {
         | Kind::Argv
         | Kind::Table
         | Kind::Tables
-        | Kind::Settings => false,
+        | Kind::Settings
+        | Kind::Map => false,
     }
 }
 

@@ -42,6 +42,8 @@ mod read;
 
 mod load;
 
+pub mod conversation;
+
 pub use checked::Config;
 pub use difference::differences;
 pub use keys::expected;

@@ -196,6 +196,35 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A text that may have several lines, and nothing in it.
+    pub(super) fn long_text(&self, name: &str) -> Option<String> {
+        let found = self.parsed(name, |value, _| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        })?;
+        Some(found.value)
+    }
+
+    /// A table of texts, whose keys are names.
+    pub(super) fn map(&self, name: &str) -> Vec<(String, String)> {
+        let (Some(entry), Some(key)) = self.take(name) else { return Vec::new() };
+        let Value::Table(table) = &entry.node.value else {
+            self.wrong(entry, key.kind);
+            return Vec::new();
+        };
+        let mut map = Vec::new();
+        for one in &table.entries {
+            if let Value::Text(text) = &one.node.value {
+                map.push((one.key.clone(), text.clone()));
+            } else {
+                let path = format!("{}.{}", self.full(name), one.key);
+                let word = one.node.value.word();
+                self.complain(one, format!("`{path}` has to be a text in quotes, not {word}"));
+            }
+        }
+        map
+    }
+
     pub(super) fn name<T>(
         &self,
         name: &str,

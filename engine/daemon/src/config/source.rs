@@ -90,6 +90,8 @@ pub(super) struct Source {
 /// The files, and what was found to be wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
+    /// Whether these files hold nothing that has to be hidden, such as a configuration's secrets.
+    pub(super) open: bool,
     pub(super) files: Vec<Source>,
     /// Files that these name, with their texts; without a text if there is something wrong with it.
     pub(super) beside: RefCell<Vec<(PathBuf, String)>>,
@@ -141,7 +143,7 @@ impl Sources {
             } else {
                 let place = Place { file: 0, start: 0, end: 0 };
                 let mut problem = Problem::whole(path, message);
-                if !path.exists() {
+                if !path.exists() && !sources.open {
                     problem.help.push("`watchkeeper init` writes one to start from".to_owned());
                 }
                 sources.problems.borrow_mut().push((place, problem));
@@ -174,7 +176,7 @@ impl Sources {
             return None;
         }
         let table = self.parse(file)?;
-        if let Some(source) = self.files.get_mut(file) {
+        if let Some(source) = self.files.get_mut(file).filter(|_| !self.open) {
             excerpt::conceal(&table, "", &mut source.hidden);
             source.hidden.sort_unstable();
         }
@@ -222,6 +224,9 @@ impl Sources {
     fn note_untold(&self, place: Place, note: Note) {
         let Some(source) = self.files.get(place.file) else { return };
         let (start, line) = self.line_of(place);
+        if self.open {
+            return self.note(place, note);
+        }
         let from = excerpt::untold(source.text.get(..start).unwrap_or(""), line);
         let note = match from {
             Some(0) => note.help("the line is not shown: it may hold a secret"),

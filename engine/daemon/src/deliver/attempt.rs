@@ -8,15 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::Instant;
-
 use watchkeeper_wasm::notifier::{
-    CommandRequest, CommandResponse, HttpRequest, HttpResponse, MailRequest, MailResponse, Method,
-    Next, Notification, Request, Response,
+    CommandRequest, CommandResponse, HttpRequest, HttpResponse, MailRequest, MailResponse, Next,
+    Notification, Request, Response,
 };
 
+use super::conversation::Notify;
+use super::grants;
 use super::receiver::Receiver;
 use crate::errors::chain;
 use crate::process;
@@ -53,22 +52,54 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn failed(reason: impl Into<String>) -> Self {
+    pub(super) fn failed(reason: impl Into<String>) -> Self {
         Self::Failed { after: None, reason: reason.into() }
     }
 
-    fn dead(reason: impl Into<String>) -> Self {
+    pub(super) fn dead(reason: impl Into<String>) -> Self {
         Self::Dead { reason: reason.into() }
+    }
+}
+
+/// Carries out what a notifier asks for.
+pub trait Carry {
+    /// Carries out the `count`th request of the notification with the idempotency key `key`. What ends the attempt is an
+    /// error: the request is not granted, or there is no response.
+    fn carry(
+        &self,
+        request: Request,
+        key: &str,
+        count: usize,
+    ) -> impl Future<Output = Result<Response, Verdict>> + Send;
+}
+
+/// A receiver, until the attempt has to be over.
+struct Live<'a> {
+    receiver: &'a Receiver,
+    until: Instant,
+}
+
+impl Carry for Live<'_> {
+    async fn carry(&self, request: Request, key: &str, count: usize) -> Result<Response, Verdict> {
+        let receiver = self.receiver;
+        Ok(match request {
+            Request::Http(request) => Response::Http(http(receiver, request).await?),
+            Request::Command(request) => Response::Command(command(receiver, request).await?),
+            Request::Mail(request) => {
+                Response::Mail(mail(receiver, request, key, count, self.until).await?)
+            }
+        })
     }
 }
 
 /// Tries once to deliver `notification` to `receiver`.
 pub(super) async fn attempt(receiver: &Arc<Receiver>, notification: Notification) -> Verdict {
     let limit = receiver.config.timeout;
-    let verdict = match tokio::time::timeout(limit, converse(receiver, notification)).await {
-        Ok(Ok(verdict) | Err(verdict)) => verdict,
-        Err(_) => Verdict::failed(format!("not done within {limit:?}")),
-    };
+    let live = Live { receiver, until: Instant::now() + limit };
+    let conversation = converse(&receiver.config.notifier, &live, notification);
+    let verdict = tokio::time::timeout(limit, conversation)
+        .await
+        .unwrap_or_else(|_| Verdict::failed(format!("not done within {limit:?}")));
     let clean = |reason: String| {
         let reason = receiver.config.secrets.scrub_text(&reason);
         reason.chars().take(MAX_REASON).collect()
@@ -80,28 +111,31 @@ pub(super) async fn attempt(receiver: &Arc<Receiver>, notification: Notification
     }
 }
 
-async fn converse(
-    receiver: &Arc<Receiver>,
+/// The conversation with a notifier about one notification, to its end.
+pub async fn converse(
+    notifier: &Arc<dyn Notify>,
+    carrier: &impl Carry,
+    notification: Notification,
+) -> Verdict {
+    exchange(notifier, carrier, notification).await.unwrap_or_else(|ended| ended)
+}
+
+async fn exchange(
+    notifier: &Arc<dyn Notify>,
+    carrier: &impl Carry,
     notification: Notification,
 ) -> Result<Verdict, Verdict> {
-    let notifier = Arc::clone(&receiver.config.notifier);
+    let guest = Arc::clone(notifier);
     let key = notification.idempotency_key.clone();
-    let until = Instant::now() + receiver.config.timeout;
-    let mut next = call(move || notifier.start(&notification)).await?;
+    let mut next = call(move || guest.start(&notification)).await?;
     for count in 1..=MAX_REQUESTS {
         let (request, state) = match next {
             Next::Send(send) => (send.request, send.state),
             ended => return Ok(verdict(ended)),
         };
-        let response = match request {
-            Request::Http(request) => Response::Http(http(receiver, request).await?),
-            Request::Command(request) => Response::Command(command(receiver, request).await?),
-            Request::Mail(request) => {
-                Response::Mail(mail(receiver, request, &key, count, until).await?)
-            }
-        };
-        let notifier = Arc::clone(&receiver.config.notifier);
-        next = call(move || notifier.resume(&state, &response)).await?;
+        let response = carrier.carry(request, &key, count).await?;
+        let guest = Arc::clone(notifier);
+        next = call(move || guest.resume(&state, &response)).await?;
     }
     Ok(verdict(next))
 }
@@ -128,10 +162,17 @@ async fn call(
 }
 
 async fn http(receiver: &Receiver, request: HttpRequest) -> Result<HttpResponse, Verdict> {
-    let prepared = prepare(receiver, request)?;
+    let config = &receiver.config;
+    let granted = grants::http(&config.hosts, &config.methods, &config.secrets, request)?;
+    let builder = receiver.http.request(granted.method, granted.url);
+    let prepared = builder
+        .headers(granted.headers)
+        .body(granted.body)
+        .build()
+        .map_err(|_| Verdict::dead("the plugin's request is not valid"))?;
     let failed = |error: reqwest::Error| Verdict::failed(chain(&error.without_url()));
     let mut response = receiver.http.execute(prepared).await.map_err(failed)?;
-    let secrets = &receiver.config.secrets;
+    let secrets = &config.secrets;
     let headers = response
         .headers()
         .iter()
@@ -156,49 +197,9 @@ async fn http(receiver: &Receiver, request: HttpRequest) -> Result<HttpResponse,
     Ok(HttpResponse { status, headers, body })
 }
 
-/// Puts the secrets in and checks what came of it against the grants.
-fn prepare(receiver: &Receiver, request: HttpRequest) -> Result<reqwest::Request, Verdict> {
-    let config = &receiver.config;
-    let ungranted = |error: super::secrets::NotGranted| Verdict::dead(error.to_string());
-    let url = config.secrets.expand_text(&request.url).map_err(ungranted)?;
-    let url = Url::parse(&url).map_err(|_| Verdict::dead("the plugin's URL is not valid"))?;
-    if !config.hosts.iter().any(|grant| grant.covers(&url)) {
-        // A host that came out of a secret is part of the secret.
-        let named = match url.host_str() {
-            Some(host) if !request.url.contains("{{") => format!(" {}://{host}", url.scheme()),
-            _ => String::new(),
-        };
-        let reason = format!("the host{named} of the URL is not granted to this receiver");
-        return Err(Verdict::dead(reason));
-    }
-    let method = match request.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Patch => reqwest::Method::PATCH,
-        Method::Delete => reqwest::Method::DELETE,
-    };
-    if !config.methods.contains(&method) {
-        let reason = format!("the method {method} is not granted to this receiver: `methods`");
-        return Err(Verdict::dead(reason));
-    }
-    let mut builder = receiver.http.request(method, url);
-    for (name, value) in request.headers {
-        let invalid = || Verdict::dead(format!("the plugin's header {name:?} is not valid"));
-        let value = config.secrets.expand_text(&value).map_err(ungranted)?;
-        let mut value = HeaderValue::from_str(&value).map_err(|_| invalid())?;
-        value.set_sensitive(true);
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        builder = builder.header(name, value);
-    }
-    let body = config.secrets.expand(&request.body).map_err(ungranted)?;
-    builder.body(body).build().map_err(|_| Verdict::dead("the plugin's request is not valid"))
-}
-
 async fn command(receiver: &Receiver, request: CommandRequest) -> Result<CommandResponse, Verdict> {
     let Some(grant) = receiver.config.commands.get(&request.name) else {
-        let reason = format!("the command {:?} is not granted to this receiver", request.name);
-        return Err(Verdict::dead(reason));
+        return Err(grants::no_command(&request.name));
     };
     let secrets = &receiver.config.secrets;
     let enough = MAX_BODY + secrets.longest();
@@ -220,7 +221,7 @@ async fn mail(
     until: Instant,
 ) -> Result<MailResponse, Verdict> {
     let Some(mailer) = &receiver.mail else {
-        return Err(Verdict::dead("no mail server is granted to this receiver: `mail`"));
+        return Err(grants::no_mail());
     };
     let reply = mailer.send(request, key, count, until).await.map_err(|error| {
         let reason = mailer.scrub(&chain(&error));

@@ -17,7 +17,7 @@ pub trait Notify: Send + Sync {
 /// What a notifier gets to see of `notification`. The idempotency key is made of the journal's
 /// identity and the notification's number, so that it stays the same over a restart. `memory` is what
 /// was given with the notification before.
-pub(super) fn told(
+pub fn told(
     notification: &alerting::Notification,
     memory: &[u8],
     monitor: &MonitorName,

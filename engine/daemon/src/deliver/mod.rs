@@ -12,6 +12,7 @@
 mod attempt;
 mod conversation;
 mod dispatch;
+mod grants;
 mod mail;
 mod raise;
 mod rate;
@@ -31,9 +32,10 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::model::{ClusterName, MonitorName, Timestamp};
 use watchkeeper_core::state::{Post, State};
 
-pub use attempt::{MAX_BODY, MAX_REQUESTS, Verdict};
-pub use conversation::{Notify, sample};
+pub use attempt::{Carry, MAX_BODY, MAX_REQUESTS, Verdict, converse};
+pub use conversation::{Notify, sample, told};
 pub use dispatch::{DispatchError, Dispatcher};
+pub use grants::Grants;
 pub use raise::alert_events;
 pub use receiver::{CommandGrant, ReceiverConfig, ReceiverError, Receivers};
 pub use secrets::{NotGranted, Secrets};

@@ -1,10 +1,11 @@
-//! docs/plugins.md: the settings of the plugins that ship, as their schemas have them.
+//! docs/plugins.md: the keys of a recorded conversation, and the settings of the plugins that ship, as their schemas have them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use watchkeeper::config::keys::{CONVERSATION, Kind, Presence};
 use watchkeeper_sdk::notifier::Notifier;
-use watchkeeper_sdk::settings::{Kind, Settings as _, Spec};
+use watchkeeper_sdk::settings::{Kind as SettingKind, Settings as _, Spec};
 use watchkeeper_sdk::time::human;
 
 use crate::{compare, path, read};
@@ -12,6 +13,10 @@ use crate::{compare, path, read};
 const PAGE: &str = "docs/plugins.md";
 const MARK: &str = "<!-- What follows is made from the plugins' schemas; do not edit. \
                     `UPDATE_DOCS=1 cargo test -p watchkeeper-docs` rewrites it. -->\n";
+
+const KEYS: &str = "<!-- What follows is made from the program; do not edit. \
+                    `UPDATE_DOCS=1 cargo test -p watchkeeper-docs` rewrites it. -->\n";
+const KEYS_END: &str = "<!-- end of what is made -->\n";
 
 #[test]
 fn the_page_has_the_settings_of_every_plugin_that_ships() {
@@ -32,15 +37,51 @@ fn the_page_has_the_settings_of_every_plugin_that_ships() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(told, there, "a folder of plugins/ is missing here");
+    // Those in other languages are components only where there are the languages' tools: their settings stand in
+    // the page, and the test `languages` compares.
+    let scripted = |name: &String| path(&format!("plugins/{name}/package.json")).exists();
+    let in_rust: BTreeSet<String> = there.iter().filter(|name| !scripted(name)).cloned().collect();
+    assert_eq!(told, in_rust, "a folder of plugins/ is missing here");
 
     let page = read(PAGE);
     let (head, _) = page.split_once(MARK).expect("the mark is there");
     for name in &there {
         assert!(head.contains(&format!("| [{name}](#{name}) |")), "the table has no {name}");
+        let section = format!("\n### {name}\n");
+        assert!(page.contains(&section), "there is no section for {name}");
     }
     let tables: String = sections.iter().map(|(_, text)| text.as_str()).collect();
-    compare(PAGE, &format!("{head}{MARK}{tables}"));
+    let (before, rest) = head.split_once(KEYS).expect("the keys' mark is there");
+    let (_, after) = rest.split_once(KEYS_END).expect("the keys' end is there");
+    let keys = conversation();
+    compare(PAGE, &format!("{before}{KEYS}{keys}{KEYS_END}{after}{MARK}{tables}"));
+}
+
+/// The keys of a conversation, a table for each kind of table.
+fn conversation() -> String {
+    let mut text = String::new();
+    for section in CONVERSATION {
+        let title = match section.path.rsplit('.').next().unwrap() {
+            "conversation" => "`conversation.toml`".to_owned(),
+            _ => format!("`[[{}]]`", section.path["conversation.".len()..].replace("[]", "")),
+        };
+        write!(text, "\n**{title}**\n\n| key | without it | what it is |\n|---|---|---|\n")
+            .unwrap();
+        for key in section.keys {
+            let without = match key.presence {
+                Presence::Required => "required".to_owned(),
+                Presence::Default(value) => format!("`{value}`"),
+                Presence::Optional(words) => words.to_owned(),
+            };
+            let expected = match key.kind {
+                Kind::Choice(words) => format!(" One of {}.", words.join(", ")),
+                _ => String::new(),
+            };
+            writeln!(text, "| `{}` | {without} | {}{expected} |", key.name, key.doc).unwrap();
+        }
+    }
+    text.push('\n');
+    text
 }
 
 fn section<N: Notifier>() -> (&'static str, String) {
@@ -53,25 +94,25 @@ fn section<N: Notifier>() -> (&'static str, String) {
     (N::NAME, text)
 }
 
-fn default(kind: &Kind) -> String {
+fn default(kind: &SettingKind) -> String {
     let quoted = |text: &str| format!("`{text:?}`");
     let bounded = |default: i64, min: i64, max: i64, shown: &dyn Fn(i64) -> String| {
         format!("{}, from {} to {}", shown(default), shown(min), shown(max))
     };
     match kind {
-        Kind::Flag(default) => format!("`{default}`"),
-        Kind::Integer { default, min, max } => {
+        SettingKind::Flag(default) => format!("`{default}`"),
+        SettingKind::Integer { default, min, max } => {
             bounded(*default, *min, *max, &|number| number.to_string())
         }
-        Kind::Duration { default, min, max } => {
+        SettingKind::Duration { default, min, max } => {
             let shown = |ms| human(u64::try_from(ms).unwrap_or(0));
             bounded(*default, *min, *max, &shown)
         }
-        Kind::Text(default) => quoted(default),
-        Kind::Choice { default, options } => {
+        SettingKind::Text(default) => quoted(default),
+        SettingKind::Choice { default, options } => {
             let options: Vec<String> = options.iter().map(|word| quoted(word)).collect();
             format!("{} out of {}", quoted(default), options.join(", "))
         }
-        Kind::Texts(default) => format!("`{default:?}`"),
+        SettingKind::Texts(default) => format!("`{default:?}`"),
     }
 }

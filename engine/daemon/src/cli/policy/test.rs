@@ -1,22 +1,19 @@
 //! `watchkeeper policy test`: plays the cases of a policy through its component, in the host that the daemon uses.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use watchkeeper_cases::{Came, Mode};
+use watchkeeper_cases::Mode;
 use watchkeeper_core::proposal::{Evaluation, Grant};
 use watchkeeper_core::settings::{self, Given};
 use watchkeeper_core::snapshot::Snapshot;
-use watchkeeper_wasm::{Limits, LogLine, Policy};
+use watchkeeper_wasm::{Host, Limits, LogLine, Policy};
 
 use super::PolicyError;
-use super::build::{self, Tools};
-use super::project::Project;
 use crate::cli::exit::Exit;
+use crate::cli::project::{self, Kind, Outcome, Played, Project, Tools, told};
 use crate::cli::{print, print_json};
 
 /// What `policy test` is asked.
@@ -52,35 +49,6 @@ pub(in crate::cli) const HELP: &str = "A case is a folder: case.toml says what h
 /// A case must not fail because this machine is busy; how long evaluations took is told.
 const CALL: Duration = Duration::from_secs(10);
 
-/// How a case went, for people and for programs.
-#[derive(Debug, Serialize)]
-struct Case {
-    name: String,
-    #[serde(flatten)]
-    result: Outcome,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "result")]
-enum Outcome {
-    AsExpected,
-    Updated,
-    /// Something else came.
-    Different {
-        difference: String,
-    },
-    /// It could not be played to its end.
-    Broken {
-        problem: String,
-    },
-}
-
-impl Outcome {
-    const fn failed(&self) -> bool {
-        matches!(self, Self::Different { .. } | Self::Broken { .. })
-    }
-}
-
 /// What the cases showed of the policy.
 #[derive(Debug, Default)]
 struct Seen {
@@ -98,13 +66,14 @@ impl Test {
         let limits = Limits { call: CALL, ..Limits::default() };
         let (built, folder) = match &self.component {
             Some(component) => {
-                let built = build::load(component, None, limits)?;
+                let built = project::load(component, None, limits, Host::load_policy)?;
                 (built, self.cases.clone().unwrap_or_else(|| PathBuf::from("cases")))
             }
             None => {
-                let project = Project::find(&self.dir)?;
-                let built = build::build(&project, self.tools.shared.as_deref(), limits)?;
-                let cases = self.cases.clone().unwrap_or_else(|| project.cases());
+                let project = Project::find(&self.dir, Kind::Policy)?;
+                let shared = self.tools.shared.as_deref();
+                let built = project::build(&project, shared, limits, Host::load_policy)?;
+                let cases = self.cases.clone().unwrap_or_else(|| project.examples());
                 (built, cases)
             }
         };
@@ -113,7 +82,7 @@ impl Test {
         for path in watchkeeper_cases::find(&folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if self.only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
-                let case = self.play(&path, name, &built.policy, &mut seen);
+                let case = self.play(&path, name, &built.guest, &mut seen);
                 if !json {
                     let log = self.log || matches!(case.result, Outcome::Broken { .. });
                     print(&told(&case, if log { &seen.log } else { &[] }));
@@ -121,12 +90,12 @@ impl Test {
                 cases.push(case);
             }
         }
-        let missed = Missed::by(&built.policy, &seen);
+        let missed = Missed::by(&built.guest, &seen);
         let (median, slowest) = seen.times();
         if json {
             print_json(&serde_json::json!({
                 "component": built.path,
-                "revision": built.policy.revision(),
+                "revision": built.guest.revision(),
                 "cases": cases,
                 "never-exercised": missed.grants,
                 "never-given": missed.settings,
@@ -139,23 +108,18 @@ impl Test {
             let missed = if self.only.is_none() { missed.to_string() } else { String::new() };
             print(&format!("{missed}{}", summary(&cases, &seen)));
         }
-        let failed = cases.is_empty() || cases.iter().any(|case| case.result.failed());
+        let failed = cases.is_empty() || project::failed(&cases) > 0;
         Ok(if failed { Exit::Failed } else { Exit::Ok })
     }
 
-    fn play(&self, path: &Path, name: String, policy: &Policy, seen: &mut Seen) -> Case {
+    fn play(&self, path: &Path, name: String, policy: &Policy, seen: &mut Seen) -> Played {
         seen.log.clear();
         let mode = if self.update { Mode::Update } else { Mode::Compare };
         let mut ask = |snapshot: &Arc<Snapshot>, given: &_, state: &[u8]| {
             seen.ask(policy, snapshot, given, state)
         };
-        let result = match watchkeeper_cases::settle(path, mode, &mut ask) {
-            Ok(Came::AsExpected) => Outcome::AsExpected,
-            Ok(Came::Updated) => Outcome::Updated,
-            Ok(Came::Otherwise(difference)) => Outcome::Different { difference },
-            Err(error) => Outcome::Broken { problem: crate::errors::chain(&error) },
-        };
-        Case { name, result }
+        let result = watchkeeper_cases::settle(path, mode, &mut ask).into();
+        Played { name, result }
     }
 }
 
@@ -236,31 +200,8 @@ impl std::fmt::Display for Missed {
     }
 }
 
-fn told(case: &Case, log: &[LogLine]) -> String {
-    let mut out = match &case.result {
-        Outcome::AsExpected => format!("ok         {}\n", case.name),
-        Outcome::Updated => format!("updated    {}\n", case.name),
-        Outcome::Different { difference } => {
-            format!("DIFFERENT  {}\n{}", case.name, indented(difference))
-        }
-        Outcome::Broken { problem } => format!("BROKEN     {}\n{}", case.name, indented(problem)),
-    };
-    for line in log {
-        let level = format!("{:?}", line.level).to_lowercase();
-        let _ = writeln!(out, "    {level}: {}", line.text);
-    }
-    out
-}
-
-fn indented(text: &str) -> String {
-    text.lines().fold(String::new(), |mut out, line| {
-        let _ = writeln!(out, "    {line}");
-        out
-    })
-}
-
-fn summary(cases: &[Case], seen: &Seen) -> String {
-    let failed = cases.iter().filter(|case| case.result.failed()).count();
+fn summary(cases: &[Played], seen: &Seen) -> String {
+    let failed = project::failed(cases);
     let allowed = Limits::default().call;
     let (median, slowest) = seen.times();
     let ms = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3);

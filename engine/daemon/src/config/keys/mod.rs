@@ -1,10 +1,12 @@
 //! Every key that the configuration knows. Defaults, bounds, suggestions and the tables of the
 //! documentation all come from here, so they cannot disagree.
 //!
-//! The keys stand in `general` and `cluster`; this file has what a key is, and the sections.
+//! The keys stand in `general` and `cluster`; this file has what a key is, and the sections. `conversation` has
+//! those of another file, a recorded conversation with a plugin.
 //! In a section's path `*` stands for a name and `[]` for each table of a list.
 
 mod cluster;
+mod conversation;
 mod general;
 
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub enum Kind {
     Tables,
     /// A guest's settings.
     Settings,
+    /// A table of texts, whose keys are names.
+    Map,
 }
 
 /// What happens without a key.
@@ -92,7 +96,7 @@ impl Section {
 
 /// The section of that path.
 pub fn section(path: &str) -> Option<&'static Section> {
-    SECTIONS.iter().find(|section| section.path == path)
+    SECTIONS.iter().chain(conversation::SECTIONS).find(|section| section.path == path)
 }
 
 const fn req(name: &'static str, kind: Kind, doc: &'static str) -> Key {
@@ -133,6 +137,8 @@ pub fn kinds_of(key: &str) -> Option<&'static [&'static str]> {
         _ => return None,
     })
 }
+
+pub use conversation::SECTIONS as CONVERSATION;
 
 /// Every section.
 pub const SECTIONS: &[Section] = &[
@@ -196,7 +202,7 @@ pub fn expected(kind: Kind) -> String {
         Kind::Secrets => "a list of names of secrets in quotes".to_owned(),
         Kind::Integers(min, max) => format!("a list of whole numbers from {min} to {max}"),
         Kind::Argv => "a list: the program and its arguments, in quotes".to_owned(),
-        Kind::Table | Kind::Settings => "a table".to_owned(),
+        Kind::Table | Kind::Settings | Kind::Map => "a table".to_owned(),
         Kind::Tables => "a list of tables, each begun with [[...]]".to_owned(),
     }
 }

@@ -276,7 +276,7 @@ pub(in crate::config) fn receiver(
     })
 }
 
-fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
+pub(in crate::config) fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     let mut hosts = Vec::new();
     for host in reader.texts("hosts").unwrap_or_default() {
         if let Ok(grant) = host.value.parse::<HostGrant>() {
@@ -292,7 +292,8 @@ fn hosts(reader: &Reader<'_>) -> Vec<HostGrant> {
     hosts
 }
 
-fn methods(reader: &Reader<'_>) -> Vec<reqwest::Method> {
+/// The HTTP methods that are granted; all if none are named.
+pub(in crate::config) fn methods(reader: &Reader<'_>) -> Vec<reqwest::Method> {
     let Some(given) = reader.texts("methods") else { return host::methods().to_vec() };
     let known = host::methods();
     let mut methods = Vec::new();

@@ -115,7 +115,7 @@ pub(super) fn grant(
     Some(MailGrant { server: server.clone()?, recipients })
 }
 
-fn recipients(reader: &Reader<'_>) -> Vec<RecipientGrant> {
+pub(in crate::config) fn recipients(reader: &Reader<'_>) -> Vec<RecipientGrant> {
     let mut granted = Vec::new();
     for text in reader.texts("recipients").unwrap_or_default() {
         match text.value.parse() {

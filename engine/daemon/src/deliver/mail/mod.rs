@@ -30,6 +30,7 @@ use self::connect::ConnectError;
 use self::message::{MessageError, Ready};
 use super::secrets::Secrets;
 use crate::config::mail::{MailGrant, MailTls};
+use crate::errors::chain;
 use crate::net;
 use crate::secret::Secret;
 use crate::tls::{self, TlsError};
@@ -58,6 +59,16 @@ impl MailError {
     pub(super) const fn is_final(&self) -> bool {
         matches!(self, Self::Message(_))
     }
+}
+
+/// Whether an e-mail would be offered to the server that is granted; if not, why.
+pub(super) fn check(
+    grant: &MailGrant,
+    request: MailRequest,
+    key: &str,
+    count: usize,
+) -> Result<(), String> {
+    message::write(grant, request, key, count).map(drop).map_err(|error| chain(&error))
 }
 
 /// A receiver's way to its mail server.

@@ -1,13 +1,13 @@
-//! The project of a policy: its language, its name, and what its own files say of how it is built.
+//! A project: its language, its name, and what its own files say of how it is built.
 
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use watchkeeper_core::settings::is_kebab;
 
-use super::{PolicyError, read};
+use super::{Kind, ProjectError, read};
 
-/// A language that policies are written in here.
+/// A language that guests are written in here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Language {
     /// By cargo, for wasm32-wasip2.
@@ -35,11 +35,13 @@ impl Language {
 
 /// A project.
 #[derive(Debug)]
-pub(super) struct Project {
+pub(in crate::cli) struct Project {
     /// Its folder.
     pub(super) root: PathBuf,
     /// Its name, by its manifest.
     pub(super) name: String,
+    /// What it is to become.
+    pub(super) kind: Kind,
     pub(super) made: Made,
 }
 
@@ -55,7 +57,7 @@ pub(super) enum Made {
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Python {
-    /// The module that exports the policy.
+    /// The module that exports the guest.
     pub(super) module: String,
     /// The folders that modules are searched in.
     pub(super) path: Vec<String>,
@@ -65,15 +67,18 @@ pub(super) struct Python {
 
 impl Project {
     /// The project in `folder`.
-    pub(super) fn find(folder: &Path) -> Result<Self, PolicyError> {
+    pub(in crate::cli) fn find(folder: &Path, kind: Kind) -> Result<Self, ProjectError> {
         let all = [Language::Rust, Language::Js, Language::Python];
         let language = all
             .into_iter()
             .find(|language| folder.join(language.manifest()).is_file())
-            .ok_or_else(|| PolicyError::NoProject(folder.to_owned()))?;
+            .ok_or_else(|| ProjectError::NoProject {
+                folder: folder.to_owned(),
+                kind: kind.word(),
+            })?;
         let path = folder.join(language.manifest());
         let text = read(&path)?;
-        let wrong = |problem: String| PolicyError::Project { path: path.clone(), problem };
+        let wrong = |problem: String| ProjectError::Project { path: path.clone(), problem };
         let (name, made) = match language {
             Language::Rust => (named(&toml(&text).map_err(&wrong)?, "package"), Made::Rust),
             Language::Js => {
@@ -97,7 +102,7 @@ impl Project {
         if !is_kebab(&name) {
             return Err(wrong(format!("the name {name:?} is not in kebab case")));
         }
-        Ok(Self { root: folder.to_owned(), name, made })
+        Ok(Self { root: folder.to_owned(), name, kind, made })
     }
 
     /// Where everything goes that is made of it.
@@ -110,9 +115,9 @@ impl Project {
         self.build().join(format!("{}.wasm", self.name))
     }
 
-    /// Where its cases are.
-    pub(super) fn cases(&self) -> PathBuf {
-        self.root.join("cases")
+    /// Where the examples are that its tests play.
+    pub(in crate::cli) fn examples(&self) -> PathBuf {
+        self.root.join(self.kind.examples())
     }
 }
 
@@ -131,13 +136,13 @@ mod tests {
     fn problem(file: &str, text: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(file), text).unwrap();
-        Project::find(folder.path()).unwrap_err().to_string()
+        Project::find(folder.path(), Kind::Policy).unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_wrong_with_a_manifest_is_said() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Project::find(folder.path()).unwrap_err().to_string();
+        let error = Project::find(folder.path(), Kind::Policy).unwrap_err().to_string();
         assert!(
             error.contains("there is no Cargo.toml, package.json or pyproject.toml"),
             "{error}"

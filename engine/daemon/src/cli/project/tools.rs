@@ -8,8 +8,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::project::Project;
-use super::{PolicyError, read, write};
+use super::manifest::Project;
+use super::{ProjectError, read, write};
 
 const NPM: &str =
     "npm is part of Node.js, 18 or later: install that (Debian: apt-get install nodejs npm)";
@@ -20,18 +20,18 @@ pub(super) fn run(
     command: &mut Command,
     advice: &'static str,
     explain: impl FnOnce(&str) -> String,
-) -> Result<Vec<u8>, PolicyError> {
+) -> Result<Vec<u8>, ProjectError> {
     let tool = tool(command.get_program());
     let Output { status, stdout, stderr } = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| PolicyError::NoTool { tool: tool.clone(), advice, source })?;
+        .map_err(|source| ProjectError::NoTool { tool: tool.clone(), advice, source })?;
     if status.success() {
         return Ok(stdout);
     }
     let mut said = String::from_utf8_lossy(&stdout).into_owned();
     said.push_str(&String::from_utf8_lossy(&stderr));
-    Err(PolicyError::Tool { tool, said: explain(&said) })
+    Err(ProjectError::Tool { tool, said: explain(&said) })
 }
 
 fn tool(program: &OsStr) -> String {
@@ -44,10 +44,10 @@ pub(super) fn as_it_is(said: &str) -> String {
 }
 
 /// The folder with the programs of the npm packages that the project locks.
-pub(super) fn npm(project: &Project, shared: Option<&Path>) -> Result<PathBuf, PolicyError> {
+pub(super) fn npm(project: &Project, shared: Option<&Path>) -> Result<PathBuf, ProjectError> {
     let lock = project.root.join("package-lock.json");
     if !lock.is_file() {
-        return Err(PolicyError::Project {
+        return Err(ProjectError::Project {
             path: lock,
             problem:
                 "it is not there: `npm install` makes it, with the versions and digests of what it \
@@ -101,9 +101,9 @@ fn packages(locked: &str) -> String {
 }
 
 /// The folder with the Python packages that the project's requirements.txt locks.
-pub(super) fn pip(project: &Project, shared: Option<&Path>) -> Result<PathBuf, PolicyError> {
+pub(super) fn pip(project: &Project, shared: Option<&Path>) -> Result<PathBuf, ProjectError> {
     let requirements = std::path::absolute(project.root.join("requirements.txt"))
-        .map_err(|source| PolicyError::Read { path: project.root.clone(), source })?;
+        .map_err(|source| ProjectError::Read { path: project.root.clone(), source })?;
     let locked = read(&requirements)?;
     let (root, there) = match shared {
         Some(shared) => (shared.join(format!("pip-{}", key(&locked))), There::Stays),
@@ -172,9 +172,9 @@ enum There {
 fn swap_in(
     root: &Path,
     there: There,
-    fill: impl FnOnce(&Path) -> Result<(), PolicyError>,
-) -> Result<(), PolicyError> {
-    let failed = |source| PolicyError::Write { path: root.to_owned(), source };
+    fill: impl FnOnce(&Path) -> Result<(), ProjectError>,
+) -> Result<(), ProjectError> {
+    let failed = |source| ProjectError::Write { path: root.to_owned(), source };
     let root = std::path::absolute(root).map_err(failed)?;
     let mut name = root.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(read(&root.join("a")).unwrap(), "1");
         let error = swap_in(&root, There::Goes, |fresh| {
             write(&fresh.join("a"), "2")?;
-            Err(PolicyError::NothingBuilt(PathBuf::from("x")))
+            Err(ProjectError::NothingBuilt(PathBuf::from("x")))
         });
         assert!(error.is_err());
         assert_eq!(read(&root.join("a")).unwrap(), "1");

@@ -1,18 +1,18 @@
-//! `watchkeeper policy build`: a component of a project, by its language's own tools, and a first look at it.
+//! `watchkeeper policy build` and `plugin build`: a component of a project, by its language's own tools, and a first look at it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use watchkeeper_core::proposal::Grant;
-use watchkeeper_wasm::{Host, HostConfig, Limits, Policy};
+use serde_json::{Value, json};
+use watchkeeper_wasm::{Host, HostConfig, Limits, LoadError};
 
-use super::project::{Made, Project, Python};
-use super::{PolicyError, blame, tools, write};
+use super::manifest::{Made, Project, Python};
+use super::{Kind, ProjectError, blame, tools, write};
 use crate::cli::exit::Exit;
 use crate::cli::{print, print_json};
 
-/// What `policy build` is asked.
+/// What `build` is asked.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Build {
     /// The project's folder
@@ -27,62 +27,69 @@ pub(in crate::cli) struct Build {
 
 /// Where other languages' tools are.
 #[derive(Debug, clap::Args)]
-pub(super) struct Tools {
+pub(in crate::cli) struct Tools {
     /// A folder for the tools from npm and PyPI that projects share; without it, they go into the project
     #[arg(long = "tools", value_name = "DIR", env = "WATCHKEEPER_TOOLS")]
-    pub(super) shared: Option<PathBuf>,
+    pub(in crate::cli) shared: Option<PathBuf>,
 }
 
-pub(in crate::cli) const HELP: &str = "The component is written to build/NAME.wasm. Rust projects need cargo with the target \
-    wasm32-wasip2, JavaScript Node.js with npm, Python pip.\n\nExamples:\n  watchkeeper policy build\n  \
-    watchkeeper policy build ~/policies/agent-quorum --out /etc/watchkeeper/policies/agent-quorum.wasm";
-
-/// A component, and what it says of itself.
-pub(super) struct Built {
-    pub(super) path: PathBuf,
-    pub(super) bytes: usize,
-    pub(super) policy: Policy,
+/// A component's file, and the guest that it is.
+#[derive(Debug)]
+pub(in crate::cli) struct Built<G> {
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) bytes: usize,
+    pub(in crate::cli) guest: G,
 }
+
+/// What there is to say of a guest.
+#[derive(Debug)]
+pub(in crate::cli) struct Introduced {
+    /// For programs: an object.
+    pub(in crate::cli) said: Value,
+    /// Its name and version.
+    pub(in crate::cli) name: String,
+    /// What else there is to say, after "and".
+    pub(in crate::cli) more: String,
+}
+
+/// How a host loads a kind of guest.
+type Loader<G> = fn(&Host, &[u8]) -> Result<G, LoadError>;
 
 impl Build {
-    /// Builds the project.
-    pub(in crate::cli) fn run(&self, json: bool) -> Result<Exit, PolicyError> {
+    /// Builds the project. `introduce` gives what there is to say of a guest.
+    pub(in crate::cli) fn run<G>(
+        &self,
+        kind: Kind,
+        loader: Loader<G>,
+        introduce: impl Fn(&G) -> Introduced,
+        json: bool,
+    ) -> Result<Exit, ProjectError> {
         let began = Instant::now();
-        let project = Project::find(&self.dir)?;
-        let built = build(&project, self.tools.shared.as_deref(), Limits::default())?;
+        let project = Project::find(&self.dir, kind)?;
+        let built = build(&project, self.tools.shared.as_deref(), Limits::default(), loader)?;
         if let Some(out) = &self.out {
             place(&built.path, out)?;
         }
         let path = self.out.as_ref().unwrap_or(&built.path);
-        let (description, revision) = (built.policy.description(), built.policy.revision());
+        let Introduced { mut said, name, more } = introduce(&built.guest);
         if json {
-            print_json(&serde_json::json!({
-                "component": path,
-                "bytes": built.bytes,
-                "name": description.name,
-                "version": revision.version,
-                "digest": revision.digest,
-                "needs": description.needs,
-                "took-ms": u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            }));
+            let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if let Value::Object(said) = &mut said {
+                said.insert("component".to_owned(), json!(path));
+                said.insert("bytes".to_owned(), json!(built.bytes));
+                said.insert("took-ms".to_owned(), json!(took));
+            }
+            print_json(&said);
             return Ok(Exit::Ok);
         }
-        let needs: Vec<&str> =
-            description.needs.iter().map(|grant: &Grant| grant.as_str()).collect();
-        print(&format!(
-            "{} is {} {}, {} KB, and needs the grants: {}\n",
-            path.display(),
-            description.name,
-            revision.version,
-            built.bytes.div_ceil(1_000),
-            needs.join(", ")
-        ));
+        let kb = built.bytes.div_ceil(1_000);
+        print(&format!("{} is {name}, {kb} KB, and {more}\n", path.display()));
         Ok(Exit::Ok)
     }
 }
 
 /// Puts a component where a daemon may be looking: beside, then renamed, so that no half of it is read.
-fn place(component: &Path, out: &Path) -> Result<(), PolicyError> {
+fn place(component: &Path, out: &Path) -> Result<(), ProjectError> {
     let bytes = bytes(component)?;
     let mut name = std::ffi::OsString::from(".");
     name.push(out.file_name().unwrap_or_default());
@@ -90,40 +97,41 @@ fn place(component: &Path, out: &Path) -> Result<(), PolicyError> {
     let beside = out.with_file_name(name);
     write(&beside, bytes)?;
     std::fs::rename(&beside, out)
-        .map_err(|source| PolicyError::Write { path: out.to_owned(), source })
+        .map_err(|source| ProjectError::Write { path: out.to_owned(), source })
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, PolicyError> {
-    std::fs::read(path).map_err(|source| PolicyError::Read { path: path.to_owned(), source })
+fn bytes(path: &Path) -> Result<Vec<u8>, ProjectError> {
+    std::fs::read(path).map_err(|source| ProjectError::Read { path: path.to_owned(), source })
 }
 
 /// Builds a project, and loads what came of it.
-pub(super) fn build(
+pub(in crate::cli) fn build<G>(
     project: &Project,
     shared: Option<&Path>,
     limits: Limits,
-) -> Result<Built, PolicyError> {
+    loader: Loader<G>,
+) -> Result<Built<G>, ProjectError> {
     let component = project.component();
     let compiled = project.build().join("compiled");
     if let Made::Python(python) = &project.made
         && is_newest(project, python, &component)
     {
-        return load(&component, Some(compiled), limits);
+        return load(&component, Some(compiled), limits, loader);
     }
     // What is there is of an earlier build: it must not pass for what this one makes.
     let _ = std::fs::remove_file(&component);
     let _ = std::fs::remove_dir_all(&compiled);
     std::fs::create_dir_all(project.build())
-        .map_err(|source| PolicyError::Write { path: project.build(), source })?;
+        .map_err(|source| ProjectError::Write { path: project.build(), source })?;
     match &project.made {
         Made::Rust => rust(project)?,
         Made::Js => js(project, shared)?,
         Made::Python(python) => self::python(project, python, shared)?,
     }
     if !component.is_file() {
-        return Err(PolicyError::NothingBuilt(component));
+        return Err(ProjectError::NothingBuilt(component));
     }
-    load(&component, Some(compiled), limits)
+    load(&component, Some(compiled), limits, loader)
 }
 
 /// Whether nothing that a Python component is made of has changed since. Making it takes ten seconds, and compiling what
@@ -148,29 +156,29 @@ fn is_newest(project: &Project, python: &Python, component: &Path) -> bool {
 }
 
 /// Folders in which nothing is that a component is made of.
-const MADE: [&str; 5] = ["build", "cases", "__pycache__", ".git", ".venv"];
+const MADE: [&str; 6] = ["build", "cases", "conversations", "__pycache__", ".git", ".venv"];
 
 fn changed(path: &Path) -> Option<std::time::SystemTime> {
     path.metadata().and_then(|file| file.modified()).ok()
 }
 
 /// Loads a component.
-pub(super) fn load(
+pub(in crate::cli) fn load<G>(
     path: &Path,
     cache_dir: Option<PathBuf>,
     limits: Limits,
-) -> Result<Built, PolicyError> {
+    loader: Loader<G>,
+) -> Result<Built<G>, ProjectError> {
     let bytes = bytes(path)?;
     let host = Host::new(HostConfig { limits, cache_dir, ..HostConfig::default() })?;
-    let policy = host
-        .load_policy(&bytes)
-        .map_err(|source| PolicyError::Load { path: path.to_owned(), source: Box::new(source) })?;
-    Ok(Built { path: path.to_owned(), bytes: bytes.len(), policy })
+    let guest = loader(&host, &bytes)
+        .map_err(|source| ProjectError::Load { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(Built { path: path.to_owned(), bytes: bytes.len(), guest })
 }
 
 const CARGO: &str = "install Rust by rustup, and then `rustup target add wasm32-wasip2`";
 
-fn rust(project: &Project) -> Result<(), PolicyError> {
+fn rust(project: &Project) -> Result<(), ProjectError> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args([
@@ -189,7 +197,7 @@ fn rust(project: &Project) -> Result<(), PolicyError> {
     let component = project.component();
     match made {
         Some(made) => write(&component, bytes(&made)?),
-        None => Err(PolicyError::NothingBuilt(component)),
+        None => Err(ProjectError::NothingBuilt(component)),
     }
 }
 
@@ -207,7 +215,7 @@ fn artifact(line: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-fn js(project: &Project, shared: Option<&Path>) -> Result<(), PolicyError> {
+fn js(project: &Project, shared: Option<&Path>) -> Result<(), ProjectError> {
     let bin = tools::npm(project, shared)?;
     let bin = std::path::absolute(&bin).unwrap_or(bin);
     let (mut npm, advice) = tools::npm_script(&bin, "build");
@@ -217,7 +225,7 @@ fn js(project: &Project, shared: Option<&Path>) -> Result<(), PolicyError> {
 /// What componentize-py installs as a command of that name.
 const COMPONENTIZE_PY: &str = "import sys; from componentize_py import script; sys.exit(script())";
 
-fn python(project: &Project, made: &Python, shared: Option<&Path>) -> Result<(), PolicyError> {
+fn python(project: &Project, made: &Python, shared: Option<&Path>) -> Result<(), ProjectError> {
     let folder = tools::pip(project, shared)?;
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let (mut python, advice) = tools::python(&folder, COMPONENTIZE_PY);
@@ -226,7 +234,7 @@ fn python(project: &Project, made: &Python, shared: Option<&Path>) -> Result<(),
         "--wit-path",
         &made.wit,
         "--world",
-        "policy",
+        project.kind.world(),
         "componentize",
         "--stub-wasi",
     ]);
