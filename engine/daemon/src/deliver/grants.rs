@@ -32,7 +32,7 @@ impl Grants {
         match request {
             Request::Http(request) => {
                 http(&self.hosts, &self.methods, &self.secrets, request).map(drop)
-            },
+            }
             Request::Command(request) if self.commands.contains(&request.name) => Ok(()),
             Request::Command(request) => Err(no_command(&request.name)),
             Request::Mail(request) => self.mail(request, key, count),

@@ -92,6 +92,7 @@ impl Place {
             orders: received,
             stop: stop.subscribe(),
         };
+        until_free(&config.listen).await;
         let (task, fence) = super::start(config, office).await.unwrap();
         Monitor { ledger, clusters, stop, views: seen, orders, fence, task }
     }
@@ -109,6 +110,7 @@ impl Place {
     /// Something with VP2's keys that answers every question the same.
     async fn impostor(&self, status: u16, body: Vec<u8>) -> JoinHandle<()> {
         let config = self.config(1);
+        until_free(&config.listen).await;
         let door = Identity::load(&config).unwrap().listen(&config.listen).await.unwrap();
         let status = axum::http::StatusCode::from_u16(status).unwrap();
         let router = Router::new().fallback(any(move || {
@@ -117,6 +119,16 @@ impl Place {
         }));
         tokio::spawn(async move { axum::serve(door, router).await.unwrap() })
     }
+}
+
+/// Waits until nobody has the port: another test's connection may have been given it meanwhile.
+async fn until_free(address: &str) {
+    let waiting = async {
+        while tokio::net::TcpListener::bind(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LONG, waiting).await.unwrap();
 }
 
 struct Monitor {
