@@ -1,0 +1,1 @@
+//! A model of two monitors and two sides, checked by its tests.
