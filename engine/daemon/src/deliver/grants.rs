@@ -65,8 +65,9 @@ pub(super) fn http(
     let url = Url::parse(&url).map_err(|_| Verdict::dead("the plugin's URL is not valid"))?;
     if !hosts.iter().any(|grant| grant.covers(&url)) {
         // A host that came out of a secret is part of the secret.
+        let written = request.url.split('/').take(3).any(|part| part.contains("{{"));
         let named = match url.host_str() {
-            Some(host) if !request.url.contains("{{") => format!(" {}://{host}", url.scheme()),
+            Some(host) if !written => format!(" {}://{host}", url.scheme()),
             _ => String::new(),
         };
         let reason = format!("the host{named} of the URL is not granted to this receiver");
