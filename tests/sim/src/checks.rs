@@ -30,8 +30,8 @@ pub struct Counts {
     pub handovers: u64,
     /// Starts of monitors.
     pub starts: u64,
-    /// How often a server was taken for inactive while its services ran, because every witness was cut
-    /// off from it or it stood still: the documented limit of a site without fencing.
+    /// How often a server was taken for inactive that ran, cut off from every witness, or that stood
+    /// still: the documented limit of a site without fencing.
     pub deceived: u64,
     /// Changes of side that an operator had to judge.
     pub operators: u64,
@@ -57,6 +57,8 @@ impl Counts {
 #[derive(Debug, Default)]
 pub struct Checks {
     plans: BTreeMap<(usize, u64), Plan>,
+    /// When each plan was begun.
+    begun: BTreeMap<(usize, u64), u64>,
     confirmed: BTreeMap<(usize, u64), Confirmed>,
     /// When each side's server was last taken for inactive while its services ran.
     deceived: [Option<u64>; 2],
@@ -70,7 +72,7 @@ pub struct Checks {
 
 impl Checks {
     /// A monitor has written a record.
-    pub fn written(&mut self, monitor: usize, record: &Record) -> Result<(), Violation> {
+    pub fn written(&mut self, now: u64, monitor: usize, record: &Record) -> Result<(), Violation> {
         match &record.event {
             Event::Duty(Change::Taken { term, grantor, .. }) => {
                 let owner = *self.terms.entry(*term).or_insert(monitor);
@@ -84,6 +86,7 @@ impl Checks {
                 self.held[monitor] = *term;
             }
             Event::PlanBegun(plan) => {
+                self.begun.insert((monitor, plan.number), now);
                 self.plans.insert((monitor, plan.number), plan.as_ref().clone());
             }
             Event::StepIntended { plan, term, .. } => {
@@ -124,7 +127,11 @@ impl Checks {
         let Act::ConfirmInactive { server, services, .. } = act else { return };
         let machine = &world.machines[deeds::number(server)];
         let runs = services.iter().any(|service| machine.runs(*service));
-        let deceived = machine.power != Power::Off && runs;
+        let deceived = match machine.power {
+            Power::On => runs,
+            Power::Off => false,
+            Power::Frozen => true,
+        };
         self.confirmed.insert((monitor, plan), Confirmed { at: world.now });
         if deceived && let Some(about) = self.deceived.get_mut(deeds::number(server)) {
             *about = Some(world.now);
@@ -147,6 +154,11 @@ impl Checks {
         };
         let other = &world.machines[across];
         if other.power != Power::On {
+            return Ok(());
+        }
+        // It stood still while it was taken for gone, and goes on with what it was told before.
+        let begun = self.begun.get(&(monitor, plan));
+        if self.deceived[server].is_some_and(|at| begun.is_some_and(|begun| *begun <= at)) {
             return Ok(());
         }
         let mine = self.confirmed.get(&(monitor, plan)).copied();

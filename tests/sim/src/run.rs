@@ -300,7 +300,7 @@ impl Run {
             self.checks.knows(number, progress.plan());
         }
         for record in new {
-            self.checks.written(number, &record)?;
+            self.checks.written(self.world.now, number, &record)?;
             match &record.event {
                 Event::PlanEnded { plan, ending } => {
                     match ending {
