@@ -1,30 +1,30 @@
-//! What a monitor knows, decides and asks. All that is to happen elsewhere is given back as [`Wish`]es.
+//! What a monitor knows, decides and does; what it says to the other one is in [`talking`]. All that is to happen elsewhere is given back as [`Wish`]es.
+
+mod site;
+mod talking;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use data_mover_ha::DataMoverHa;
-use watchkeeper_core::arbitration::{self, OnPolicyFailure, Standing as Seat, plan_kind};
-use watchkeeper_core::duty::peer::{
-    Answer, Ask, Report, belongs_here, conclude, heed, may_give, respond,
-};
-use watchkeeper_core::duty::{Change, Standing};
+use watchkeeper_core::arbitration::{self, plan_kind};
+use watchkeeper_core::duty::Standing;
+use watchkeeper_core::duty::peer::{Answer, Ask, Report};
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::execution::{Next, Outcome};
 use watchkeeper_core::facts::{FactBook, Observation};
-use watchkeeper_core::guards::{self, Duty, Limits, Situation};
+use watchkeeper_core::guards::{self, Duty, Situation};
 use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{
-    ClusterName, MonitorName, PolicyName, Side, Term, Timestamp, Topology,
-};
-use watchkeeper_core::plan::{Arrangements, OrderedBy, Plan, PlanKind, Proof, Request};
-use watchkeeper_core::policies::Mode;
-use watchkeeper_core::proposal::{Failure, FailureKind, Grant, Opinion, Revision};
+use watchkeeper_core::model::{MonitorName, Side, Term, Timestamp};
+use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
+use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
 use watchkeeper_core::snapshot::{Background, Snapshot};
 use watchkeeper_core::state::{ClusterState, State};
 use watchkeeper_sdk::testkit;
 
 use crate::deeds::Deed;
+
+pub use site::Site;
 
 /// The beat of the monitors' talk, as configured by default.
 pub const BEAT: u64 = 1_000;
@@ -77,73 +77,6 @@ pub enum Wish {
 
 /// Something that must never be.
 pub type Violation = String;
-
-/// What never changes in a run.
-#[derive(Debug)]
-pub struct Site {
-    /// The cluster.
-    pub topology: Topology,
-    /// What was arranged for plans.
-    pub arrangements: Arrangements,
-    limits: Limits,
-    seats: Vec<Seat>,
-    names: [MonitorName; 2],
-    policy: PolicyName,
-    unknown: ClusterState,
-    settings: data_mover_ha::Settings,
-    /// The name of every probe.
-    pub probe: Arc<str>,
-    /// What there is to say of what was found.
-    pub nothing: Arc<str>,
-}
-
-impl Site {
-    /// The site of every run; what counts as proof differs.
-    ///
-    /// # Panics
-    /// Never: the names are names.
-    #[expect(clippy::unwrap_used, reason = "constants that every test shows to be names")]
-    pub fn new(proof: Proof) -> Self {
-        let policy = PolicyName::new("data-mover-ha").unwrap();
-        Self {
-            topology: watchkeeper_cases::world::five_servers(),
-            arrangements: Arrangements {
-                start_timeout_ms: 30_000,
-                stop_timeout_ms: 20_000,
-                repository_timeout_ms: 20_000,
-                attempts: 2,
-                retry_delay_ms: 1_000,
-                proof,
-                replicated_repository: true,
-                site_steps: Vec::new(),
-            },
-            limits: Limits {
-                fresh_ms: 15_000,
-                cooldown_ms: 60_000,
-                max_lag_bytes: 64 << 20,
-                storm_limit: 0,
-                storm_window_ms: 0,
-            },
-            seats: vec![Seat {
-                policy: policy.clone(),
-                grants: Grant::ALL.into_iter().collect(),
-                servers: None,
-                on_failure: OnPolicyFailure::Hold,
-                mode: Mode::Enforce,
-            }],
-            names: ["vp1", "vp2"].map(|name| MonitorName::new(name).unwrap()),
-            policy,
-            unknown: ClusterState::default(),
-            settings: data_mover_ha::Settings::default(),
-            probe: "state".into(),
-            nothing: "".into(),
-        }
-    }
-
-    fn cluster(&self) -> &ClusterName {
-        self.topology.cluster()
-    }
-}
 
 /// One monitor.
 #[expect(clippy::struct_excessive_bools, reason = "each is so or not, by itself")]
@@ -552,151 +485,15 @@ impl Monitor {
         outcome: Outcome,
         wishes: &mut Vec<Wish>,
     ) -> Result<(), Violation> {
+        if !self.is_under_way(deed) {
+            return Ok(());
+        }
+        self.under_way = None;
         let Deed { plan, step, attempt, .. } = *deed;
-        if self.under_way != Some((plan, step, attempt)) {
-            return Ok(());
-        }
-        // What cannot be written down now is under way for whoever asks next.
+        // What cannot be written down now is taken up again at the next look, as after a crash.
         if self.record(now, vec![Event::StepEnded { plan, step, attempt, outcome }])? {
-            self.under_way = None;
             self.go_on(now, false, wishes)?;
-        } else {
-            self.under_way = None;
         }
         Ok(())
-    }
-
-    // ---- the duty ----
-
-    fn report(&self) -> Report {
-        Report::of(self.site.cluster(), &self.here().tenure)
-    }
-
-    fn change(&mut self, now: u64, change: Option<Change>) -> Result<bool, Violation> {
-        let Some(change) = change else { return Ok(true) };
-        let written = self.record(now, vec![Event::Duty(change)])?;
-        self.look_at_duty(now);
-        Ok(written)
-    }
-
-    /// Offers what has become the other monitor's watch.
-    fn hand_over(&mut self, now: u64) -> Result<(), Violation> {
-        let here = self.here();
-        let Phase::Active(side) = here.phase else { return Ok(()) };
-        let well = !self.failed && self.reached.is_some_and(|at| now - at <= 3 * BEAT);
-        if self.waiting(now)
-            || here.is_kept()
-            || here.progress.is_some()
-            || belongs_here(self.first(), side)
-            || !well
-        {
-            return Ok(());
-        }
-        let offer = may_give(&here.tenure, here.phase, self.peer(), false, "its watch").ok();
-        self.change(now, offer).map(drop)
-    }
-
-    /// What it has to say to the other one at this beat.
-    pub fn talk(&mut self, now: u64, wishes: &mut Vec<Wish>) {
-        let here = self.here();
-        let cluster = self.site.cluster().clone();
-        let due = match here.tenure.standing() {
-            Standing::Offered { next, .. } => {
-                let past = Box::new(self.state.past(&cluster));
-                Some(Ask::Offer { cluster, next: *next, past })
-            }
-            Standing::Held { term } => {
-                let (term, version) = (*term, here.version);
-                let subject = (term, version);
-                let known = self.theirs.as_ref().is_some_and(|it| it.known >= Some(subject));
-                let again = self.asked.is_none_or(|(term, version, at)| {
-                    (term, version) != subject || now >= at + 5 * BEAT
-                });
-                if !known && again && self.reached.is_some() {
-                    self.asked = Some((term, version, now));
-                    let past = Box::new(self.state.past(&cluster));
-                    Some(Ask::Share { cluster, term, version, past })
-                } else {
-                    None
-                }
-            }
-            Standing::None | Standing::Elsewhere { .. } => None,
-        };
-        self.ask(due.unwrap_or(Ask::Greet), wishes);
-    }
-
-    /// An operator takes an offer back, if the other one promises not to accept it.
-    pub fn cancel(&mut self, wishes: &mut Vec<Wish>) {
-        if let Standing::Offered { next, .. } = self.here().tenure.standing() {
-            let cluster = self.site.cluster().clone();
-            self.ask(Ask::Withdraw { cluster, next: *next }, wishes);
-        }
-    }
-
-    /// An operator wants the duty here, if the other one gives it.
-    pub fn take(&mut self, wishes: &mut Vec<Wish>) {
-        let tenure = &self.here().tenure;
-        if matches!(tenure.standing(), Standing::None | Standing::Elsewhere { .. }) {
-            let (cluster, next) = (self.site.cluster().clone(), tenure.next());
-            let (by, reason) = ("ada".to_owned(), "wanted".to_owned());
-            self.ask(Ask::Request { cluster, next, by, reason }, wishes);
-        }
-    }
-
-    fn ask(&mut self, ask: Ask, wishes: &mut Vec<Wish>) {
-        self.questions += 1;
-        let (from, life, number, report) = (self.number, self.life, self.questions, self.report());
-        wishes.push(Wish::Ask(Box::new(Question { from, life, number, ask, report })));
-    }
-
-    /// Answers the other one; nothing if its journal cannot be written.
-    pub fn answer(&mut self, now: u64, question: &Question) -> Result<Option<Reply>, Violation> {
-        self.hear(now, &question.report)?;
-        let here = self.here();
-        let ordered = match (&question.ask, here.tenure.standing()) {
-            (Ask::Request { .. }, Standing::Offered { .. }) => Some((None, Answer::Giving)),
-            (Ask::Request { .. }, Standing::Held { .. }) if here.progress.is_none() => {
-                let offer = may_give(&here.tenure, here.phase, self.peer(), true, "wanted");
-                Some(match offer {
-                    Ok(change) => (Some(change), Answer::Giving),
-                    Err(why) => (None, Answer::Refused { why }),
-                })
-            }
-            _ => None,
-        };
-        let (change, answer) = ordered.unwrap_or_else(|| {
-            let past = || self.state.past(self.site.cluster());
-            let response = respond(&here.tenure, self.peer(), &question.ask, past);
-            (response.change, response.answer)
-        });
-        if !self.change(now, change)? {
-            return Ok(None);
-        }
-        Ok(Some(Reply { question: question.clone(), answer, report: self.report() }))
-    }
-
-    /// Takes an answer in, if it still waits for it.
-    pub fn hear_reply(&mut self, now: u64, reply: &Reply) -> Result<(), Violation> {
-        self.hear(now, &reply.report)?;
-        let concluded =
-            conclude(&self.here().tenure, &reply.question.ask, &reply.answer, self.peer());
-        self.change(now, concluded)?;
-        self.reached = Some(now);
-        self.failed = false;
-        self.answered = self.answered.max(reply.question.number);
-        Ok(())
-    }
-
-    /// The question of that number is no longer waited for.
-    pub const fn unanswered(&mut self, number: u64) {
-        if self.answered < number {
-            self.failed = true;
-        }
-    }
-
-    fn hear(&mut self, now: u64, report: &Report) -> Result<(), Violation> {
-        self.theirs = Some(report.clone());
-        let change = heed(&self.here().tenure, report, self.peer(), self.first());
-        self.change(now, change).map(drop)
     }
 }

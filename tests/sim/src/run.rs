@@ -1,4 +1,8 @@
-//! One seed from its beginning to its end.
+//! One seed from its beginning to its end: what happens next, and who is to know of it.
+
+mod befalling;
+mod ending;
+mod probing;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -8,18 +12,15 @@ use std::sync::Arc;
 use fastrand::Rng;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
-use watchkeeper_core::facts::{Observation, ProbeId, REPLICATION, Reason, ReasonCode, Value};
-use watchkeeper_core::guards::Duty;
-use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{Service, Side, Status};
+use watchkeeper_core::facts::Observation;
+use watchkeeper_core::model::Service;
 use watchkeeper_core::plan::{Act, Proof};
-use watchkeeper_core::snapshot::{Place, expected};
 
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
 use crate::faults::{self, Fault};
 use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
-use crate::world::{Cause, Node, Power, Process, World};
+use crate::world::{Node, Power, Process, World};
 
 /// How often everything is looked at, in milliseconds.
 const PROBE: u64 = 1_000;
@@ -479,266 +480,5 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// What the probes of a monitor find of a server, and when they have found it.
-    fn probe(&mut self, number: usize, server: usize) {
-        let monitor = &self.monitors[number];
-        if !monitor.alive {
-            return;
-        }
-        let life = monitor.life;
-        let machine = &self.world.machines[server];
-        let answers = self.world.both_ways(Node::Monitor(number), Node::Server(server))
-            && machine.power == Power::On;
-        let way = if answers { self.rng.u64(1..=self.slow.min(TIMEOUT)) * 2 } else { TIMEOUT };
-        let silent = !answers || way >= TIMEOUT;
-        let way = way.min(TIMEOUT);
-        let at = monitor.clock(self.world.now + way);
-        let site = Arc::clone(&self.site);
-        let Some(configured) = site.topology.servers().get(server) else { return };
-        let observation = |service: Option<Service>, up: bool| {
-            let (status, code) = match (silent, up) {
-                (true, _) => (Status::Unknown, ReasonCode::TimedOut),
-                (false, true) => (Status::Up, ReasonCode::Running),
-                (false, false) => (Status::Down, ReasonCode::NotRunning),
-            };
-            let name = Arc::clone(&site.probe);
-            let probe = ProbeId { server: configured.name.clone(), service, name };
-            let reason = Reason::new(code, Arc::clone(&site.nothing));
-            Observation { probe, status, reason, at, took_ms: way, values: BTreeMap::new() }
-        };
-        let mut found = vec![observation(None, true)];
-        for service in &configured.services {
-            found.push(observation(Some(*service), machine.runs(*service)));
-        }
-        if !silent && machine.runs(Service::Repository) && server < 2 {
-            let other = &self.world.machines[1 - server];
-            let mut replication = observation(Some(Service::Repository), true);
-            replication.probe.name = Arc::from(REPLICATION);
-            let behind = machine.rows.saturating_sub(other.rows);
-            let behind = i64::try_from(behind).unwrap_or(i64::MAX);
-            replication.values = [
-                (Arc::from("replay-lag-bytes"), Value::Integer(behind)),
-                (Arc::from("subscription-enabled"), Value::Flag(machine.follows)),
-            ]
-            .into();
-            found.push(replication);
-        }
-        self.after(way, Happening::Found { monitor: number, life, found });
-    }
-
-    fn fault(&mut self, fault: Fault) -> Result<(), Violation> {
-        let now = self.world.now;
-        match fault {
-            Fault::Dies(server, service) => self.stops(server, service, false),
-            Fault::Breaks(server, service) => self.stops(server, service, true),
-            Fault::Mended(server, service) => {
-                if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
-                    unit.broken = false;
-                }
-            }
-            Fault::Off(server) => self.world.machines[server].power = Power::Off,
-            Fault::On(server, boots) => self.boot(server, boots),
-            Fault::Freezes(server) => {
-                let machine = &mut self.world.machines[server];
-                if machine.power == Power::On {
-                    machine.power = Power::Frozen;
-                }
-            }
-            Fault::Thaws(server) => {
-                let machine = &mut self.world.machines[server];
-                if machine.power == Power::Frozen {
-                    machine.power = Power::On;
-                }
-            }
-            Fault::Cut(from, to) => {
-                self.world.cut.insert((from, to));
-            }
-            Fault::Joined(from, to) => {
-                self.world.cut.remove(&(from, to));
-                self.let_go();
-            }
-            Fault::Killed(number) => {
-                if self.monitors[number].alive {
-                    self.monitors[number].end()?;
-                }
-            }
-            Fault::Started(number) => {
-                self.at_write[number] = None;
-                if !self.monitors[number].alive {
-                    self.checks.counts.starts += 1;
-                    self.monitors[number].start(now)?;
-                }
-            }
-            Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
-            Fault::Full(number) => self.monitors[number].full = true,
-            Fault::Freed(number) => self.monitors[number].full = false,
-            Fault::Clock(number, ms) => self.monitors[number].skew = ms,
-            Fault::Slow(ms) => self.slow = ms,
-            Fault::ByHand(server, service) => {
-                let machine = &mut self.world.machines[server];
-                let on = machine.power == Power::On;
-                if let Some(unit) = machine.units.get_mut(&service).filter(|_| on)
-                    && !matches!(unit.process, Process::Running { .. })
-                {
-                    unit.process = Process::Running { cause: Cause::Others, since: now };
-                }
-            }
-            Fault::Ordered => {
-                for number in 0..2 {
-                    let life = self.monitors[number].life;
-                    self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
-                }
-            }
-            Fault::Cancelled(number) => {
-                let life = self.monitors[number].life;
-                self.with(number, life, |it, _, wishes| {
-                    it.cancel(wishes);
-                    Ok(())
-                })?;
-            }
-            Fault::Wanted(number) => {
-                let life = self.monitors[number].life;
-                self.with(number, life, |it, _, wishes| {
-                    it.take(wishes);
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What was held up goes on where the way is free again. Whoever gives an attempt up, or ends, resets
-    /// its connection, and nothing is sent any more.
-    fn let_go(&mut self) {
-        for deed in std::mem::take(&mut self.held_up) {
-            let from = Node::Monitor(deed.monitor);
-            if !self.waits(&deed) {
-                continue;
-            }
-            if deeds::place(&deed.act).is_none_or(|to| self.world.open(from, Node::Server(to))) {
-                let way = self.way();
-                self.after(way, Happening::Command(Box::new(deed)));
-            } else {
-                self.held_up.push(deed);
-            }
-        }
-    }
-
-    fn stops(&mut self, server: usize, service: Service, broken: bool) {
-        if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
-            unit.process = Process::Stopped;
-            unit.broken |= broken;
-        }
-    }
-
-    fn boot(&mut self, server: usize, boots: bool) {
-        let now = self.world.now;
-        let machine = &mut self.world.machines[server];
-        if machine.power != Power::Off {
-            return;
-        }
-        machine.power = Power::On;
-        for unit in machine.units.values_mut() {
-            let ran = matches!(unit.process, Process::Running { .. });
-            unit.process = if ran && boots {
-                Process::Running { cause: Cause::Others, since: now }
-            } else {
-                Process::Stopped
-            };
-        }
-    }
-
-    /// Nothing goes wrong any more, and what was broken is whole.
-    fn put_right(&mut self) -> Result<(), Violation> {
-        self.say("all faults are over");
-        self.world.cut.clear();
-        self.let_go();
-        self.slow = faults::QUICK;
-        for number in 0..2 {
-            self.monitors[number].full = false;
-            self.at_write[number] = None;
-            self.fault(Fault::Started(number))?;
-        }
-        for server in 0..3 {
-            self.fault(Fault::On(server, true))?;
-            self.fault(Fault::Thaws(server))?;
-            for unit in self.world.machines[server].units.values_mut() {
-                unit.broken = false;
-            }
-        }
-        Ok(())
-    }
-
-    /// The monitor that may act, if there is one.
-    fn holder(&self) -> Option<&Monitor> {
-        let now = self.world.now;
-        self.monitors.iter().find(|it| it.alive && matches!(it.duty(now), Duty::Held(_)))
-    }
-
-    /// What an operator does who looks now and then: judges where a change of side was left.
-    fn operate(&mut self) -> Result<(), Violation> {
-        if !self.holder().is_some_and(Monitor::asks_for_an_operator) {
-            return Ok(());
-        }
-        let serves = |server: usize| self.world.machines[server].serves(Service::Daemon);
-        let side = if serves(1) && !serves(0) { Side::Secondary } else { Side::Primary };
-        let across = World::of_side(side.other());
-        for service in Service::ALL.into_iter().filter(|service| service.exclusive()) {
-            self.stops(across, service, false);
-        }
-        for number in 0..2 {
-            let life = self.monitors[number].life;
-            self.with(number, life, |it, now, _| it.declare(now, side))?;
-        }
-        Ok(())
-    }
-
-    /// Whether one side serves with all it needs, the other does not, and a monitor knows it.
-    fn is_well(&self) -> bool {
-        let Some(holder) = self.holder() else { return false };
-        let here = holder.here();
-        let Phase::Active(active) = here.phase else { return false };
-        let (on, off) = (World::of_side(active), World::of_side(active.other()));
-        let machine = &self.world.machines[on];
-        let essential = Service::ALL.into_iter().filter(|it| it.essential());
-        let serves = essential
-            .clone()
-            .all(|service| !expected(service, Place::Active, active) || machine.serves(service));
-        let quiet = essential
-            .filter(|it| it.exclusive())
-            .all(|service| !self.world.machines[off].runs(service));
-        serves && quiet
-    }
-
-    fn what_is_not_well(&self) -> Violation {
-        let states: Vec<String> = self
-            .monitors
-            .iter()
-            .enumerate()
-            .map(|(number, it)| {
-                let here = it.here();
-                let (phase, standing) = (here.phase, here.tenure.standing().clone());
-                format!("{}: {phase}, the duty is {standing}", Node::Monitor(number))
-            })
-            .collect();
-        let runs = |server: usize| {
-            let machine = &self.world.machines[server];
-            let running: Vec<_> = Service::ALL
-                .into_iter()
-                .filter(|service| machine.runs(*service))
-                .map(Service::as_str)
-                .collect();
-            format!("{}: {}", Node::Server(server), running.join(" "))
-        };
-        let servers: Vec<String> = (0..2).map(runs).collect();
-        format!(
-            "it is not well {} s after the last fault (proof {:?}): {}; {}",
-            RECOVERY / 1000,
-            self.proof,
-            states.join("; "),
-            servers.join("; ")
-        )
     }
 }

@@ -119,7 +119,7 @@ pub struct World {
     pub machines: Vec<Machine>,
     /// The ways that are cut, each in one direction.
     pub cut: BTreeSet<(Node, Node)>,
-    /// The ways on which commands are held up, and arrive when the way is free again.
+    /// How many starts there were: the last of each service is known by its number.
     pub starts: u64,
 }
 

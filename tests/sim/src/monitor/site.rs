@@ -1,0 +1,78 @@
+//! What the site of a run is like.
+
+use std::sync::Arc;
+
+use watchkeeper_core::arbitration::{OnPolicyFailure, Standing};
+use watchkeeper_core::guards::Limits;
+use watchkeeper_core::model::{ClusterName, MonitorName, PolicyName, Topology};
+use watchkeeper_core::plan::{Arrangements, Proof};
+use watchkeeper_core::policies::Mode;
+use watchkeeper_core::proposal::Grant;
+use watchkeeper_core::state::ClusterState;
+
+/// What never changes in a run.
+#[derive(Debug)]
+pub struct Site {
+    /// The cluster.
+    pub topology: Topology,
+    /// What was arranged for plans.
+    pub arrangements: Arrangements,
+    pub(super) limits: Limits,
+    pub(super) seats: Vec<Standing>,
+    pub(super) names: [MonitorName; 2],
+    pub(super) policy: PolicyName,
+    pub(super) unknown: ClusterState,
+    pub(super) settings: data_mover_ha::Settings,
+    /// The name of every probe.
+    pub probe: Arc<str>,
+    /// What there is to say of what was found.
+    pub nothing: Arc<str>,
+}
+
+impl Site {
+    /// The site of every run; what counts as proof differs.
+    ///
+    /// # Panics
+    /// Never: the names are names.
+    #[expect(clippy::unwrap_used, reason = "constants that every test shows to be names")]
+    pub fn new(proof: Proof) -> Self {
+        let policy = PolicyName::new("data-mover-ha").unwrap();
+        Self {
+            topology: watchkeeper_cases::world::five_servers(),
+            arrangements: Arrangements {
+                start_timeout_ms: 30_000,
+                stop_timeout_ms: 20_000,
+                repository_timeout_ms: 20_000,
+                attempts: 2,
+                retry_delay_ms: 1_000,
+                proof,
+                replicated_repository: true,
+                site_steps: Vec::new(),
+            },
+            limits: Limits {
+                fresh_ms: 15_000,
+                cooldown_ms: 60_000,
+                max_lag_bytes: 64 << 20,
+                storm_limit: 0,
+                storm_window_ms: 0,
+            },
+            seats: vec![Standing {
+                policy: policy.clone(),
+                grants: Grant::ALL.into_iter().collect(),
+                servers: None,
+                on_failure: OnPolicyFailure::Hold,
+                mode: Mode::Enforce,
+            }],
+            names: ["vp1", "vp2"].map(|name| MonitorName::new(name).unwrap()),
+            policy,
+            unknown: ClusterState::default(),
+            settings: data_mover_ha::Settings::default(),
+            probe: "state".into(),
+            nothing: "".into(),
+        }
+    }
+
+    pub(super) fn cluster(&self) -> &ClusterName {
+        self.topology.cluster()
+    }
+}

@@ -1,0 +1,155 @@
+//! What a fault does, and how everything is put right in the end.
+
+use watchkeeper_core::model::Service;
+
+use super::{Happening, Run};
+use crate::deeds;
+use crate::faults::{self, Fault};
+use crate::monitor::Violation;
+use crate::world::{Cause, Node, Power, Process};
+
+impl Run {
+    /// Something goes wrong, or is put right.
+    pub(super) fn fault(&mut self, fault: Fault) -> Result<(), Violation> {
+        let now = self.world.now;
+        match fault {
+            Fault::Dies(server, service) => self.stops(server, service, false),
+            Fault::Breaks(server, service) => self.stops(server, service, true),
+            Fault::Mended(server, service) => {
+                if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
+                    unit.broken = false;
+                }
+            }
+            Fault::Off(server) => self.world.machines[server].power = Power::Off,
+            Fault::On(server, boots) => self.boot(server, boots),
+            Fault::Freezes(server) => {
+                let machine = &mut self.world.machines[server];
+                if machine.power == Power::On {
+                    machine.power = Power::Frozen;
+                }
+            }
+            Fault::Thaws(server) => {
+                let machine = &mut self.world.machines[server];
+                if machine.power == Power::Frozen {
+                    machine.power = Power::On;
+                }
+            }
+            Fault::Cut(from, to) => {
+                self.world.cut.insert((from, to));
+            }
+            Fault::Joined(from, to) => {
+                self.world.cut.remove(&(from, to));
+                self.let_go();
+            }
+            Fault::Killed(number) => {
+                if self.monitors[number].alive {
+                    self.monitors[number].end()?;
+                }
+            }
+            Fault::Started(number) => {
+                self.at_write[number] = None;
+                if !self.monitors[number].alive {
+                    self.checks.counts.starts += 1;
+                    self.monitors[number].start(now)?;
+                }
+            }
+            Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
+            Fault::Full(number) => self.monitors[number].full = true,
+            Fault::Freed(number) => self.monitors[number].full = false,
+            Fault::Clock(number, ms) => self.monitors[number].skew = ms,
+            Fault::Slow(ms) => self.slow = ms,
+            Fault::ByHand(server, service) => {
+                let machine = &mut self.world.machines[server];
+                let on = machine.power == Power::On;
+                if let Some(unit) = machine.units.get_mut(&service).filter(|_| on)
+                    && !matches!(unit.process, Process::Running { .. })
+                {
+                    unit.process = Process::Running { cause: Cause::Others, since: now };
+                }
+            }
+            Fault::Ordered => {
+                for number in 0..2 {
+                    let life = self.monitors[number].life;
+                    self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
+                }
+            }
+            Fault::Cancelled(number) => {
+                let life = self.monitors[number].life;
+                self.with(number, life, |it, _, wishes| {
+                    it.cancel(wishes);
+                    Ok(())
+                })?;
+            }
+            Fault::Wanted(number) => {
+                let life = self.monitors[number].life;
+                self.with(number, life, |it, _, wishes| {
+                    it.take(wishes);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was held up goes on where the way is free again. Whoever gives an attempt up, or ends, resets
+    /// its connection, and nothing is sent any more.
+    fn let_go(&mut self) {
+        for deed in std::mem::take(&mut self.held_up) {
+            let from = Node::Monitor(deed.monitor);
+            if !self.waits(&deed) {
+                continue;
+            }
+            if deeds::place(&deed.act).is_none_or(|to| self.world.open(from, Node::Server(to))) {
+                let way = self.way();
+                self.after(way, Happening::Command(Box::new(deed)));
+            } else {
+                self.held_up.push(deed);
+            }
+        }
+    }
+
+    pub(super) fn stops(&mut self, server: usize, service: Service, broken: bool) {
+        if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
+            unit.process = Process::Stopped;
+            unit.broken |= broken;
+        }
+    }
+
+    fn boot(&mut self, server: usize, boots: bool) {
+        let now = self.world.now;
+        let machine = &mut self.world.machines[server];
+        if machine.power != Power::Off {
+            return;
+        }
+        machine.power = Power::On;
+        for unit in machine.units.values_mut() {
+            let ran = matches!(unit.process, Process::Running { .. });
+            unit.process = if ran && boots {
+                Process::Running { cause: Cause::Others, since: now }
+            } else {
+                Process::Stopped
+            };
+        }
+    }
+
+    /// Nothing goes wrong any more, and what was broken is whole.
+    pub(super) fn put_right(&mut self) -> Result<(), Violation> {
+        self.say("all faults are over");
+        self.world.cut.clear();
+        self.let_go();
+        self.slow = faults::QUICK;
+        for number in 0..2 {
+            self.monitors[number].full = false;
+            self.at_write[number] = None;
+            self.fault(Fault::Started(number))?;
+        }
+        for server in 0..3 {
+            self.fault(Fault::On(server, true))?;
+            self.fault(Fault::Thaws(server))?;
+            for unit in self.world.machines[server].units.values_mut() {
+                unit.broken = false;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! What probes find, as the collectors of the daemon would.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeeper_core::facts::{Observation, ProbeId, REPLICATION, Reason, ReasonCode, Value};
+use watchkeeper_core::model::{Service, Status};
+
+use super::{Happening, Run, TIMEOUT};
+use crate::world::{Node, Power};
+
+impl Run {
+    /// What the probes of a monitor find of a server, and when they have found it.
+    pub(super) fn probe(&mut self, number: usize, server: usize) {
+        let monitor = &self.monitors[number];
+        if !monitor.alive {
+            return;
+        }
+        let life = monitor.life;
+        let machine = &self.world.machines[server];
+        let answers = self.world.both_ways(Node::Monitor(number), Node::Server(server))
+            && machine.power == Power::On;
+        let way = if answers { self.rng.u64(1..=self.slow.min(TIMEOUT)) * 2 } else { TIMEOUT };
+        let silent = !answers || way >= TIMEOUT;
+        let way = way.min(TIMEOUT);
+        let at = monitor.clock(self.world.now + way);
+        let site = Arc::clone(&self.site);
+        let Some(configured) = site.topology.servers().get(server) else { return };
+        let observation = |service: Option<Service>, up: bool| {
+            let (status, code) = match (silent, up) {
+                (true, _) => (Status::Unknown, ReasonCode::TimedOut),
+                (false, true) => (Status::Up, ReasonCode::Running),
+                (false, false) => (Status::Down, ReasonCode::NotRunning),
+            };
+            let name = Arc::clone(&site.probe);
+            let probe = ProbeId { server: configured.name.clone(), service, name };
+            let reason = Reason::new(code, Arc::clone(&site.nothing));
+            Observation { probe, status, reason, at, took_ms: way, values: BTreeMap::new() }
+        };
+        let mut found = vec![observation(None, true)];
+        for service in &configured.services {
+            found.push(observation(Some(*service), machine.runs(*service)));
+        }
+        if !silent && machine.runs(Service::Repository) && server < 2 {
+            let other = &self.world.machines[1 - server];
+            let mut replication = observation(Some(Service::Repository), true);
+            replication.probe.name = Arc::from(REPLICATION);
+            let behind = machine.rows.saturating_sub(other.rows);
+            let behind = i64::try_from(behind).unwrap_or(i64::MAX);
+            replication.values = [
+                (Arc::from("replay-lag-bytes"), Value::Integer(behind)),
+                (Arc::from("subscription-enabled"), Value::Flag(machine.follows)),
+            ]
+            .into();
+            found.push(replication);
+        }
+        self.after(way, Happening::Found { monitor: number, life, found });
+    }
+}
