@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Event, Record};
-use watchkeeper_core::model::{Service, Term};
-use watchkeeper_core::plan::{Act, Plan, PlanKind};
+use watchkeeper_core::model::{ServerName, Service, Term};
+use watchkeeper_core::plan::{Act, Plan, PlanKind, Proof};
 
 use crate::deeds;
 use crate::monitor::Violation;
@@ -35,6 +35,8 @@ pub struct Counts {
     pub deceived: u64,
     /// Changes of side that an operator had to judge.
     pub operators: u64,
+    /// How often a server was switched off by its fence agents.
+    pub fenced: u64,
 }
 
 impl Counts {
@@ -49,6 +51,7 @@ impl Counts {
             starts: self.starts + other.starts,
             deceived: self.deceived + other.deceived,
             operators: self.operators + other.operators,
+            fenced: self.fenced + other.fenced,
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct Checks {
     /// When each plan was begun.
     begun: BTreeMap<(usize, u64), u64>,
     confirmed: BTreeMap<(usize, u64), Confirmed>,
+    /// When each plan had the old side's server switched off.
+    fenced: BTreeMap<(usize, u64), u64>,
     /// When each side's server was last taken for inactive while its services ran.
     deceived: [Option<u64>; 2],
     /// Who was granted which term.
@@ -117,6 +122,11 @@ impl Checks {
         plan.steps.get(step).map(|step| step.act.clone())
     }
 
+    /// Whether the plan asks the server to stop what runs there.
+    pub fn asks_to_stop(&self, monitor: usize, plan: u64, server: &ServerName) -> bool {
+        self.plans.get(&(monitor, plan)).is_some_and(|plan| plan.asks_to_stop(server))
+    }
+
     /// Whether the plan changes which side is active.
     pub fn changes_side(&self, monitor: usize, plan: u64) -> bool {
         self.plans.get(&(monitor, plan)).is_some_and(|plan| plan.kind.changes_side())
@@ -124,7 +134,7 @@ impl Checks {
 
     /// A plan's confirmation has come to be sure.
     pub fn is_sure(&mut self, world: &World, monitor: usize, plan: u64, act: &Act) {
-        let Act::ConfirmInactive { server, services, .. } = act else { return };
+        let Act::ConfirmInactive { server, services, proof } = act else { return };
         let machine = &world.machines[deeds::number(server)];
         let runs = services.iter().any(|service| machine.runs(*service));
         let deceived = match machine.power {
@@ -132,11 +142,20 @@ impl Checks {
             Power::Off => false,
             Power::Frozen => true,
         };
-        self.confirmed.insert((monitor, plan), Confirmed { at: world.now });
+        let at = self.fenced.get(&(monitor, plan)).copied().unwrap_or(world.now);
+        self.confirmed.insert((monitor, plan), Confirmed { at });
+        // What was switched off was not taken for inactive: nothing excuses it that runs later.
+        let deceived = deceived && !matches!(proof, Proof::Fence { .. });
         if deceived && let Some(about) = self.deceived.get_mut(deeds::number(server)) {
             *about = Some(world.now);
             self.counts.deceived += 1;
         }
+    }
+
+    /// The old side's server was switched off for a plan.
+    pub fn is_fenced(&mut self, now: u64, monitor: usize, plan: u64) {
+        self.fenced.insert((monitor, plan), now);
+        self.counts.fenced += 1;
     }
 
     /// A service runs from now on.

@@ -196,10 +196,21 @@ impl World {
         }
     }
 
+    /// A fence agent switches a server off, if it works.
+    pub fn fence(&mut self, server: usize) -> Outcome {
+        let machine = &mut self.machines[server];
+        if !machine.fences {
+            return Outcome::Failed { detail: "its fence agents fail".to_owned() };
+        }
+        machine.power = Power::Off;
+        Outcome::Done { detail: "it is switched off".to_owned(), changed: true }
+    }
+
     /// Whether what is known of the server beside its own word is proof that it does not act.
     pub fn proves(&self, monitor: usize, server: usize, proof: Proof) -> Came {
         match proof {
             Proof::Nothing => done("no proof is wanted", false),
+            Proof::Fence { .. } => Came::Nothing,
             Proof::Operator => failed("an operator has to make sure"),
             Proof::Witnesses(needed) => match testimony(self, monitor, server) {
                 (_, true) => failed("a witness finds it alive"),

@@ -22,6 +22,10 @@ pub enum Fault {
     Freezes(usize),
     /// It goes on.
     Thaws(usize),
+    /// A server's fence agents fail.
+    Unfenced(usize),
+    /// They work.
+    Fenced(usize),
     /// One direction is cut.
     Cut(Node, Node),
     /// It is joined again.
@@ -65,6 +69,8 @@ impl std::fmt::Display for Fault {
             Self::On(on, false) => write!(f, "{} boots", server(on)),
             Self::Freezes(on) => write!(f, "{} stands still", server(on)),
             Self::Thaws(on) => write!(f, "{} goes on", server(on)),
+            Self::Unfenced(on) => write!(f, "the fence agents of {} fail", server(on)),
+            Self::Fenced(on) => write!(f, "the fence agents of {} work", server(on)),
             Self::Cut(one, other) => write!(f, "the way from {one} to {other} is cut"),
             Self::Joined(one, other) => write!(f, "the way from {one} to {other} is joined"),
             Self::Killed(on) => write!(f, "{} is killed", monitor(on)),
@@ -115,7 +121,7 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     let monitor = rng.usize(0..2);
     let service = Service::ALL[rng.usize(0..Service::ALL.len())];
     let mut both = |fault, over| faults.extend([(at, fault), (until, over)]);
-    match rng.u32(0..20) {
+    match rng.u32(0..21) {
         0 => faults.push((at, Fault::Dies(side, service))),
         1 => both(Fault::Breaks(side, service), Fault::Mended(side, service)),
         2..=4 => both(Fault::Off(server), Fault::On(server, rng.bool())),
@@ -127,6 +133,7 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
         16 => faults.push((at, Fault::Clock(monitor, rng.u64(0..600_000)))),
         17 => both(Fault::Slow(rng.u64(100..5_000)), Fault::Slow(QUICK)),
         18 => faults.push((at, Fault::ByHand(side, service))),
+        19 => both(Fault::Unfenced(side), Fault::Fenced(side)),
         _ => match rng.u32(0..4) {
             0 => faults.push((at, Fault::Cancelled(monitor))),
             1 => faults.push((at, Fault::Wanted(monitor))),

@@ -78,7 +78,7 @@ fn many(arguments: &Arguments) -> ExitCode {
     let _ = writeln!(
         std::io::stdout().lock(),
         "{done} seeds in {:.1} s: {} events, {} faults, {} starts of monitors, {} changes of side, {} \
-         handovers of the duty, {} judged by an operator, {} times deceived \
+         handovers of the duty, {} judged by an operator, {} times fenced, {} times deceived \
          witnesses; {} failed",
         begun.elapsed().as_secs_f64(),
         counts.events,
@@ -87,6 +87,7 @@ fn many(arguments: &Arguments) -> ExitCode {
         counts.changes,
         counts.handovers,
         counts.operators,
+        counts.fenced,
         counts.deceived,
         failed.len()
     );

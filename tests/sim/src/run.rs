@@ -2,6 +2,7 @@
 
 mod befalling;
 mod ending;
+mod fencing;
 mod probing;
 
 use std::cmp::Reverse;
@@ -50,6 +51,7 @@ enum Happening {
     Up { server: usize, service: Service, number: u64, deed: Box<Deed> },
     Came { deed: Box<Deed>, outcome: Outcome },
     GivenUp(Box<Deed>),
+    Fenced(Box<Deed>),
     Question(Box<Question>),
     Reply(Box<Reply>),
     Unanswered { monitor: usize, life: u32, number: u64 },
@@ -71,9 +73,10 @@ pub struct Report {
 /// Runs one seed. With `tell` it keeps what happens, to be read.
 pub fn run(seed: u64, tell: bool) -> Report {
     let mut rng = Rng::with_seed(seed);
-    let proof = match rng.u32(0..4) {
+    let proof = match rng.u32(0..6) {
         0 => Proof::Operator,
         1 => Proof::Witnesses(1),
+        2 | 3 => Proof::Fence { within_ms: 20_000 },
         _ => Proof::Witnesses(2),
     };
     let faults = faults::schedule(&mut rng, TROUBLE);
@@ -102,6 +105,8 @@ struct Run {
     slow: u64,
     /// Commands on ways that are cut.
     held_up: Vec<Deed>,
+    /// The attempt whose old side's server is being fenced, and the monitor's life, for each monitor.
+    fencing: [Option<(u32, u64, usize, u32)>; 2],
     proof: Proof,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
@@ -126,6 +131,7 @@ impl Run {
             checks: Checks::default(),
             slow: faults::QUICK,
             held_up: Vec::new(),
+            fencing: [None; 2],
             proof,
             at_write: [None; 2],
             written: [0; 2],
@@ -229,6 +235,7 @@ impl Run {
             }
             Happening::Came { deed, outcome } => self.came(&deed, outcome),
             Happening::GivenUp(deed) => self.given_up(&deed),
+            Happening::Fenced(deed) => self.fenced(&deed),
             Happening::Question(question) => self.asked(&question),
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
@@ -426,6 +433,10 @@ impl Run {
         if last != number {
             return Ok(());
         }
+        if power == Power::Off {
+            unit.process = Process::Stopped;
+            return Ok(());
+        }
         if power == Power::Frozen {
             self.after(1_000, Happening::Up { server, service, number, deed });
             return Ok(());
@@ -442,6 +453,9 @@ impl Run {
     }
 
     fn came(&mut self, deed: &Deed, outcome: Outcome) -> Result<(), Violation> {
+        if matches!(outcome, Outcome::Failed { .. }) && self.fences_instead(deed, true) {
+            return Ok(());
+        }
         self.with(deed.monitor, deed.life, |it, now, wishes| it.came(now, deed, outcome, wishes))
     }
 
@@ -449,6 +463,9 @@ impl Run {
     fn given_up(&mut self, deed: &Deed) -> Result<(), Violation> {
         let outcome = match &deed.act {
             Act::ConfirmInactive { server, proof, .. } => {
+                if self.fences_instead(deed, false) {
+                    return Ok(());
+                }
                 let server = deeds::number(server);
                 match self.world.proves(deed.monitor, server, *proof) {
                     Came::Of(outcome) => outcome,

@@ -96,6 +96,8 @@ pub struct Machine {
     pub rows: u64,
     /// Whether its repository follows the other one's.
     pub follows: bool,
+    /// Whether its fence agents manage to do what they are asked.
+    pub fences: bool,
 }
 
 impl Machine {
@@ -144,6 +146,7 @@ impl World {
                 mark: (Term(0), usize::MAX),
                 rows: 0,
                 follows: server.role == Role::Secondary,
+                fences: true,
             }
         });
         Self { now: 0, machines: machines.collect(), cut: BTreeSet::new(), starts: 0 }

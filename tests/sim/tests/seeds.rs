@@ -46,6 +46,7 @@ fn whatever_goes_wrong_one_side_is_active_and_in_the_end_one_serves() {
     // A simulation in which nothing happens shows nothing.
     assert!(counts.changes > seeds / 20, "{counts:?}");
     assert!(counts.handovers > seeds / 20, "{counts:?}");
+    assert!(counts.fenced > seeds / 40, "{counts:?}");
 }
 
 /// The same seed is the same run, to the last word.
@@ -86,5 +87,49 @@ fn a_command_that_was_held_up_on_its_way_starts_nothing_beside_the_other_side() 
         faults.extend(alone(at, Fault::Cut));
         faults.extend(alone(at + 95_000, Fault::Joined));
         told(Proof::Witnesses(2), faults);
+    }
+}
+
+const FENCE: Proof = Proof::Fence { within_ms: 20_000 };
+
+/// A server that stands still answers nobody and may go on at any moment: switched off, it does not.
+#[test]
+fn a_server_that_stands_still_is_switched_off_before_the_other_side_starts() {
+    for moment in 0..20 {
+        let at = 30_000 + moment * 317;
+        let faults = vec![(at, Fault::Freezes(0)), (at + 60_000, Fault::Thaws(0))];
+        let report = told(FENCE, faults);
+        let counts = report.counts;
+        assert_eq!((counts.fenced, counts.deceived, counts.changes), (1, 0, 1), "{counts:?}");
+    }
+}
+
+#[test]
+fn without_fence_agents_that_work_no_side_starts() {
+    let faults = vec![
+        (20_000, Fault::Unfenced(0)),
+        (30_000, Fault::Freezes(0)),
+        (100_000, Fault::Thaws(0)),
+    ];
+    let counts = told(FENCE, faults).counts;
+    assert_eq!((counts.fenced, counts.changes), (0, 0), "{counts:?}");
+}
+
+/// The monitor could reach neither side, and decides on the first thing that it hears when it can: what
+/// dm1 says of itself then is heard before it is fenced.
+#[test]
+fn a_server_that_answers_again_and_serves_is_not_fenced() {
+    let vp1 = Node::Monitor(0);
+    for moment in 0..40 {
+        let until = 100_000 + moment * 53;
+        let mut faults = vec![(20_000, Fault::Killed(1))];
+        for server in [0, 1].map(Node::Server) {
+            for (one, other) in [(vp1, server), (server, vp1)] {
+                faults.push((30_000, Fault::Cut(one, other)));
+                faults.push((until, Fault::Joined(one, other)));
+            }
+        }
+        let counts = told(FENCE, faults).counts;
+        assert_eq!((counts.fenced, counts.changes), (0, 0), "{counts:?}");
     }
 }

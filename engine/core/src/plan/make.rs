@@ -1,6 +1,6 @@
 //! The order of the steps of each kind of plan.
 
-use super::{Act, OnFailure, PlanKind, Point, Request, Step};
+use super::{Act, OnFailure, PlanKind, Point, Proof, Request, Step};
 use crate::facts::ReasonCode;
 use crate::model::{Server, ServerName, Service, ServiceId, Side, Status};
 use crate::snapshot::{Place, expected};
@@ -139,9 +139,7 @@ impl<'a> Steps<'a> {
 
     fn service(&mut self, act: Act, on_failure: OnFailure) {
         let timeout = match act {
-            Act::StopService(_) | Act::ConfirmInactive { .. } => {
-                self.request.arrangements.stop_timeout_ms
-            }
+            Act::StopService(_) => self.request.arrangements.stop_timeout_ms,
             _ => self.request.arrangements.start_timeout_ms,
         };
         self.add(act, timeout, on_failure);
@@ -206,9 +204,17 @@ impl<'a> Steps<'a> {
             .into_iter()
             .filter(|service| service.exclusive() && old.services.contains(service))
             .collect();
-        let proof = self.request.arrangements.proof;
+        let arrangements = self.request.arrangements;
+        let proof = match arrangements.proof {
+            // What was to be left in good order is not shot: somebody is there who can judge.
+            Proof::Fence { .. } if self.request.kind != PlanKind::Failover => Proof::Operator,
+            proof => proof,
+        };
+        // The server itself is asked first, and the levels have their time after that.
+        let fencing = if let Proof::Fence { within_ms } = proof { within_ms } else { 0 };
+        let timeout = arrangements.stop_timeout_ms.saturating_add(fencing);
         let act = Act::ConfirmInactive { server: old.name.clone(), services, proof };
-        self.service(act, OnFailure::Stop);
+        self.add(act, timeout, OnFailure::Stop);
     }
 
     /// Starts what is meant to run on the active side, and verifies what it cannot do without.

@@ -89,6 +89,12 @@ impl fmt::Display for OrderedBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
+    /// It is switched off by its fence agents, the first of its levels that manages to; within this
+    /// many milliseconds for all of them together.
+    Fence {
+        /// The time for all levels together, in milliseconds.
+        within_ms: u64,
+    },
     /// At least this many other servers find it gone: none of its exclusive services' ports
     /// answers from there.
     Witnesses(u32),
@@ -153,7 +159,9 @@ pub enum Act {
     StartService(ServiceId),
     /// Stop a service, and wait until its probes find it stopped.
     StopService(ServiceId),
-    /// Be sure that none of the services runs on the server: by its own word, else by proof.
+    /// Be sure that none of the services runs on the server: by its own word, else by proof. If it
+    /// says itself that one still runs, no proof counts; it is fenced all the same if that is the
+    /// proof and the plan has asked it to stop ([`Plan::asks_to_stop`]).
     ConfirmInactive {
         /// The server that must not act any more.
         server: ServerName,
@@ -209,9 +217,8 @@ impl Act {
             | Self::CopyRepository { .. }
             | Self::CarrySequences { .. } => true,
             Self::Site(step) => !matches!(step.point, Point::BeforeStop),
-            Self::ConfirmInactive { .. } | Self::AwaitReplication { .. } | Self::Verify { .. } => {
-                false
-            }
+            Self::ConfirmInactive { proof, .. } => matches!(proof, Proof::Fence { .. }),
+            Self::AwaitReplication { .. } | Self::Verify { .. } => false,
         }
     }
 
@@ -373,9 +380,18 @@ impl Plan {
         }
     }
 
+    /// Whether the plan has services stopped on the server. One that did not answer when the plan was
+    /// made is asked nothing; if it answers now, and its services run, the reason for the plan is gone.
+    pub fn asks_to_stop(&self, server: &ServerName) -> bool {
+        let stops = |act: &Act| matches!(act, Act::StopService(id) if id.server == *server);
+        self.steps.iter().any(|step| stops(&step.act))
+    }
+
     /// Whether the plan may no longer end as if it had never begun once the step at `index` is
     /// begun. A change of side has preparations that take nothing away from the active side: the
-    /// site's own before anything is stopped, and bringing the repository across up to date.
+    /// site's own before anything is stopped, and bringing the repository across up to date. Fencing
+    /// takes the side away, but only one that is to be left, and a policy that finds it so decides
+    /// anew: a fence agent that does not answer now may do so in a minute.
     pub fn commits(&self, index: usize) -> bool {
         let Some(step) = self.steps.get(index) else { return false };
         if !self.kind.changes_side() {
@@ -383,7 +399,7 @@ impl Plan {
         }
         match &step.act {
             Act::StartService(id) => id.service != Service::Repository,
-            Act::CopyRepository { .. } => false,
+            Act::CopyRepository { .. } | Act::ConfirmInactive { .. } => false,
             act => act.has_effect(),
         }
     }

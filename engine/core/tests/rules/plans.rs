@@ -44,12 +44,16 @@ fn plans_are_as_they_were() {
     foreign_repository.arrangements.replicated_repository = false;
     let mut dead_repository = World::new();
     dead_repository.saw("dm1", Some(Service::Repository), Status::Down);
+    let mut fenced = World::new();
+    fenced.lose("dm1");
+    fenced.arrangements.proof = Proof::Fence { within_ms: 40_000 };
     let back = World::on_secondary();
     for (file, world, kind) in [
         ("rescue", World::new(), PlanKind::Rescue(id("dm1", Service::Daemon))),
         ("clear", World::new(), PlanKind::Clear(id("dm2", Service::Rest))),
         ("failover-reachable", World::new(), PlanKind::Failover),
         ("failover-unreachable", lost, PlanKind::Failover),
+        ("failover-fenced", fenced, PlanKind::Failover),
         ("failover-dead-repository", dead_repository, PlanKind::Failover),
         ("failover-site-steps", World::new().with_site_steps(), PlanKind::Failover),
         ("failover-without-repository", without_repository, PlanKind::Failover),
@@ -83,7 +87,12 @@ fn any_world(dice: &mut Dice) -> World {
     }
     world.arrangements.replicated_repository = dice.one_in(2);
     world.arrangements.attempts = u32::try_from(dice.below(3)).unwrap();
-    world.arrangements.proof = *dice.pick(&[Proof::Witnesses(1), Proof::Operator, Proof::Nothing]);
+    world.arrangements.proof = *dice.pick(&[
+        Proof::Witnesses(1),
+        Proof::Operator,
+        Proof::Nothing,
+        Proof::Fence { within_ms: 40_000 },
+    ]);
     if dice.one_in(2) { world.with_site_steps() } else { world }
 }
 
@@ -196,6 +205,27 @@ fn a_server_that_does_not_answer_is_asked_nothing_in_a_failover() {
     world.never_probed("dm1", None);
     let plan = world.plan(PlanKind::Failover);
     assert!(plan.steps.iter().any(|step| step.act == Act::StopService(id("dm1", Service::Daemon))));
+}
+
+#[test]
+fn a_planned_change_of_side_fences_nobody() {
+    for seed in 1..300 {
+        let mut world = any_world(&mut Dice::new(seed));
+        world.arrangements.proof = Proof::Fence { within_ms: 40_000 };
+        for kind in kinds() {
+            let failover = kind == PlanKind::Failover;
+            for step in world.plan(kind).steps {
+                if let Act::ConfirmInactive { proof, .. } = &step.act {
+                    let expected =
+                        if failover { world.arrangements.proof } else { Proof::Operator };
+                    assert_eq!(*proof, expected, "seed {seed}");
+                    assert_eq!(step.act.has_effect(), failover, "seed {seed}");
+                    let least = if failover { 40_001 } else { 1 };
+                    assert!(step.timeout_ms >= least, "seed {seed}: {} ms", step.timeout_ms);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ impl Run {
                     machine.power = Power::On;
                 }
             }
+            Fault::Unfenced(server) => self.world.machines[server].fences = false,
+            Fault::Fenced(server) => self.world.machines[server].fences = true,
             Fault::Cut(from, to) => {
                 self.world.cut.insert((from, to));
             }
@@ -146,6 +148,7 @@ impl Run {
         for server in 0..3 {
             self.fault(Fault::On(server, true))?;
             self.fault(Fault::Thaws(server))?;
+            self.fault(Fault::Fenced(server))?;
             for unit in self.world.machines[server].units.values_mut() {
                 unit.broken = false;
             }

@@ -6,8 +6,9 @@ use watchkeeper_core::model::{Service, Side};
 use watchkeeper_core::snapshot::{Place, expected};
 
 use super::{RECOVERY, Run};
+use crate::faults::Fault;
 use crate::monitor::{Monitor, Violation};
-use crate::world::{Node, World};
+use crate::world::{Node, Power, World};
 
 impl Run {
     /// The monitor that may act, if there is one.
@@ -16,8 +17,15 @@ impl Run {
         self.monitors.iter().find(|it| it.alive && matches!(it.duty(now), Duty::Held(_)))
     }
 
-    /// What an operator does who looks now and then: judges where a change of side was left.
+    /// What an operator does who looks now and then: switches on what was fenced, and judges where a
+    /// change of side was left.
     pub(super) fn operate(&mut self) -> Result<(), Violation> {
+        for server in 0..self.world.machines.len() {
+            if self.world.machines[server].power == Power::Off {
+                self.say(&format!("an operator switches {} on", Node::Server(server)));
+                self.fault(Fault::On(server, true))?;
+            }
+        }
         if !self.holder().is_some_and(Monitor::asks_for_an_operator) {
             return Ok(());
         }
