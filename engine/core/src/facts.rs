@@ -40,20 +40,34 @@ impl ProbeId {
         self.name.strip_prefix(FROM)
     }
 
+    /// Whether the fence agent of this name answers for `server`, and what it says of the power.
+    pub fn fence(server: &ServerName, fence: &str) -> Self {
+        Self { server: server.clone(), service: None, name: Arc::from(format!("{FENCE}{fence}")) }
+    }
+
+    /// Whether what it finds is the server's own answer, and neither another server's nor that of
+    /// what feeds its power.
+    pub fn asks_the_server(&self) -> bool {
+        self.service.is_some() || !(self.name.starts_with(FROM) || self.name.starts_with(FENCE))
+    }
+
     /// Whether it has a say in whether what it looks at is up. Those that have none look at something
     /// beside it, and what they find is for policies and guards to judge: [`REPLICATION`],
-    /// [`RESOURCES`], and what another server finds, since what this monitor finds is not for others
-    /// to say.
+    /// [`RESOURCES`], and what is not the server's own answer ([`Self::asks_the_server`]), since what
+    /// this monitor finds is not for others to say.
     pub fn has_say(&self) -> bool {
         match self.service {
             Some(_) => &*self.name != REPLICATION,
-            None => &*self.name != RESOURCES && self.witness().is_none(),
+            None => &*self.name != RESOURCES && self.asks_the_server(),
         }
     }
 }
 
 /// What the name of a testimony begins with; the server that looks comes after it.
 const FROM: &str = "from-";
+
+/// What the name of a probe of a fence agent begins with; the fence's name comes after it.
+const FENCE: &str = "fence-";
 
 impl fmt::Display for ProbeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -468,7 +482,10 @@ mod tests {
             ("dm1/from-dm2", Some("dm2"))
         );
         let mut book = FactBook::default();
-        for beside in [probe(RESOURCES), testimony] {
+        let fence = ProbeId::fence(&name("dm1"), "ipmi");
+        assert_eq!(fence.to_string(), "dm1/fence-ipmi");
+        assert!(probe("ssh").asks_the_server() && probe(RESOURCES).asks_the_server());
+        for beside in [probe(RESOURCES), testimony, fence] {
             assert!(!beside.has_say());
             book.observe(found(&beside, Status::Down));
         }
@@ -476,7 +493,7 @@ mod tests {
         book.observe(found(&probe("ssh"), Status::Up));
         assert_eq!(book.server(&name("dm1")).unwrap().status, Status::Up);
         // The same names are nothing special among the probes of a service.
-        for name in [RESOURCES, "from-dm2"] {
+        for name in [RESOURCES, "from-dm2", "fence-ipmi"] {
             let probe = observation(name, Status::Up, 1).probe;
             assert!(probe.has_say() && probe.witness().is_none(), "{probe}");
         }

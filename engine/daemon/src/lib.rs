@@ -7,6 +7,7 @@
 //! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
+//! - `fence`: what switches a server's power
 //! - `certificate`: until when one is good
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
@@ -37,6 +38,8 @@ pub mod trust;
 mod share;
 
 mod process;
+
+mod fence;
 
 mod net;
 

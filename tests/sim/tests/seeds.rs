@@ -106,11 +106,8 @@ fn a_server_that_stands_still_is_switched_off_before_the_other_side_starts() {
 
 #[test]
 fn without_fence_agents_that_work_no_side_starts() {
-    let faults = vec![
-        (20_000, Fault::Unfenced(0)),
-        (30_000, Fault::Freezes(0)),
-        (100_000, Fault::Thaws(0)),
-    ];
+    let faults =
+        vec![(20_000, Fault::Unfenced(0)), (30_000, Fault::Freezes(0)), (100_000, Fault::Thaws(0))];
     let counts = told(FENCE, faults).counts;
     assert_eq!((counts.fenced, counts.changes), (0, 0), "{counts:?}");
 }

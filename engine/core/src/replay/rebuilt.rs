@@ -127,7 +127,7 @@ impl Rebuilt {
     pub(super) fn observe(&mut self, seen: &Observation) {
         self.advance(seen.at);
         let probe = &seen.probe;
-        if probe.witness().is_none() && !seen.reason.code.is_silence() {
+        if probe.asks_the_server() && !seen.reason.code.is_silence() {
             // Nobody goes on looking from elsewhere at a server that answers.
             self.looking.retain(|it, _| it.server != probe.server || it.witness().is_none());
         }

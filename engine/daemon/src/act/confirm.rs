@@ -3,7 +3,8 @@
 //! The server's own word counts most: if it can be asked, each service's status command must say
 //! that it is stopped. If it cannot be asked, other servers are ([`testimony`](super::testimony)).
 //! What was found of it while its failure was being confirmed is enough to go on
-//! ([`suspicion`](super::suspicion)); if it is not, everybody is asked anew.
+//! ([`suspicion`](super::suspicion)); if it is not, everybody is asked anew. Where fencing is the proof, it
+//! is switched off instead ([`fence`](super::fence)), and so is one that answers and does not stop.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::{ServerName, Service, ServiceId};
 use watchkeeper_core::plan::Proof;
 
+use super::fence::fence;
+use super::leave::Leave;
 use super::service::{Running, running};
 use super::suspicion::Suspicions;
 use super::testimony::{Testimony, testify};
@@ -24,26 +27,54 @@ use crate::share;
 /// some 20 ms, a new connection 300 ms; a kept connection to a server that was unplugged hangs.
 const SERVER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What has to be made sure of.
+pub(super) struct Question<'a> {
+    /// The server that must not act any more.
+    pub(super) server: &'a ServerName,
+    /// The services in question.
+    pub(super) services: &'a [Service],
+    /// What is enough if it cannot be asked.
+    pub(super) proof: Proof,
+    /// Whether it was asked to stop them.
+    pub(super) asked_to_stop: bool,
+    /// Until when.
+    pub(super) deadline: Instant,
+}
+
 pub(super) async fn inactive(
     equipment: &Equipment,
     suspicions: &Suspicions,
-    hand: Option<&Hand>,
-    name: &ServerName,
-    services: &[Service],
-    proof: Proof,
-    deadline: Instant,
+    leave: &Leave<'_>,
+    question: Question<'_>,
 ) -> Outcome {
+    let Question { server: name, services, proof, asked_to_stop, deadline } = question;
     if let Some(outcome) = by_what_is_known(suspicions, name, proof, Instant::now()) {
         return outcome;
+    }
+    if let Proof::Fence { .. } = proof {
+        let why = match suspicions.silence(name, Instant::now()) {
+            Some(silence) => silence,
+            None => match ask(equipment, leave.hand(), name, services, deadline).await {
+                Ok(Outcome::Failed { detail }) if asked_to_stop => detail,
+                Ok(outcome) => return outcome,
+                Err(why) => why,
+            },
+        };
+        // A server that refuses a term that is over must not be shot for it.
+        if leave.is_withdrawn() {
+            return failed(why);
+        }
+        return fence(equipment, leave, name, &why, deadline).await;
     }
     // At the same time: a server that is gone answers nobody, and everybody waits for this step.
     let hear = async {
         match proof {
             Proof::Witnesses(_) => hear_witnesses(equipment, name, deadline).await,
-            Proof::Nothing | Proof::Operator => Vec::new(),
+            Proof::Nothing | Proof::Operator | Proof::Fence { .. } => Vec::new(),
         }
     };
-    let (asked, heard) = tokio::join!(ask(equipment, hand, name, services, deadline), hear);
+    let asking = ask(equipment, leave.hand(), name, services, deadline);
+    let (asked, heard) = tokio::join!(asking, hear);
     let unasked = match asked {
         Ok(outcome) => return outcome,
         Err(why) => why,
@@ -126,9 +157,10 @@ fn judge(
             format!("{unasked}; the configuration wants no proof that {name} is inactive"),
             false,
         ),
-        Proof::Operator => failed(format!(
-            "{unasked}; the configuration wants an operator to make sure that {name} is inactive"
-        )),
+        Proof::Operator => {
+            failed(format!("{unasked}; an operator has to make sure that {name} is inactive"))
+        }
+        Proof::Fence { .. } => failed(format!("{unasked}; {name} is not fenced yet")),
         Proof::Witnesses(needed) => judge_witnesses(needed, unasked, heard),
     }
 }
@@ -185,7 +217,7 @@ mod tests {
         let unable = Testimony::Unable("busy".to_owned());
         let both = Proof::Witnesses(2);
         let one = Proof::Witnesses(1);
-        let cases: [(Proof, Heard<'_>, bool); 7] = [
+        let cases: [(Proof, Heard<'_>, bool); 8] = [
             (both, &[("dm2", gone.clone()), ("dm3", gone.clone())], true),
             (both, &[("dm2", gone.clone())], false),
             (both, &[("dm2", gone.clone()), ("dm3", unable.clone())], false),
@@ -193,6 +225,7 @@ mod tests {
             (one, &[("dm2", gone), ("dm3", alive)], false),
             (Proof::Nothing, &[], true),
             (Proof::Operator, &[], false),
+            (Proof::Fence { within_ms: 1 }, &[("dm2", Testimony::Gone)], false),
         ];
         for (proof, heard, goes_on) in cases {
             let outcome = known(proof, true, heard);

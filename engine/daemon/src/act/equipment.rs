@@ -6,6 +6,7 @@ use std::sync::Arc;
 use watchkeeper_core::model::{ClusterName, ServerName, ServiceId};
 
 use crate::collect::ProbeSpec;
+use crate::fence;
 use crate::postgres::Pg;
 use crate::ssh::Ssh;
 
@@ -56,6 +57,8 @@ pub struct Equipment {
     pub controls: BTreeMap<ServiceId, Control>,
     /// The services' probes.
     pub probes: BTreeMap<ServiceId, Vec<Arc<ProbeSpec>>>,
+    /// What switches a server off, the levels in order.
+    pub fences: BTreeMap<ServerName, Vec<fence::Level>>,
     /// Whether commands carry their term to the servers, which refuse an older one.
     pub marks: bool,
     /// The repositories, where Watchkeeper takes care of their replication.

@@ -5,13 +5,14 @@
 //! and goes on with the same question.
 //!
 //! The [`leave`] to act is asked for before each step, and within it before each change that no server
-//! checks. Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`repository`],
+//! checks. Every act checks first, then acts, then verifies ([`service`], [`confirm`], [`fence`], [`repository`],
 //! [`sequences`], [`site`]), so that beginning again is harmless. What is known already of a server
 //! that does not answer is in [`suspicion`]: it shortens a step and changes no outcome.
 
 mod carrier;
 mod confirm;
 mod equipment;
+mod fence;
 mod leave;
 mod mark;
 mod repository;
@@ -130,8 +131,14 @@ async fn attempt_step(
             Act::StartService(id) => service::start(equipment, hand, id, deadline).await,
             Act::StopService(id) => service::stop(equipment, hand, id, deadline).await,
             Act::ConfirmInactive { server, services, proof } => {
-                confirm::inactive(equipment, suspicions, hand, server, services, *proof, deadline)
-                    .await
+                let question = confirm::Question {
+                    server,
+                    services,
+                    proof: *proof,
+                    asked_to_stop: plan.asks_to_stop(server),
+                    deadline,
+                };
+                confirm::inactive(equipment, suspicions, leave, question).await
             }
             Act::AwaitReplication { from, to } => {
                 repository::await_replication(equipment, from, to, deadline).await

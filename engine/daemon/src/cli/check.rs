@@ -13,6 +13,7 @@ use watchkeeper_core::model::Status;
 use watchkeeper_wasm::Host;
 
 use super::exit::Exit;
+use super::protection::Protection;
 use super::{print, print_json};
 use crate::collect::run_once;
 use crate::config::duty::Mode as Way;
@@ -32,8 +33,10 @@ pub(super) struct Check {
 }
 
 /// Everything that was found.
+#[derive(Default)]
 struct Found {
     problems: Vec<Problem>,
+    protections: Vec<Protection>,
     guests: Vec<String>,
     duty: Vec<String>,
     probes: Vec<Observation>,
@@ -58,11 +61,11 @@ fn is_blind(probe: &Observation) -> bool {
 /// Looks at the file, at the guests that it names, and if asked to at the servers.
 pub(super) async fn run(arguments: &Check, path: &Path, as_json: bool) -> Exit {
     crate::tls::install_provider();
-    let mut found =
-        Found { problems: Vec::new(), guests: Vec::new(), duty: Vec::new(), probes: Vec::new() };
+    let mut found = Found::default();
     match load_as(path, Mode::Check) {
         Ok(config) => {
             found.problems = config.warnings().to_vec();
+            found.protections = config.clusters.iter().map(Protection::of).collect();
             found.guests = guests(&config);
             found.duty = duty(&config, arguments.connect).await;
             if arguments.connect {
@@ -132,6 +135,9 @@ fn text(found: &Found, connected: bool) -> String {
     for problem in found.guests.iter().chain(&found.duty) {
         let _ = writeln!(out, "error: {problem}");
     }
+    for protection in &found.protections {
+        let _ = writeln!(out, "{}: {protection}", protection.cluster);
+    }
     for it in &found.probes {
         let probe = it.probe.to_string();
         let _ =
@@ -153,7 +159,14 @@ fn text(found: &Found, connected: bool) -> String {
 
 fn to_json(found: &Found) -> Value {
     let problems: Vec<Value> = found.problems.iter().map(problem_json).collect();
-    json!({ "problems": problems, "guests": found.guests, "duty": found.duty, "probes": found.probes })
+    let protections: Vec<Value> = found.protections.iter().map(Protection::to_json).collect();
+    json!({
+        "problems": problems,
+        "protection": protections,
+        "guests": found.guests,
+        "duty": found.duty,
+        "probes": found.probes,
+    })
 }
 
 /// A mistake in a file.

@@ -15,6 +15,7 @@ mod operate;
 mod plugin;
 mod policy;
 mod project;
+mod protection;
 mod records;
 mod replay;
 mod status;

@@ -80,6 +80,9 @@ impl Suspects {
         equipment: &Equipment,
         pace: impl FnOnce() -> Duration,
     ) {
+        if !seen.probe.asks_the_server() {
+            return;
+        }
         let (server, now) = (&seen.probe.server, Instant::now());
         if !seen.reason.code.is_silence() {
             self.known.answered(server, now);
@@ -229,6 +232,7 @@ mod tests {
             servers: servers.into(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            fences: BTreeMap::new(),
             marks: false,
             repository: None,
         }
@@ -281,6 +285,16 @@ mod tests {
         take_in(&mut suspects, &silent("dm1"));
         assert_eq!(looks(&suspects).await, ["dm2", "dm3"]);
         assert!(suspects.known.silence(&name("dm1"), Instant::now()).is_some());
+        // What feeds its power answers for itself.
+        let mut power = silent("dm1");
+        power.probe = ProbeId::fence(&name("dm1"), "ipmi");
+        for (status, code) in
+            [(Status::Up, ReasonCode::Serving), (Status::Unknown, ReasonCode::TimedOut)]
+        {
+            (power.status, power.reason) = (status, Reason::new(code, "as it was seen"));
+            take_in(&mut suspects, &power);
+            assert_eq!(suspects.looking.len(), 1);
+        }
         // A refused connection is an answer, and so is a failure of any service's own.
         take_in(&mut suspects, &seen("dm1", service, Status::Down, ReasonCode::Refused));
         assert!(suspects.looking.is_empty());

@@ -17,6 +17,7 @@
 mod collector;
 mod command;
 mod database;
+mod fence;
 mod finding;
 mod http;
 mod jolokia;
@@ -49,6 +50,7 @@ pub(crate) use self::schedule::CONFIRMATIONS;
 pub use self::service::{ServerLogin, ServiceState};
 pub use self::tcp::Tcp;
 
+use crate::fence::Agent;
 use crate::ssh::Ssh;
 use crate::{clock, share};
 
@@ -75,6 +77,8 @@ pub enum ProbeKind {
     Jolokia(Jolokia),
     /// A command with the Nagios convention.
     Command(Command),
+    /// What feeds a server's power.
+    Fence(Agent),
     /// File systems and memory.
     Resources(Resources),
 }
@@ -92,6 +96,7 @@ impl ProbeKind {
             Self::OpenWire(probe) => probe.run(deadline).await,
             Self::Jolokia(probe) => probe.run(deadline).await,
             Self::Command(probe) => probe.run(deadline).await,
+            Self::Fence(agent) => fence::look(agent, deadline).await,
             Self::Resources(probe) => probe.run(deadline).await,
         }
     }
@@ -111,6 +116,7 @@ impl ProbeKind {
             | Self::Replication(_)
             | Self::Jolokia(_)
             | Self::Command(_)
+            | Self::Fence(_)
             | Self::Resources(_) => false,
         }
     }

@@ -10,6 +10,7 @@ use watchkeeper_core::plan::Arrangements;
 
 use super::checked::PolicyConfig;
 use super::probe::ProbeConfig;
+use crate::fence::Level;
 use crate::secret::Secret;
 
 /// A cluster.
@@ -44,6 +45,8 @@ pub struct ServerConfig {
     pub repository_address: String,
     /// How to log in.
     pub ssh: SshConfig,
+    /// What switches it off, the levels in order.
+    pub fences: Vec<Level>,
     /// The commands of each service installed here.
     pub commands: BTreeMap<Service, ServiceCommands>,
 }
@@ -190,6 +193,7 @@ mod tests {
                 known_hosts: PathBuf::new(),
                 connect_timeout: Duration::ZERO,
             },
+            fences: Vec::new(),
             commands: BTreeMap::new(),
         };
         let secret = repository.connection_to(&server);

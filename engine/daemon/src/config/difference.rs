@@ -95,7 +95,8 @@ fn walk(flat: &mut Flat, path: &str, section: &str, table: &Table) {
             (value, kind) => {
                 let text = written(value);
                 let shown = match kind {
-                    None | Some(Kind::Hidden | Kind::Argv | Kind::Settings | Kind::Secret) => {
+                    None
+                    | Some(Kind::Hidden | Kind::Argv | Kind::Settings | Kind::Secret | Kind::Map) => {
                         Shown::Hidden(super::load::hex(&Sha256::digest(text.as_bytes())))
                     }
                     Some(_) => Shown::Value(text),

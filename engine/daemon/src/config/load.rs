@@ -8,7 +8,7 @@ use super::checked::Config;
 use super::cluster::ClusterConfig;
 use super::difference::flatten;
 use super::problem::{Level, Problems};
-use super::read::{Common, clusters, duty, general, mail, probes, routing};
+use super::read::{Common, clusters, duty, fences, general, mail, probes, routing};
 use super::reader::Reader;
 use super::source::{Note, Place, Sources, Table, Value};
 use crate::secret::Secret;
@@ -144,6 +144,7 @@ fn check(sources: &Sources, root: &Table, mode: Mode, files: &mut Vec<PathBuf>) 
     probe_reader.finish();
     let common = Common {
         secrets: &secrets,
+        fences: fences::agents(&reader, &Common::of(&secrets)),
         policies: guests.policies.clone(),
         plugins: guests.plugins.clone(),
         keys: std::sync::Arc::clone(&guests.keys),

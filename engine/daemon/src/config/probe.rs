@@ -5,6 +5,7 @@ use std::time::Duration;
 use watchkeeper_core::facts::ProbeId;
 
 use super::cluster::{Database, Tls};
+use crate::fence::Agent;
 use crate::secret::Secret;
 
 /// A probe of one service on one server, or of the server itself.
@@ -75,6 +76,8 @@ pub enum ProbeKindConfig {
     Jolokia(Http),
     /// Runs a program that speaks the Nagios plugins' exit codes.
     Command(Run),
+    /// Asks a fence agent whether the power is there.
+    Fence(Agent),
     /// Looks at file systems and memory over SSH.
     Resources {
         /// The file systems, their names unique.

@@ -207,6 +207,11 @@ impl<'a> Reader<'a> {
 
     /// A table of texts, whose keys are names.
     pub(super) fn map(&self, name: &str) -> Vec<(String, String)> {
+        self.entries(name).into_iter().map(|(key, text)| (key.value, text.value)).collect()
+    }
+
+    /// The same, with where each stands.
+    pub(super) fn entries(&self, name: &str) -> Vec<(At<String>, At<String>)> {
         let (Some(entry), Some(key)) = self.take(name) else { return Vec::new() };
         let Value::Table(table) = &entry.node.value else {
             self.wrong(entry, key.kind);
@@ -215,7 +220,8 @@ impl<'a> Reader<'a> {
         let mut map = Vec::new();
         for one in &table.entries {
             if let Value::Text(text) = &one.node.value {
-                map.push((one.key.clone(), text.clone()));
+                let key = At { value: one.key.clone(), place: one.key_place };
+                map.push((key, At { value: text.clone(), place: one.node.place }));
             } else {
                 let path = format!("{}.{}", self.full(name), one.key);
                 let word = one.node.value.word();

@@ -116,6 +116,11 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             servers,
             controls,
             probes: by_service,
+            fences: config
+                .servers
+                .iter()
+                .map(|(name, it)| (name.clone(), it.fences.clone()))
+                .collect(),
             marks: config.term_mark,
             repository,
         },
@@ -185,6 +190,7 @@ fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
             | ProbeKindConfig::Status { .. }
             | ProbeKindConfig::Replication { .. }
             | ProbeKindConfig::Command(_)
+            | ProbeKindConfig::Fence(_)
             | ProbeKindConfig::Resources { .. } => continue,
         };
         if own == Some(host.as_str()) {
@@ -259,6 +265,7 @@ fn kind(
                 Run::Server(line) => collect::Where::There { ssh: ssh.clone(), line: line.clone() },
             },
         }),
+        ProbeKindConfig::Fence(agent) => ProbeKind::Fence(agent.clone()),
         ProbeKindConfig::Resources { disks } => ProbeKind::Resources(collect::Resources {
             ssh: ssh.clone(),
             disks: disks

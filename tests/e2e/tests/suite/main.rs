@@ -25,6 +25,7 @@ mod dmcluster;
 mod duty;
 mod etcd;
 mod failover;
+mod fencing;
 mod guests;
 mod journal;
 mod mail;

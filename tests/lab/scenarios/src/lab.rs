@@ -212,6 +212,13 @@ impl Lab {
     }
 }
 
+/// Takes the power of a host of a lab; whether that was done.
+pub(crate) fn crash(lab: &str, host: &str) -> bool {
+    let mut command = Command::new(machine::tool("lab"));
+    command.args(["--name", lab, "crash", host]).stdin(Stdio::null());
+    command.output().is_ok_and(|output| output.status.success())
+}
+
 impl Drop for Lab {
     fn drop(&mut self) {
         let ended = Command::new(machine::tool("down"))

@@ -16,6 +16,7 @@
     reason = "for tests: whatever goes wrong here ends the test"
 )]
 
+pub mod bmc;
 mod lab;
 mod machine;
 mod monitor;

@@ -26,6 +26,10 @@ pub struct Setup {
     pub settings: &'static str,
     /// How the duty is shared, as the section `[duty]`; empty: with nobody.
     pub duty: &'static str,
+    /// The sections of fence agents; empty: there are none.
+    pub fences: &'static str,
+    /// The levels of dm1 and of dm2, as lists.
+    pub levels: [&'static str; 2],
     /// What the daemon is run by: a command and its arguments, put before it.
     pub run_by: &'static str,
     /// Whether the daemon's log is for programs.
@@ -34,7 +38,15 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cooldown: "10m", settings: "{}", duty: "", run_by: "", log_json: false }
+        Self {
+            cooldown: "10m",
+            settings: "{}",
+            duty: "",
+            fences: "",
+            levels: ["[]"; 2],
+            run_by: "",
+            log_json: false,
+        }
     }
 }
 
@@ -94,6 +106,7 @@ impl<'a> Monitor<'a> {
         }
         write(&folder.join("watchkeeper.toml"), configuration.as_bytes());
         write(&folder.join("replicator.password"), b"lab-replicator\n");
+        write(&folder.join("bmc.password"), crate::bmc::PASSWORD.as_bytes());
         let guests = machine::target().join("wasm32-wasip2/guest");
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
         copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
@@ -320,6 +333,9 @@ pub(crate) fn configuration(setup: &Setup) -> String {
         .replace("@COOLDOWN@", setup.cooldown)
         .replace("@SETTINGS@", setup.settings)
         .replace("@DUTY@", setup.duty)
+        .replace("@FENCES@", setup.fences)
+        .replace("@LEVELS_DM1@", setup.levels[0])
+        .replace("@LEVELS_DM2@", setup.levels[1])
 }
 
 /// The news in the body of a notification, each with the key of its notification.

@@ -178,10 +178,10 @@ pub(super) const PLAN: &[Key] = &[
     def("repository-timeout", TIMEOUT, "10m", "How long a step on the repository may take."),
     def("attempts", Kind::Integer(1, 100), "2", "How often a step is tried."),
     def("retry-delay", Kind::Duration(0, DAY), "2s", "The wait between two attempts."),
-    def(
+    opt(
         "proof",
-        Kind::Choice(&["witnesses", "operator", "nothing"]),
-        "witnesses",
+        Kind::Choice(&["fence", "witnesses", "operator", "nothing"]),
+        "`fence` where both sides have one, else `witnesses`",
         "What is enough if the old side cannot be asked whether it has stopped.",
     ),
     def("witnesses", Kind::Integer(1, 100), "1", "How many other servers have to find it gone."),
@@ -293,6 +293,12 @@ pub(super) const SERVER: &[Key] = &[
         Kind::Text,
         "`address`",
         "Where the other side's repository reaches this one.",
+    ),
+    opt(
+        "fence",
+        Kind::Texts,
+        "none",
+        "What switches it off, by its names in [fences]: the first that manages to. `\"a + b\"` is both together.",
     ),
     opt("ssh", Kind::Table, OUTER, "How to log in to it."),
     def(

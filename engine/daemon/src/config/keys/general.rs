@@ -15,6 +15,7 @@ pub(super) const ROOT: &[Key] = &[
     opt("guests", Kind::Table, "all defaults", "Policies and plugins."),
     opt("secrets", Kind::Table, "none", "Passwords, tokens and the like, by name."),
     opt("commands", Kind::Table, "none", "Programs that notifiers may have run, by name."),
+    opt("fences", Kind::Table, "none", "What switches servers off, by name."),
     opt("mail", Kind::Table, "no e-mail", "Mail servers, by name."),
     opt("receivers", Kind::Table, "alerts go nowhere", "Where notifications go, by name."),
     opt(
@@ -183,6 +184,19 @@ pub(super) const SECRET: &[Key] = &[
     ),
     opt("env", Kind::Text, "`file` or `credential`", "An environment variable of the daemon."),
     opt("credential", Kind::Name, "`file` or `env`", "A credential that systemd hands over."),
+];
+
+/// A fence agent.
+pub(super) const FENCE: &[Key] = &[
+    req(
+        "agent",
+        Kind::Text,
+        "The program: a name such as `fence_ipmilan` in /usr/sbin, or a path.",
+    ),
+    opt("options", Kind::Map, "none", "Its options, each a text, without the leading `--`."),
+    opt("secrets", Kind::Map, "none", "Options that are secret, each the name of a secret."),
+    def("timeout", TIMEOUT, "1m", "How long one call may take."),
+    def("check-interval", PAUSE, "5m", "How often it is asked whether it answers."),
 ];
 
 /// A program that notifiers may have run.

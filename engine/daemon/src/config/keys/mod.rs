@@ -151,6 +151,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "guests.limits", keys: general::LIMITS },
     Section { path: "secrets.*", keys: general::SECRET },
     Section { path: "commands.*", keys: general::COMMAND },
+    Section { path: "fences.*", keys: general::FENCE },
     Section { path: "mail.*", keys: general::MAIL },
     Section { path: "receivers.*", keys: general::RECEIVER },
     Section { path: "route", keys: general::ROUTE },

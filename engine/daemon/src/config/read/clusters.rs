@@ -20,6 +20,7 @@ use super::super::cluster::{
 };
 use super::super::reader::{At, Reader, millis};
 use super::super::source::{Note, Place};
+use super::fences::{self, Fencing, fencing};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
 use super::resources;
@@ -116,13 +117,14 @@ pub(in crate::config) fn cluster(
     let mut servers = Vec::new();
     let mut logins = Logins::default();
     for (name, inner) in &server_tables {
-        servers.extend(server(name, inner, &base, &services, roles.as_ref(), &mut logins));
+        let made = server(name, inner, &base, &services, roles.as_ref(), common, &mut logins);
+        servers.extend(made);
     }
     logins.complain(reader);
     let policies = policies(reader, common, &names);
     let policies_together = reader.flag("policies-together").unwrap_or(false);
     let (guards, fresh) = guards(&reader.table("guards"));
-    let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len());
+    let (mut arrangements, term_mark) = plan(&reader.table("plan"), names.len(), fencing(&servers));
     arrangements.site_steps = site_steps(reader, &names);
     let repository = repository(&reader.table("repository"), common);
     let resources = if reader.has("resources") {
@@ -134,6 +136,7 @@ pub(in crate::config) fn cluster(
     let mut probes =
         probes::all(reader.sources, &services, &servers, &repository, common, times, fresh);
     probes.extend(resources);
+    probes.extend(servers.iter().flat_map(fences::probes));
     both_sides(reader, &servers);
     if !reader.has("policies") && !reader.misspelt("policies") {
         let message = format!("cluster {} has no policies", name.value);
@@ -211,6 +214,7 @@ fn server(
     base: &Ssh,
     services: &[(Service, Reader<'_>)],
     roles: Option<&(String, String)>,
+    common: &Common<'_>,
     logins: &mut Logins,
 ) -> Option<Made> {
     let made = ServerName::new(&name.value).map_err(|error| {
@@ -224,6 +228,7 @@ fn server(
     let address = reader.text("address").map(|at| at.value);
     let installed = installed(reader, role, roles.is_some());
     let login = ssh(&reader.table("ssh"), base);
+    let fences = fences::levels(reader, role, &common.fences);
     let overrides = by_service(reader, "service-commands");
     let mut commands = BTreeMap::new();
     for (service, inner) in &overrides {
@@ -260,6 +265,7 @@ fn server(
                 known_hosts: login.known_hosts.unwrap_or_default(),
                 connect_timeout: login.connect_timeout,
             },
+            fences,
             commands,
         },
         ssh_probe,
@@ -393,13 +399,21 @@ fn guards(reader: &Reader<'_>) -> (Limits, Option<Fresh>) {
     (limits, limit.map(|limit| Fresh { limit, given }))
 }
 
-fn plan(reader: &Reader<'_>, servers: usize) -> (Arrangements, bool) {
+fn plan(reader: &Reader<'_>, servers: usize, fencing: Fencing) -> (Arrangements, bool) {
     let witnesses = reader.small("witnesses");
-    let proof = match reader.choice("proof").map(|at| at.value).as_deref() {
-        Some("operator") => Proof::Operator,
-        Some("nothing") => {
+    let wanted = reader.choice("proof").map(|at| at.value);
+    let wanted = wanted.as_deref();
+    unused_fences(reader, wanted, &fencing);
+    let proof = match (wanted, fencing) {
+        (None, Fencing::Both(within_ms)) | (Some("fence"), Fencing::Both(within_ms)) => {
+            Proof::Fence { within_ms }
+        }
+        (Some("fence"), _) => Proof::Fence { within_ms: 1 },
+        (Some("operator"), _) => Proof::Operator,
+        (Some("nothing"), _) => {
             let message = "with `proof = \"nothing\"` both sides can become active at once";
-            let help = "`witnesses` asks other servers; `operator` asks a person";
+            let help =
+                "`fence` switches it off; `witnesses` asks other servers; `operator` asks a person";
             reader.sources.warning(reader.place_of("proof"), message, help);
             Proof::Nothing
         }
@@ -427,6 +441,37 @@ fn plan(reader: &Reader<'_>, servers: usize) -> (Arrangements, bool) {
     let term_mark = reader.flag("term-mark").unwrap_or(true);
     reader.finish();
     (arrangements, term_mark)
+}
+
+/// Says what of the fence agents does not fit to the proof.
+fn unused_fences(reader: &Reader<'_>, wanted: Option<&str>, fencing: &Fencing) {
+    match (wanted, fencing) {
+        (Some("fence"), Fencing::Missing(server)) => {
+            let message =
+                format!("`proof = \"fence\"` needs a `fence` of both sides; {server} has none");
+            reader.sources.error(reader.place_of("proof"), message);
+        }
+        (Some("fence"), Fencing::None) => {
+            let note = Note::error("`proof = \"fence\"` needs a `fence` of both sides").help(
+                "name what switches each server off in [fences], and it in the servers' `fence`",
+            );
+            reader.sources.note(reader.place_of("proof"), note);
+        }
+        (None, Fencing::Missing(server)) if !reader.misspelt("proof") => {
+            let message = format!("nobody is fenced, since {server} has no `fence`");
+            let help = "with both, `proof` is `fence` by itself; until then witnesses are asked";
+            reader.sources.warning(reader.place_of("proof"), message, help);
+        }
+        (
+            Some(other @ ("witnesses" | "operator" | "nothing")),
+            Fencing::Both(_) | Fencing::Missing(_),
+        ) => {
+            let message = format!("nobody is fenced, since `proof` is `{other}`");
+            let help = "leave `proof` out to use the fence agents of both sides";
+            reader.sources.warning(reader.place_of("proof"), message, help);
+        }
+        _ => {}
+    }
 }
 
 fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {

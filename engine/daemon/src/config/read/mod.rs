@@ -14,18 +14,24 @@ mod services;
 
 mod resources;
 
+pub(super) mod fences;
+
 pub(super) mod clusters;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::reader::{Reader, Secrets};
 use super::source::Note;
+use crate::fence::Agent;
 use crate::secret::Secret;
 use crate::trust::{Key, Trust};
 
 /// What the parts have in common.
 pub(super) struct Common<'a> {
     pub(super) secrets: &'a Secrets,
+    /// Fence agents; none for one that has mistakes.
+    pub(super) fences: BTreeMap<String, Option<Agent>>,
     pub(super) policies: PathBuf,
     pub(super) plugins: PathBuf,
     /// Whose signatures are accepted, and whether everything has to be signed.
@@ -38,6 +44,7 @@ impl<'a> Common<'a> {
     pub(super) fn of(secrets: &'a Secrets) -> Self {
         Self {
             secrets,
+            fences: BTreeMap::new(),
             policies: PathBuf::new(),
             plugins: PathBuf::new(),
             keys: std::sync::Arc::default(),

@@ -13,6 +13,7 @@
 
 mod both;
 mod etcd;
+mod fenced;
 mod lost;
 mod page;
 mod peer;
