@@ -42,12 +42,14 @@ impl ProbeId {
 
     /// Whether it has a say in whether what it looks at is up. Those that have none look at something
     /// beside it, and what they find is for policies and guards to judge: [`REPLICATION`],
-    /// [`RESOURCES`], and what another server finds, since what this monitor finds is not for others
+    /// [`RESOURCES`], [`READINESS`], and what another server finds, since what this monitor finds is not for others
     /// to say.
     pub fn has_say(&self) -> bool {
         match self.service {
             Some(_) => &*self.name != REPLICATION,
-            None => &*self.name != RESOURCES && self.witness().is_none(),
+            None => {
+                !matches!(&*self.name, RESOURCES | READINESS) && self.witness().is_none()
+            }
         }
     }
 }
@@ -241,6 +243,10 @@ pub const REPLICATION: &str = "replication";
 /// The probe of a server that looks at its file systems and its memory. A server whose disk is full,
 /// or whose `df` hangs, can be reached all the same.
 pub const RESOURCES: &str = "resources";
+
+/// The probe of a server that looks at what a change of side would need there: commands, ports, room,
+/// clock. What runs now runs whatever it finds.
+pub const READINESS: &str = "readiness";
 
 /// The latest fact of every probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -468,7 +474,7 @@ mod tests {
             ("dm1/from-dm2", Some("dm2"))
         );
         let mut book = FactBook::default();
-        for beside in [probe(RESOURCES), testimony] {
+        for beside in [probe(RESOURCES), probe(READINESS), testimony] {
             assert!(!beside.has_say());
             book.observe(found(&beside, Status::Down));
         }
@@ -476,7 +482,7 @@ mod tests {
         book.observe(found(&probe("ssh"), Status::Up));
         assert_eq!(book.server(&name("dm1")).unwrap().status, Status::Up);
         // The same names are nothing special among the probes of a service.
-        for name in [RESOURCES, "from-dm2"] {
+        for name in [RESOURCES, READINESS, "from-dm2"] {
             let probe = observation(name, Status::Up, 1).probe;
             assert!(probe.has_say() && probe.witness().is_none(), "{probe}");
         }

@@ -21,6 +21,7 @@ mod finding;
 mod http;
 mod jolokia;
 mod openwire;
+pub(crate) mod readiness;
 mod replication;
 mod resources;
 mod rest;
@@ -42,6 +43,7 @@ pub use self::finding::Finding;
 pub use self::http::{Http, HttpAsk, HttpSettings, HttpSettingsError, MAX_BODY};
 pub use self::jolokia::Jolokia;
 pub use self::openwire::OpenWire;
+pub use self::readiness::{Controlled, Readiness};
 pub use self::replication::{Replication, ReplicationSide};
 pub use self::resources::{Disk, Resources};
 pub use self::rest::{DataMoverRest, RestSubject};
@@ -77,6 +79,8 @@ pub enum ProbeKind {
     Command(Command),
     /// File systems and memory.
     Resources(Resources),
+    /// What a change of side would need.
+    Readiness(Readiness),
 }
 
 impl ProbeKind {
@@ -93,6 +97,7 @@ impl ProbeKind {
             Self::Jolokia(probe) => probe.run(deadline).await,
             Self::Command(probe) => probe.run(deadline).await,
             Self::Resources(probe) => probe.run(deadline).await,
+            Self::Readiness(probe) => probe.run(deadline).await,
         }
     }
 
@@ -111,7 +116,8 @@ impl ProbeKind {
             | Self::Replication(_)
             | Self::Jolokia(_)
             | Self::Command(_)
-            | Self::Resources(_) => false,
+            | Self::Resources(_)
+            | Self::Readiness(_) => false,
         }
     }
 

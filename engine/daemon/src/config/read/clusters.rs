@@ -22,7 +22,7 @@ use super::super::reader::{At, Reader, millis};
 use super::super::source::{Note, Place};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
-use super::resources;
+use super::{readiness, resources};
 use super::services::service_commands;
 use super::{Common, guest_file, trust};
 
@@ -130,10 +130,13 @@ pub(in crate::config) fn cluster(
     } else {
         Vec::new()
     };
+    let (readiness, looks) =
+        readiness::read(&reader.table("readiness"), &servers, guards.max_lag_bytes);
     reader.finish();
     let mut probes =
         probes::all(reader.sources, &services, &servers, &repository, common, times, fresh);
     probes.extend(resources);
+    probes.extend(looks);
     both_sides(reader, &servers);
     if !reader.has("policies") && !reader.misspelt("policies") {
         let message = format!("cluster {} has no policies", name.value);
@@ -160,6 +163,7 @@ pub(in crate::config) fn cluster(
         arrangements,
         term_mark,
         repository,
+        readiness,
         probes,
     })
 }
@@ -238,7 +242,7 @@ fn server(
         commands.insert(*service, service_commands(*service, general, special, login.sudo));
     }
     for (_, inner) in &overrides {
-        for key in ["start", "stop", "status", "unit", "init-script"] {
+        for key in ["start", "stop", "status", "version", "unit", "init-script"] {
             let _ = inner.text(key);
         }
         inner.finish();
