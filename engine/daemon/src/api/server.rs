@@ -22,6 +22,7 @@ use watchkeeper_core::facts::Value;
 use watchkeeper_core::guards::{Check, Duty, Guard};
 use watchkeeper_core::model::{ClusterName, Status, Timestamp};
 use watchkeeper_core::plan::PlanKind;
+use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
 
@@ -291,6 +292,10 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                 })
                 .collect()
         }),
+        readiness: view
+            .snapshot
+            .as_ref()
+            .and_then(|snapshot| Readiness::of(snapshot, &setup.standby.bounds)),
         policies: policies(view, setup),
         alerts: state.alerts.firing().map(alert).collect(),
         wants: decision.and_then(|decision| {

@@ -11,6 +11,8 @@
 //! byte fills no journal.
 
 mod script;
+#[cfg(test)]
+mod tests;
 mod values;
 mod words;
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use watchkeeper_core::facts::{ReasonCode, Value};
-use watchkeeper_core::model::Service;
+use watchkeeper_core::model::{Service, Timestamp};
 
 use self::script::{Answers, Ask, Script};
 use super::finding::Finding;
@@ -157,44 +159,55 @@ impl Readiness {
     }
 
     async fn look_once(&self, deadline: Instant) -> Result<Found, Finding> {
-        let (script, asks) = self.script();
+        let (script, asks) = self.questions();
         let begun = clock::now();
         let output = self.ssh.exec(&script.line(), None, deadline).await;
         let ended = clock::now();
         let output = output.map_err(|error| Finding::no_means(&error))?;
-        let Some(answers) = script.read(&output.stdout.text()) else {
+        let said = output.stdout.text();
+        let Some(answers) = script.read(&said) else {
             let said = output.first_line().unwrap_or_else(|| "nothing".to_owned());
             let detail =
                 format!("the script was not carried out to its end; the server said: {said}");
             return Err(Finding::unknown(ReasonCode::Monitor, &detail));
         };
-        let taken = answers.listening(asks.ports);
-        let services = self.services.iter().zip(&asks.services);
-        Ok(Found {
-            services: services.map(|(it, asks)| control(it, asks, &answers, &taken)).collect(),
-            disk: least(self.paths.iter().zip(&asks.disks).map(|(path, ask)| {
-                answers.space(*ask).map(|bytes| (bytes, path.clone())).map_err(|why| {
-                    format!("{path}: {why}")
-                })
-            })),
-            memory: answers.memory(asks.memory),
-            clock: answers.clock(asks.clock, begun, ended),
-            certificate: self
-                .certificates
-                .iter()
-                .zip(&asks.certificates)
-                .filter_map(|(path, ask)| Some((answers.ends(*ask).ok()?, path.clone())))
-                .min(),
-            unread: self
-                .certificates
-                .iter()
-                .zip(&asks.certificates)
-                .filter_map(|(path, ask)| Some(format!("{path}: {}", answers.ends(*ask).err()?)))
-                .collect(),
-        })
+        Ok(self.judge(&asks, &answers, begun, ended))
     }
 
-    fn script(&self) -> (Script, Asks) {
+    fn judge(
+        &self,
+        asks: &Asks,
+        answers: &Answers<'_>,
+        begun: Timestamp,
+        ended: Timestamp,
+    ) -> Found {
+        let listening = answers.listening(asks.ports);
+        let services = self.services.iter().zip(&asks.services);
+        let disks = self.paths.iter().zip(&asks.disks).map(|(path, ask)| {
+            let left = answers.space(*ask).map(|bytes| (bytes, path.clone()));
+            left.map_err(|why| format!("{path}: {why}"))
+        });
+        let (mut certificate, mut unread) = (None, Vec::new());
+        for (path, ask) in self.certificates.iter().zip(&asks.certificates) {
+            match answers.ends(*ask) {
+                Ok(ends) if certificate.as_ref().is_none_or(|(first, _)| ends < *first) => {
+                    certificate = Some((ends, path.clone()));
+                }
+                Ok(_) => {}
+                Err(why) => unread.push(format!("{path}: {why}")),
+            }
+        }
+        Found {
+            services: services.map(|(it, asks)| control(it, asks, answers, &listening)).collect(),
+            disk: least(disks),
+            memory: answers.memory(asks.memory),
+            clock: answers.clock(asks.clock, begun, ended),
+            certificate,
+            unread,
+        }
+    }
+
+    fn questions(&self) -> (Script, Asks) {
         let mut script = Script::default();
         let asks = Asks {
             clock: script.ask(Ask::Clock),

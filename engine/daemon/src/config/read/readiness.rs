@@ -22,7 +22,7 @@ pub(super) fn read(
     let wanted = reader.flag("look").unwrap_or(true);
     let interval = reader.duration("interval").unwrap_or_default();
     let timeout = reader.duration("timeout").unwrap_or_default();
-    let paths = paths(reader, "paths").unwrap_or_else(|| vec!["/".to_owned()]);
+    let room = paths(reader, "paths").unwrap_or_else(|| vec!["/".to_owned()]);
     let certificates = paths(reader, "certificates").unwrap_or_default();
     let config = ReadinessConfig {
         bounds: Bounds {
@@ -40,7 +40,7 @@ pub(super) fn read(
     let looks = sides.map(|made| ProbeConfig {
         id: ProbeId { server: made.server.name.clone(), service: None, name: READINESS.into() },
         kind: ProbeKindConfig::Readiness {
-            paths: paths.clone(),
+            paths: room.clone(),
             certificates: certificates.clone(),
         },
         interval,
