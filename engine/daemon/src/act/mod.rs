@@ -14,6 +14,7 @@ mod confirm;
 mod equipment;
 mod leave;
 mod mark;
+pub mod rehearse;
 mod repository;
 mod sequences;
 mod service;

@@ -26,7 +26,7 @@ use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
 
-use super::alerts;
+use super::{alerts, rehearse};
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
@@ -151,6 +151,7 @@ pub async fn serve(
         .route("/v1/clusters/{cluster}/explain", get(explained))
         .route("/v1/clusters/{cluster}/snapshot", get(snapshot))
         .route("/v1/clusters/{cluster}/orders", post(orders))
+        .route("/v1/clusters/{cluster}/rehearse", get(rehearse::rehearse))
         .with_state(context)
         .into_make_service_with_connect_info::<Peer>();
     axum::serve(listening.listener, router)
@@ -374,7 +375,7 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
         .collect()
 }
 
-fn known<'a>(clusters: &'a Clusters, name: &str) -> Result<&'a Handle, Wrong> {
+pub(super) fn known<'a>(clusters: &'a Clusters, name: &str) -> Result<&'a Handle, Wrong> {
     clusters
         .iter()
         .find(|(known, _)| known.as_str() == name)
@@ -549,7 +550,7 @@ fn overrides(request: &OrderRequest) -> &[Guard] {
     }
 }
 
-fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
+pub(super) fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
     let guard = check.guard;
     let can_be_overridden = guard.can_be_overridden();
     CheckReport {

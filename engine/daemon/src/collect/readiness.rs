@@ -67,7 +67,7 @@ pub struct Controlled {
 
 /// What was found of one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Can {
+pub(crate) enum Can {
     /// It can be done.
     Yes,
     /// It cannot, for this reason.
@@ -89,47 +89,47 @@ impl Can {
 
 /// What was found of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Control {
+pub(crate) struct Control {
     /// Which service.
-    pub service: Service,
+    pub(crate) service: Service,
     /// Whether it could be started.
-    pub start: Can,
+    pub(crate) start: Can,
     /// Whether it could be stopped.
-    pub stop: Can,
+    pub(crate) stop: Can,
     /// Whether it can be told whether it runs.
-    pub status: Can,
+    pub(crate) status: Can,
     /// Whether it runs; none: that cannot be told.
-    pub runs: Option<bool>,
+    pub(crate) runs: Option<bool>,
     /// Whether its ports are free, or its own; none: it has none.
-    pub ports: Option<Can>,
+    pub(crate) ports: Option<Can>,
     /// Its version.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 /// All that was found on a server.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Service by service.
-    pub services: Vec<Control>,
+    pub(crate) services: Vec<Control>,
     /// The file system with the least room: bytes and path; or why none can be told.
-    pub disk: Result<(i64, String), String>,
+    pub(crate) disk: Result<(i64, String), String>,
     /// Memory that is left, in bytes.
-    pub memory: Result<i64, String>,
+    pub(crate) memory: Result<i64, String>,
     /// How far the clock is off, in milliseconds, as far as that is certain.
-    pub clock: Result<i64, String>,
+    pub(crate) clock: Result<i64, String>,
     /// The certificate that ends first, if any is looked at: seconds since 1970, and its path.
-    pub certificate: Option<(i64, String)>,
+    pub(crate) certificate: Option<(i64, String)>,
     /// The certificates that cannot be read, with why.
-    pub unread: Vec<String>,
+    pub(crate) unread: Vec<String>,
 }
 
 /// What the repository says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repository {
+pub(crate) struct Repository {
     /// Whether it takes writes.
-    pub writable: Can,
+    pub(crate) writable: Can,
     /// Its version.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 impl Readiness {
@@ -148,7 +148,7 @@ impl Readiness {
     }
 
     /// Looks at the server, twice where a port seems to be taken.
-    pub async fn look(&self, deadline: Instant) -> Result<Found, Finding> {
+    pub(crate) async fn look(&self, deadline: Instant) -> Result<Found, Finding> {
         let mut found = self.look_once(deadline).await?;
         let taken = |control: &Control| matches!(control.ports, Some(Can::No(_)));
         if found.services.iter().any(taken) && Instant::now() + SECOND_LOOK * 2 < deadline {
@@ -321,7 +321,7 @@ fn least<T: Ord>(found: impl Iterator<Item = Result<T, String>>) -> Result<T, St
 }
 
 /// Whether the repository takes writes, and its version.
-pub async fn ask_repository(pg: &Pg, deadline: Instant) -> Repository {
+pub(crate) async fn ask_repository(pg: &Pg, deadline: Instant) -> Repository {
     let query = "select pg_is_in_recovery(), current_setting('transaction_read_only'), \
                  current_setting('server_version')";
     let rows = match pg.query_rows(query, deadline).await {

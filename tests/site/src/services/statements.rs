@@ -56,7 +56,7 @@ fn failure<T>(code: &'static str, message: impl Into<String>) -> Result<T, Failu
 /// A statement with `{}` for what varies, and its answer. The first that fits counts.
 type Statement = (&'static str, fn(&mut Session<'_>, &[&str]) -> Answered);
 
-const STATEMENTS: [Statement; 29] = [
+const STATEMENTS: [Statement; 31] = [
     ("set statement_timeout = {}", |_, _| Ok(Answer::Done("SET"))),
     ("select 1", |_, _| one(Some("1"))),
     ("select pg_is_in_recovery(), current_setting('transaction_read_only')", |session, _| {
@@ -101,6 +101,19 @@ const STATEMENTS: [Statement; 29] = [
         let found = session.subscription(given).map(|it| vec![flag(it.enabled)]);
         Ok(Answer::Rows(1, found.into_iter().collect()))
     }),
+    // What a rehearsal asks about rights: there is one user, who may do everything.
+    (
+        "select pg_has_role(subowner, 'MEMBER') from pg_subscription where subname = {}",
+        |session, given| {
+            let found = session.subscription(given).map(|_| vec![flag(true)]);
+            Ok(Answer::Rows(1, found.into_iter().collect()))
+        },
+    ),
+    (
+        "select format('%I.%I', schemaname, sequencename) from pg_sequences where not \
+         has_sequence_privilege(format('%I.%I', schemaname, sequencename), 'UPDATE') order by 1",
+        |_, _| Ok(Answer::Rows(1, vec![])),
+    ),
     (
         "select count(*) from pg_stat_subscription where subname = {} and pid is not null",
         |session, given| {

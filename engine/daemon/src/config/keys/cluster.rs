@@ -298,6 +298,12 @@ pub(super) const SITE_STEP: &[Key] = &[
         "The command line. `{from}`, `{to}`, `{cluster}` and `{plan}` are replaced.",
     ),
     opt("check", Kind::Hidden, "none", "Exit code 0: it is done already."),
+    opt(
+        "rehearse",
+        Kind::Hidden,
+        "it is not tried",
+        "What `watchkeeper rehearse` runs in its place. It changes nothing; exit code 0: it could be done.",
+    ),
     def(
         "repeatable",
         Kind::Flag,

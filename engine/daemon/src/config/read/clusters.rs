@@ -448,6 +448,7 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
         }
         let command = inner.text("command");
         let check = inner.text("check").map(|at| at.value);
+        let rehearse = inner.text("rehearse").map(|at| at.value);
         let (repeatable, optional) = (inner.flag("repeatable"), inner.flag("optional"));
         let (timeout_ms, attempts) = (inner.ms("timeout"), inner.small("attempts"));
         inner.finish();
@@ -465,6 +466,7 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
             server: server.map(|at| at.value),
             command: command.value,
             check,
+            rehearse,
             repeatable: repeatable.unwrap_or(false),
             timeout_ms,
             attempts,
