@@ -53,12 +53,12 @@ impl ProbeId {
 
     /// Whether it has a say in whether what it looks at is up. Those that have none look at something
     /// beside it, and what they find is for policies and guards to judge: [`REPLICATION`],
-    /// [`RESOURCES`], and what is not the server's own answer ([`Self::asks_the_server`]), since what
-    /// this monitor finds is not for others to say.
+    /// [`RESOURCES`], [`READINESS`], and what is not the server's own answer
+    /// ([`Self::asks_the_server`]), since what this monitor finds is not for others to say.
     pub fn has_say(&self) -> bool {
         match self.service {
             Some(_) => &*self.name != REPLICATION,
-            None => &*self.name != RESOURCES && self.asks_the_server(),
+            None => !matches!(&*self.name, RESOURCES | READINESS) && self.asks_the_server(),
         }
     }
 }
@@ -255,6 +255,10 @@ pub const REPLICATION: &str = "replication";
 /// The probe of a server that looks at its file systems and its memory. A server whose disk is full,
 /// or whose `df` hangs, can be reached all the same.
 pub const RESOURCES: &str = "resources";
+
+/// The probe of a server that looks at what a change of side would need there: commands, ports, room,
+/// clock. What runs now runs whatever it finds.
+pub const READINESS: &str = "readiness";
 
 /// The latest fact of every probe.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -485,7 +489,7 @@ mod tests {
         let fence = ProbeId::fence(&name("dm1"), "ipmi");
         assert_eq!(fence.to_string(), "dm1/fence-ipmi");
         assert!(probe("ssh").asks_the_server() && probe(RESOURCES).asks_the_server());
-        for beside in [probe(RESOURCES), testimony, fence] {
+        for beside in [probe(RESOURCES), probe(READINESS), testimony, fence] {
             assert!(!beside.has_say());
             book.observe(found(&beside, Status::Down));
         }
@@ -493,7 +497,7 @@ mod tests {
         book.observe(found(&probe("ssh"), Status::Up));
         assert_eq!(book.server(&name("dm1")).unwrap().status, Status::Up);
         // The same names are nothing special among the probes of a service.
-        for name in [RESOURCES, "from-dm2", "fence-ipmi"] {
+        for name in [RESOURCES, READINESS, "from-dm2", "fence-ipmi"] {
             let probe = observation(name, Status::Up, 1).probe;
             assert!(probe.has_say() && probe.witness().is_none(), "{probe}");
         }

@@ -12,15 +12,16 @@
 //! 6. [`proposal`]: what policies ask for
 //! 7. [`policies`]: whether policies are obeyed, and in which revision
 //! 8. [`plan`]: the immutable, ordered steps that a decision needs
-//! 9. [`guards`]: the engine's own holds, which no policy can lift
-//! 10. [`alerting`]: what is wrong at this moment, and what is still to be told
-//! 11. [`arbitration`]: from proposals to one decision
-//! 12. [`execution`]: how far a plan has come, and what is next after any crash
-//! 13. [`past`]: what decisions rest on beside the facts, as a successor gets it
-//! 14. [`duty`]: which monitor may act, and how that passes from one to the other
-//! 15. [`event`]: what the journal holds
-//! 16. [`state`]: the fold of the events
-//! 17. [`replay`]: recorded history, gone through again with other policies
+//! 9. [`readiness`]: whether the standby could take over now, check by check
+//! 10. [`guards`]: the engine's own holds, which no policy can lift
+//! 11. [`alerting`]: what is wrong at this moment, and what is still to be told
+//! 12. [`arbitration`]: from proposals to one decision
+//! 13. [`execution`]: how far a plan has come, and what is next after any crash
+//! 14. [`past`]: what decisions rest on beside the facts, as a successor gets it
+//! 15. [`duty`]: which monitor may act, and how that passes from one to the other
+//! 16. [`event`]: what the journal holds
+//! 17. [`state`]: the fold of the events
+//! 18. [`replay`]: recorded history, gone through again with other policies
 
 pub mod model;
 
@@ -37,6 +38,8 @@ pub mod proposal;
 pub mod policies;
 
 pub mod plan;
+
+pub mod readiness;
 
 pub mod guards;
 

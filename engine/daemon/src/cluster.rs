@@ -10,6 +10,7 @@ mod maintenance;
 mod order;
 mod policies;
 mod setup;
+mod standby;
 mod suspects;
 mod view;
 
@@ -37,9 +38,11 @@ pub use hearing::{Heard, Hearing};
 pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
+pub use standby::StandbySetup;
 pub use view::ClusterView;
 
 use policies::Failures;
+use standby::Unready;
 use suspects::Suspects;
 
 use crate::act::{self, Claim};
@@ -148,6 +151,8 @@ pub struct Watch {
     hearing: Arc<Mutex<Hearing>>,
     /// How often each policy failed in a row.
     failures: Failures,
+    /// Since when the standby is not ready.
+    unready: Unready,
     /// The plan that is being carried out.
     executor: Option<JoinHandle<Result<Option<PlanEnding>, LedgerError>>>,
 }
@@ -190,6 +195,7 @@ impl Watch {
             held: None,
             hearing: Arc::default(),
             failures: Failures::default(),
+            unready: Unready::default(),
             executor: None,
         };
         (handle, tokio::spawn(watch.run()))
@@ -484,6 +490,7 @@ impl Watch {
         decision.alerts.extend(claims);
         decision.alerts.extend(claims::of_policies(&state));
         decision.alerts.extend(health::long_unknown(&self.book, now, setup.unknown_after));
+        decision.alerts.extend(self.unready.claims(&setup.standby, &snapshot, &state));
         self.look_again = heard.look_again.map(|left| begun + left.max(SHORTEST_LOOK));
 
         let plan = decision.to_carry_out().map(|chosen| {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use watchkeeper::act::Equipment;
 use watchkeeper::clock;
-use watchkeeper::cluster::{Seat, Setup, Watch};
+use watchkeeper::cluster::{Seat, Setup, StandbySetup, Watch};
 use watchkeeper::collect::Collector;
 use watchkeeper::config::duty::{DutyConfig, Mode};
 use watchkeeper::duty::Keeper;
@@ -187,5 +187,6 @@ fn setup(
         unknown_after: Duration::ZERO,
         revisions: None,
         rollback_after: 0,
+        standby: StandbySetup::default(),
     })
 }

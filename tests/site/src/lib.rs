@@ -44,6 +44,7 @@ mod world;
 
 mod services;
 
+mod readiness;
 mod shell;
 mod ssh;
 
@@ -65,4 +66,4 @@ pub use events::Overlap;
 pub use network::Power;
 pub use replication::Lags;
 pub use site::Site;
-pub use world::Unit;
+pub use world::{Flaw, Unit};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use watchkeeper_core::model::Service;
 
+use crate::readiness;
 use crate::world::{Mark, Unit, World};
 
 /// The longest `sleep`.
@@ -41,6 +42,9 @@ pub(crate) async fn run(world: &Arc<World>, server: usize, command: &str, by: &s
             marked(world, server, arguments, by).await
         }
         ["/bin/sh", "-c", _, "watchkeeper-resources", paths @ ..] => resources(paths),
+        ["/bin/sh", "-c", _, "watchkeeper-readiness", asks @ ..] => {
+            readiness::look(world, server, asks, by).await
+        }
         ["sleep", seconds] => match seconds.parse().map(Duration::try_from_secs_f64) {
             Ok(Ok(time)) => {
                 tokio::time::sleep(time.min(MAX_SLEEP)).await;
@@ -117,7 +121,8 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-fn service(unit: &str) -> Option<Service> {
+/// The service of a unit.
+pub(crate) fn service(unit: &str) -> Option<Service> {
     Service::from_name(unit.strip_suffix(".service").unwrap_or(unit).strip_prefix("dm-")?)
 }
 

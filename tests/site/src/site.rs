@@ -16,7 +16,7 @@ use crate::replication::{Database, Lags};
 use crate::sink::Sink;
 use crate::ssh::{self, Keys};
 use crate::wire::lock;
-use crate::world::{Starts, Unit, World};
+use crate::world::{Flaw, Starts, Unit, World};
 
 /// Who the log names for what is done through this interface.
 const BY: &str = "the test";
@@ -172,6 +172,20 @@ impl Site {
             state.events.note(format!("{server}/{service} starts are {to:?} now"));
             if let Some(process) = state.processes.get_mut(&(index, service)) {
                 process.starts = to;
+            }
+        });
+        Ok(())
+    }
+
+    /// Lets something be wrong with a server, or right again. Nothing that runs notices.
+    pub fn set_flaw(&self, server: &str, flaw: Flaw, there: bool) -> Result<(), SiteError> {
+        let index = self.world.server(server)?;
+        self.world.change(|state| {
+            state.events.note(format!("{server} {flaw:?}: {there}, by {BY}"));
+            if there {
+                state.flaws.insert((index, flaw));
+            } else {
+                state.flaws.remove(&(index, flaw));
             }
         });
         Ok(())

@@ -4,7 +4,7 @@
 //! Invariants: a service has at most one task, which is its process; whatever changes a unit's state
 //! records it in the log and wakes who waits for a change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,27 @@ pub(crate) struct State {
     pub(crate) registrations: HashMap<(usize, usize), Instant>,
     /// By server and cluster: the mark that the last command left.
     marks: HashMap<(usize, String), Mark>,
+    /// What is wrong with servers beside their services.
+    pub(crate) flaws: BTreeSet<(usize, Flaw)>,
+}
+
+/// What is wrong with a server and does not show before something is started there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flaw {
+    /// The unit of a service is masked.
+    Masked(Service),
+    /// A service has no unit.
+    NoUnit(Service),
+    /// Something else listens on a service's port.
+    PortTaken(Service),
+    /// The repository takes no writes.
+    ReadOnly,
+    /// The repository refuses the login.
+    NoDatabaseLogin,
+    /// Its disk is full.
+    DiskFull,
+    /// Its clock is an hour behind.
+    ClockBehind,
 }
 
 /// Why a start failed, in the way that `systemctl` tells it.
@@ -141,6 +162,7 @@ impl World {
                 replication: Replication::new(&config.subscription, publisher, subscriber),
                 registrations: HashMap::new(),
                 marks: HashMap::new(),
+                flaws: BTreeSet::new(),
             }),
             network: Network::new(net, &config),
             changed: watch::Sender::new(0),
@@ -220,6 +242,11 @@ impl World {
         self.read(|state| state.processes.get(&(server, service)).map(|process| process.unit))
     }
 
+    /// Whether something is wrong with a server.
+    pub(crate) fn has(&self, server: usize, flaw: Flaw) -> bool {
+        self.read(|state| state.flaws.contains(&(server, flaw)))
+    }
+
     pub(crate) fn is_ready(&self, server: usize, service: Service) -> bool {
         self.read(|state| state.processes.get(&(server, service)).is_some_and(|p| p.ready))
     }
@@ -283,8 +310,18 @@ impl World {
         if self.unit(server, service) == Some(Unit::Active) {
             return Ok(());
         }
+        let flawed = [Flaw::Masked, Flaw::NoUnit].map(|flaw| self.has(server, flaw(service)));
+        if flawed.contains(&true) {
+            return Err(StartFailure {
+                exit: 1,
+                stderr: format!("Failed to start dm-{service}.service: Unit cannot be used.\n"),
+            });
+        }
         let refused = match orders {
             Starts::Forbidden => Some("it is forbidden to start".to_owned()),
+            _ if self.has(server, Flaw::PortTaken(service)) => {
+                Some("its address is in use".to_owned())
+            }
             _ if self.config.refusal == Refusal::AtStart => self.missing(server, service).await,
             _ => None,
         };

@@ -141,6 +141,10 @@ pub struct SiteStep {
     pub command: String,
     /// A command that says with exit code 0 that the step is done already.
     pub check: Option<String>,
+    /// A command that says with exit code 0, without doing anything, that the step could be done now;
+    /// none: a rehearsal leaves it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearse: Option<String>,
     /// Whether it may be run again when it is not known if it ran.
     pub repeatable: bool,
     /// After how long it is ended, in milliseconds.

@@ -18,6 +18,7 @@ mod history;
 mod journal_format;
 mod lifecycle;
 mod plans;
+mod readiness;
 mod replay;
 mod snapshot;
 mod telling;

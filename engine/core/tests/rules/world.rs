@@ -255,6 +255,7 @@ pub(crate) fn site_steps() -> Vec<SiteStep> {
         server: None,
         command: format!("/usr/local/bin/{name} {{from}} {{to}}"),
         check: None,
+        rehearse: None,
         repeatable: false,
         timeout_ms: 5_000,
         attempts: 3,

@@ -15,6 +15,7 @@ mod equipment;
 mod fence;
 mod leave;
 mod mark;
+pub mod rehearse;
 mod repository;
 mod sequences;
 mod service;

@@ -157,14 +157,14 @@ pub(super) async fn await_replication(
     outcome(try_await(equipment, from, to, deadline).await)
 }
 
-async fn try_await(
+/// All that is written on `from` now, and the query for how many bytes of it are not applied yet: no row
+/// if nobody receives.
+async fn lag_query(
     equipment: &Equipment,
     from: &ServerName,
-    to: &ServerName,
     deadline: Instant,
-) -> Result<Outcome, Trouble> {
+) -> Result<(String, String), Trouble> {
     let (repository, pg) = parts(equipment, from)?;
-    let begun = Instant::now();
     let written = scalar(pg, "select pg_current_wal_insert_lsn()", deadline)
         .await?
         .ok_or_else(|| format!("{from}/repository gives no WAL position"))?;
@@ -176,6 +176,43 @@ async fn try_await(
         literal(&written),
         literal(&repository.subscription)
     );
+    Ok((written, sql))
+}
+
+/// How many bytes written on `from` are not applied yet; none: nobody receives.
+pub(super) async fn behind(
+    equipment: &Equipment,
+    from: &ServerName,
+    deadline: Instant,
+) -> Result<Option<i64>, Trouble> {
+    let (_, pg) = parts(equipment, from)?;
+    let (_, sql) = lag_query(equipment, from, deadline).await?;
+    Ok(scalar(pg, &sql, deadline).await?.and_then(|text| text.parse().ok()))
+}
+
+/// Whether the subscription on `server` may be disabled by this login; none: there is none of that name.
+pub(super) async fn may_detach(
+    equipment: &Equipment,
+    server: &ServerName,
+    deadline: Instant,
+) -> Result<Option<bool>, Trouble> {
+    let (repository, pg) = parts(equipment, server)?;
+    let sql = format!(
+        "select pg_has_role(subowner, 'MEMBER') from pg_subscription where subname = {}",
+        literal(&repository.subscription)
+    );
+    Ok(scalar(pg, &sql, deadline).await?.map(|text| text == "t"))
+}
+
+async fn try_await(
+    equipment: &Equipment,
+    from: &ServerName,
+    to: &ServerName,
+    deadline: Instant,
+) -> Result<Outcome, Trouble> {
+    let (_, pg) = parts(equipment, from)?;
+    let begun = Instant::now();
+    let (written, sql) = lag_query(equipment, from, deadline).await?;
     let applied = wait_for(deadline, || async {
         match scalar(pg, &sql, deadline).await {
             Ok(None) => Err(format!("{to}/repository is not receiving from {from}")),

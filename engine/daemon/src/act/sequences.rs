@@ -109,6 +109,33 @@ async fn sequences(pg: &Pg, deadline: Instant) -> Result<Sequences, Trouble> {
     Ok(sequences)
 }
 
+/// How many sequences may be read on `server`.
+pub(super) async fn may_read(
+    equipment: &Equipment,
+    server: &ServerName,
+    deadline: Instant,
+) -> Result<usize, Trouble> {
+    let (_, pg) = parts(equipment, server)?;
+    let soon = deadline.min(Instant::now() + OLD_SIDE_PATIENCE);
+    Ok(sequences(pg, soon).await?.len())
+}
+
+/// How many sequences there are on `server`; an error if one may not be read or moved on.
+pub(super) async fn may_carry(
+    equipment: &Equipment,
+    server: &ServerName,
+    deadline: Instant,
+) -> Result<usize, Trouble> {
+    let (_, pg) = parts(equipment, server)?;
+    let found = sequences(pg, deadline).await?;
+    let fixed = "select format('%I.%I', schemaname, sequencename) from pg_sequences where not \
+                 has_sequence_privilege(format('%I.%I', schemaname, sequencename), 'UPDATE') order by 1";
+    match scalar(pg, fixed, deadline).await? {
+        Some(name) => Err(Trouble::Said(format!("the sequence {name} may not be moved on"))),
+        None => Ok(found.len()),
+    }
+}
+
 /// The columns that each sequence numbers, as (sequence, table, column), all quoted: those it
 /// belongs to, and those that take it as their default.
 async fn owners(pg: &Pg, deadline: Instant) -> Result<Vec<[String; 3]>, Trouble> {

@@ -51,6 +51,21 @@ pub(super) async fn run(
     }
 }
 
+/// Whether it could be done now, by the site's own command for that; none: there is no such command.
+pub(super) async fn rehearse(
+    equipment: &Equipment,
+    plan: &Plan,
+    step: &SiteStep,
+    deadline: Instant,
+) -> Option<Result<String, String>> {
+    let line = filled_in(step.rehearse.as_ref()?, plan);
+    Some(match command(equipment, None, step, &line, deadline).await {
+        Ok(Ended { success: true, said }) => Ok(said),
+        Ok(Ended { success: false, said }) => Err(said),
+        Err(problem) => Err(problem),
+    })
+}
+
 fn filled_in(line: &str, plan: &Plan) -> String {
     line.replace("{from}", &plan.from.to_string())
         .replace("{to}", &plan.to.to_string())

@@ -5,12 +5,14 @@
 //! the request.
 
 mod alerts;
+mod rehearse;
 mod server;
 mod types;
 
 pub use alerts::{
     AlertOrder, AlertReply, AlertsReport, FiringReport, NotificationReport, SilenceReport,
 };
+pub use rehearse::{RehearsalKind, RehearsalLine};
 pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, Listening, serve};
 pub use types::{

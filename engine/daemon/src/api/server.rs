@@ -22,14 +22,15 @@ use watchkeeper_core::facts::Value;
 use watchkeeper_core::guards::{Check, Duty, Guard};
 use watchkeeper_core::model::{ClusterName, Status, Timestamp};
 use watchkeeper_core::plan::PlanKind;
+use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
 
-use super::alerts;
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
 };
+use super::{alerts, rehearse};
 use crate::cluster::{
     Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish, Refusal,
     Setup,
@@ -150,6 +151,7 @@ pub async fn serve(
         .route("/v1/clusters/{cluster}/explain", get(explained))
         .route("/v1/clusters/{cluster}/snapshot", get(snapshot))
         .route("/v1/clusters/{cluster}/orders", post(orders))
+        .route("/v1/clusters/{cluster}/rehearse", get(rehearse::rehearse))
         .with_state(context)
         .into_make_service_with_connect_info::<Peer>();
     axum::serve(listening.listener, router)
@@ -291,6 +293,10 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                 })
                 .collect()
         }),
+        readiness: view
+            .snapshot
+            .as_ref()
+            .and_then(|snapshot| Readiness::of(snapshot, &setup.standby.bounds)),
         policies: policies(view, setup),
         alerts: state.alerts.firing().map(alert).collect(),
         wants: decision.and_then(|decision| {
@@ -369,7 +375,7 @@ fn policies(view: &ClusterView, setup: &Setup) -> Vec<PolicyReport> {
         .collect()
 }
 
-fn known<'a>(clusters: &'a Clusters, name: &str) -> Result<&'a Handle, Wrong> {
+pub(super) fn known<'a>(clusters: &'a Clusters, name: &str) -> Result<&'a Handle, Wrong> {
     clusters
         .iter()
         .find(|(known, _)| known.as_str() == name)
@@ -544,7 +550,7 @@ fn overrides(request: &OrderRequest) -> &[Guard] {
     }
 }
 
-fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
+pub(super) fn checked(check: Check, kind: &PlanKind, overrides: &[Guard]) -> CheckReport {
     let guard = check.guard;
     let can_be_overridden = guard.can_be_overridden();
     CheckReport {

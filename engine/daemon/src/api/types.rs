@@ -8,6 +8,7 @@ use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Stat
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::policies::{Mode, RolledBack};
 use watchkeeper_core::proposal::{Revision, Severity};
+use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::Place;
 
 /// How everything stands.
@@ -55,6 +56,9 @@ pub struct ClusterReport {
     pub servers: Vec<ServerReport>,
     /// Its services.
     pub services: Vec<ServiceReport>,
+    /// Whether the standby could take over now; none: nothing was looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// Its policies.
     pub policies: Vec<PolicyReport>,
     /// What is wrong.

@@ -11,6 +11,12 @@ use crate::api::Mistake;
 /// How long the daemon may take to answer. It answers from memory, or from its journal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same for what takes as long as it takes: each step of it has its own limit.
+const LONG_PATIENCE: Duration = Duration::from_hours(1);
+
+const NOT_UNDERSTOOD: &str = "the daemon answers in a way that this version does not understand: are \
+                              both of the same version?";
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
@@ -68,6 +74,31 @@ impl Client {
         self.answer(request).await
     }
 
+    /// Asks for something that is told line by line, and hands each line on as it comes.
+    pub(super) async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut each: impl FnMut(T),
+    ) -> Result<(), ClientError> {
+        let unreachable = |source| ClientError::Unreachable { socket: self.socket.clone(), source };
+        let request = self.http.get(format!("http://watchkeeper{path}")).timeout(LONG_PATIENCE);
+        let mut response = request.send().await.map_err(unreachable)?;
+        if !response.status().is_success() {
+            let body = response.bytes().await.map_err(unreachable)?;
+            return Err(ClientError::Refused(said(&body)));
+        }
+        let mut waiting = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            waiting.extend_from_slice(&chunk);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                let line = serde_json::from_slice(&line);
+                each(line.map_err(|_| ClientError::Refused(NOT_UNDERSTOOD.to_owned()))?);
+            }
+        }
+        Ok(())
+    }
+
     async fn answer<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,
@@ -79,12 +110,17 @@ impl Client {
         if good && let Ok(answer) = serde_json::from_slice(&body) {
             return Ok(answer);
         }
-        Err(ClientError::Refused(match serde_json::from_slice::<Mistake>(&body) {
-            Ok(mistake) => mistake.error,
-            Err(_) if good => "the daemon answers in a way that this version does not understand: \
-                               are both of the same version?"
-                .to_owned(),
-            Err(_) => String::from_utf8_lossy(&body).into_owned(),
+        let mistake = serde_json::from_slice::<Mistake>(&body).is_ok();
+        Err(ClientError::Refused(if good && !mistake {
+            NOT_UNDERSTOOD.to_owned()
+        } else {
+            said(&body)
         }))
     }
+}
+
+/// What the daemon says is wrong.
+fn said(body: &[u8]) -> String {
+    serde_json::from_slice::<Mistake>(body)
+        .map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |mistake| mistake.error)
 }

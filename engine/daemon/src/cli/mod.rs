@@ -17,6 +17,7 @@ mod policy;
 mod project;
 mod protection;
 mod records;
+mod rehearse;
 mod replay;
 mod status;
 
@@ -103,6 +104,9 @@ enum Command {
     /// Make the primary active again, in good order
     #[command(after_help = "Example:\n  watchkeeper switchback --reason 'DM1 is repaired'")]
     Switchback(Change),
+    /// Try every step of a change of side without its effects, and tell what it would find
+    #[command(after_help = rehearse::HELP)]
+    Rehearse(rehearse::Rehearse),
     /// Say which side is active, after having looked or made it so by hand
     #[command(
         after_help = "Example:\n  watchkeeper declare secondary --reason 'started DM2 by hand'"
@@ -479,6 +483,7 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             let request = OrderRequest::Switchback { reason, overrides, dry_run };
             order(&client, &cluster, &request, !no_wait, json).await
         }
+        Command::Rehearse(arguments) => rehearse::ask(&client, &arguments, json).await,
         Command::Declare { side, cluster, reason } => {
             let request = OrderRequest::Declare { side, reason };
             order(&client, &cluster, &request, false, json).await

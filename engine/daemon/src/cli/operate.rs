@@ -142,7 +142,7 @@ fn text(reply: &OrderReply) -> String {
 }
 
 /// One guard's verdict in a line.
-fn verdict(report: &CheckReport, kind: &PlanKind) -> String {
+pub(super) fn verdict(report: &CheckReport, kind: &PlanKind) -> String {
     let CheckReport { check, assures, can_be_overridden, overridden } = report;
     let guard = check.guard;
     let (word, what) = match &check.verdict {

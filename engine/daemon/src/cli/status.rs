@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::policies::{Mode, RolledBack};
+use watchkeeper_core::readiness::{Answer, Readiness, Verdict};
 use watchkeeper_core::snapshot::Place;
 
 use super::client::{Client, ClientError};
@@ -114,6 +115,9 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
         );
     }
     servers(out, cluster);
+    if let Some(readiness) = &cluster.readiness {
+        standby(out, readiness);
+    }
     for policy in &cluster.policies {
         let revision =
             policy.revision.as_ref().map_or_else(|| "not loaded".to_owned(), ToString::to_string);
@@ -147,6 +151,25 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
         cluster.evaluations,
         std::time::Duration::from_micros(cluster.last_evaluation_us).as_secs_f64() * 1000.0
     );
+}
+
+/// Whether the standby could take over now: what speaks against it, and what is not known.
+fn standby(out: &mut String, readiness: &Readiness) {
+    let word = match readiness.verdict {
+        Verdict::Ready => "ready to take over",
+        Verdict::Impaired => "could take over, and not all is as it should be",
+        Verdict::NotReady => "NOT READY TO TAKE OVER",
+    };
+    let _ = writeln!(out, "  standby {}: {word}", readiness.server);
+    for check in &readiness.checks {
+        let (word, reason) = match &check.answer {
+            Answer::Ready => continue,
+            Answer::NotReady { reason, holds: true } => ("HOLDS", reason),
+            Answer::NotReady { reason, holds: false } => ("wrong", reason),
+            Answer::Unknown { reason } => ("not known", reason),
+        };
+        let _ = writeln!(out, "    {word:<10} {:<13}{reason}", check.item);
+    }
 }
 
 fn maintenance(out: &mut String, what: &str, it: &MaintenanceReport) {

@@ -13,6 +13,7 @@ use watchkeeper_core::policies::RolledBack;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
 use watchkeeper_core::state::ClusterState;
 
+use super::standby::CHECK;
 use crate::net;
 
 /// A decision without its texts, which may hold times and counts: two decisions with the same
@@ -54,7 +55,10 @@ impl Signature {
                 .alerts
                 .iter()
                 .map(|Claimed { source, claim }| {
-                    (source.clone(), claim.name.clone(), claim.server.clone(), claim.service)
+                    // Another check of the standby is another decision: what it rests on is recorded.
+                    let check = claim.labels.get(CHECK).map(|check| format!(" {check}"));
+                    let name = claim.name.clone() + check.as_deref().unwrap_or_default();
+                    (source.clone(), name, claim.server.clone(), claim.service)
                 })
                 .collect(),
             silent: decision.silent.clone(),

@@ -18,6 +18,7 @@ use watchkeeper_core::state::{ClusterState, Memory};
 use watchkeeper_wasm::Policy;
 
 use super::hearing::remembered;
+use super::standby::StandbySetup;
 use crate::act::Equipment;
 use crate::collect::Collector;
 use crate::revisions::Revisions;
@@ -47,6 +48,8 @@ pub struct Setup {
     pub rollback_after: u32,
     /// After how long a probe that finds nothing out is an alert; 0: never.
     pub unknown_after: Duration,
+    /// When the standby counts as ready, and how it is looked at.
+    pub standby: StandbySetup,
 }
 
 impl Setup {
@@ -59,6 +62,7 @@ impl Setup {
             && self.probes == other.probes
             && self.rollback_after == other.rollback_after
             && self.unknown_after == other.unknown_after
+            && self.standby == other.standby
             && self.seats.len() == other.seats.len()
             && self.seats.iter().zip(&other.seats).all(|(one, two)| one.is_like(two))
     }

@@ -22,6 +22,7 @@ mod finding;
 mod http;
 mod jolokia;
 mod openwire;
+mod readiness;
 mod replication;
 mod resources;
 mod rest;
@@ -43,6 +44,8 @@ pub use self::finding::Finding;
 pub use self::http::{Http, HttpAsk, HttpSettings, HttpSettingsError, MAX_BODY};
 pub use self::jolokia::Jolokia;
 pub use self::openwire::OpenWire;
+pub(crate) use self::readiness::{Can, ask_repository};
+pub use self::readiness::{Controlled, Readiness};
 pub use self::replication::{Replication, ReplicationSide};
 pub use self::resources::{Disk, Resources};
 pub use self::rest::{DataMoverRest, RestSubject};
@@ -81,6 +84,8 @@ pub enum ProbeKind {
     Fence(Agent),
     /// File systems and memory.
     Resources(Resources),
+    /// What a change of side would need.
+    Readiness(Readiness),
 }
 
 impl ProbeKind {
@@ -98,6 +103,7 @@ impl ProbeKind {
             Self::Command(probe) => probe.run(deadline).await,
             Self::Fence(agent) => fence::look(agent, deadline).await,
             Self::Resources(probe) => probe.run(deadline).await,
+            Self::Readiness(probe) => probe.run(deadline).await,
         }
     }
 
@@ -117,7 +123,8 @@ impl ProbeKind {
             | Self::Jolokia(_)
             | Self::Command(_)
             | Self::Fence(_)
-            | Self::Resources(_) => false,
+            | Self::Resources(_)
+            | Self::Readiness(_) => false,
         }
     }
 

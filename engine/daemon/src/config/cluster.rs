@@ -7,6 +7,7 @@ use std::time::Duration;
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{ServerName, Service, Topology};
 use watchkeeper_core::plan::Arrangements;
+use watchkeeper_core::readiness::Bounds;
 
 use super::checked::PolicyConfig;
 use super::probe::ProbeConfig;
@@ -32,8 +33,19 @@ pub struct ClusterConfig {
     pub term_mark: bool,
     /// How the repository is reached.
     pub repository: RepositoryConfig,
+    /// What the standby needs to be ready.
+    pub readiness: ReadinessConfig,
     /// Every probe of every server, ids unique.
     pub probes: Vec<ProbeConfig>,
+}
+
+/// When a standby counts as ready, and when people are told that it is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadinessConfig {
+    /// What is good enough.
+    pub bounds: Bounds,
+    /// For how long it has to be found not so before it is told; none: it is not told.
+    pub alert_after: Option<Duration>,
 }
 
 /// How a server is reached and its services are controlled.
@@ -75,6 +87,8 @@ pub struct ServiceCommands {
     pub stop: String,
     /// Exit code 0: it runs; any other: it does not.
     pub status: String,
+    /// Prints its version; none: it is not asked for.
+    pub version: Option<String>,
 }
 
 /// Whether a connection is encrypted.

@@ -83,6 +83,13 @@ pub enum ProbeKindConfig {
         /// The file systems, their names unique.
         disks: Vec<Disk>,
     },
+    /// Looks at what a change of side would need, over SSH. The commands and ports are the server's.
+    Readiness {
+        /// Paths on the file systems that need room.
+        paths: Vec<String>,
+        /// Files of certificates on the server.
+        certificates: Vec<String>,
+    },
 }
 
 /// A file system, by a path on it.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeeper_core::facts::ProbeId;
-use watchkeeper_core::model::{Role, ServerName, ServiceId, Topology};
+use watchkeeper_core::model::{Role, ServerName, ServiceId};
 
+use super::look;
 use crate::act::{Control, Equipment, Reachable, Repository};
 use crate::collect::{self, HttpAsk, HttpSettings, HttpSettingsError, ProbeKind, ProbeSpec};
 use crate::config::cluster::{ClusterConfig, Database, Tls};
@@ -37,6 +38,8 @@ pub struct Equipped {
     pub equipment: Equipment,
     /// For the collector.
     pub probes: Vec<ProbeSpec>,
+    /// What each server is looked at for without anything being done there, by its name.
+    pub looks: BTreeMap<ServerName, collect::Readiness>,
 }
 
 /// Connections that may be kept, from the cluster's equipment before.
@@ -92,12 +95,17 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             servers.get(&probe.id.server).ok_or_else(|| EquipError::NoServer(probe.id.clone()))?;
         probes.push(ProbeSpec {
             id: probe.id.clone(),
-            kind: kind(probe, &way.ssh, &config.topology, &mut databases)?,
+            kind: kind(probe, &way.ssh, config, &mut databases)?,
             interval: probe.interval,
             confirm_interval: probe.confirm_interval,
             timeout: probe.timeout,
         });
     }
+    let looks = servers.iter().map(|(name, server)| {
+        let look = look_at(config, name, &server.ssh, &mut databases);
+        (name.clone(), look)
+    });
+    let looks = looks.collect();
     let mut by_service: BTreeMap<ServiceId, Vec<Arc<ProbeSpec>>> = BTreeMap::new();
     for spec in &probes {
         // Whether a repository follows another says nothing of whether it serves: once it has
@@ -125,7 +133,25 @@ pub fn equip(config: &ClusterConfig, before: Option<&Equipment>) -> Result<Equip
             repository,
         },
         probes,
+        looks,
     })
+}
+
+/// What a server is looked at for, its file systems and certificates left out.
+fn look_at(
+    config: &ClusterConfig,
+    server: &ServerName,
+    ssh: &Ssh,
+    databases: &mut Databases,
+) -> collect::Readiness {
+    collect::Readiness {
+        ssh: ssh.clone(),
+        services: look::services(config, server),
+        paths: Vec::new(),
+        certificates: Vec::new(),
+        repository: look::repository(config, server)
+            .map(|(host, database)| databases.connection(host, database)),
+    }
 }
 
 /// One connection per database, however many probes and steps use it.
@@ -191,7 +217,8 @@ fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
             | ProbeKindConfig::Replication { .. }
             | ProbeKindConfig::Command(_)
             | ProbeKindConfig::Fence(_)
-            | ProbeKindConfig::Resources { .. } => continue,
+            | ProbeKindConfig::Resources { .. }
+            | ProbeKindConfig::Readiness { .. } => continue,
         };
         if own == Some(host.as_str()) {
             ports.insert(port);
@@ -203,7 +230,7 @@ fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
 fn kind(
     probe: &ProbeConfig,
     ssh: &Ssh,
-    topology: &Topology,
+    config: &ClusterConfig,
     databases: &mut Databases,
 ) -> Result<ProbeKind, EquipError> {
     let ask = |http: &Http| {
@@ -242,7 +269,7 @@ fn kind(
         ProbeKindConfig::Replication { host, database, subscription } => {
             // Replication runs from the primary to the secondary; after a failover there is none.
             let sends =
-                topology.server(&probe.id.server).is_some_and(|it| it.role == Role::Primary);
+                config.topology.server(&probe.id.server).is_some_and(|it| it.role == Role::Primary);
             let side = if sends {
                 collect::ReplicationSide::Active { slot: Some(subscription.clone()) }
             } else {
@@ -266,6 +293,13 @@ fn kind(
             },
         }),
         ProbeKindConfig::Fence(agent) => ProbeKind::Fence(agent.clone()),
+        ProbeKindConfig::Readiness { paths, certificates } => {
+            ProbeKind::Readiness(collect::Readiness {
+                paths: paths.clone(),
+                certificates: certificates.clone(),
+                ..look_at(config, &probe.id.server, ssh, databases)
+            })
+        }
         ProbeKindConfig::Resources { disks } => ProbeKind::Resources(collect::Resources {
             ssh: ssh.clone(),
             disks: disks

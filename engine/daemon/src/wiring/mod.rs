@@ -5,6 +5,7 @@
 
 mod equip;
 mod guests;
+mod look;
 mod receivers;
 
 pub mod reload;

@@ -23,7 +23,7 @@ use super::equip::{EquipError, equip};
 use super::guests::{self, Before, Shelf};
 use super::receivers;
 use crate::clock;
-use crate::cluster::{Clusters, Ended, Handle, Seat, Setup, Watch};
+use crate::cluster::{Clusters, Ended, Handle, Seat, Setup, StandbySetup, Watch};
 use crate::collect::{Collector, ProbeSpec};
 use crate::config::cluster::ClusterConfig;
 use crate::config::{self, Config};
@@ -313,6 +313,11 @@ impl Reloader {
                 revisions: self.shelf.kept().cloned(),
                 rollback_after: self.config.guests.rollback_after,
                 unknown_after: whole.unknown_after,
+                standby: StandbySetup {
+                    bounds: config.readiness.bounds,
+                    alert_after: config.readiness.alert_after,
+                    looks: equipped.looks,
+                },
             },
             probes: equipped.probes,
             observations,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use watchkeeper::api::{
-    AlertOrder, AlertReply, AlertsReport, OrderReply, OrderRequest, StatusReport,
+    AlertOrder, AlertReply, AlertsReport, OrderReply, OrderRequest, RehearsalLine, StatusReport,
 };
 use watchkeeper::explain::Story;
 use watchkeeper_core::event::Record;
@@ -49,6 +49,7 @@ fn each_example_is_what_goes_over_the_socket() {
             "Story" => survives::<Story>(kind, example),
             "Snapshot" => survives::<Snapshot>(kind, example),
             "OrderRequest" => survives::<OrderRequest>(kind, example),
+            "RehearsalLine" => survives::<RehearsalLine>(kind, example),
             "OrderReply" => survives::<OrderReply>(kind, example),
             "AlertsReport" => survives::<AlertsReport>(kind, example),
             "AlertOrder" => survives::<AlertOrder>(kind, example),
@@ -60,7 +61,7 @@ fn each_example_is_what_goes_over_the_socket() {
         seen.insert(kind);
         rest = after;
     }
-    assert_eq!(seen.len(), 11, "{seen:?}");
+    assert_eq!(seen.len(), 12, "{seen:?}");
     assert_eq!(page.matches("```json").count(), page.matches("<!-- type: ").count());
 }
 

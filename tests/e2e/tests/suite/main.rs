@@ -37,6 +37,8 @@ mod peer;
 mod planned;
 mod policies;
 mod reach;
+mod readiness;
+mod rehearsal;
 mod repair;
 mod replay;
 mod service_manager;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::statements::{self, Answer, Failure, Session};
 use crate::wire::Wire;
-use crate::world::World;
+use crate::world::{Flaw, World};
 
 const PROTOCOL_3: u32 = 0x0003_0000;
 const SSL_REQUEST: u32 = 80_877_103;
@@ -74,6 +74,11 @@ pub(crate) async fn serve(world: &World, server: usize, mut wire: Wire) -> io::R
         }
     }
     let mut out = Vec::new();
+    if world.has(server, Flaw::NoDatabaseLogin) {
+        let message = "password authentication failed".to_owned();
+        error(&Failure { code: "28P01", message }, &mut out);
+        return wire.write_all(&out).await;
+    }
     Message::new(b'R').u32(0).finish(&mut out);
     for (name, value) in [
         ("server_version", "15.8"),
@@ -138,9 +143,10 @@ fn query(world: &World, server: usize, text: &str, out: &mut Vec<u8>) {
     let reachable = reachable.collect();
     let streams = world.streams();
     let addresses = world.servers().map(|it| (it, world.network.address(it).to_string())).collect();
+    let read_only = world.has(server, Flaw::ReadOnly);
     let answer = world.change(|state| {
         let replication = &mut state.replication;
-        let mut session = Session { replication, server, addresses, reachable, streams };
+        let mut session = Session { replication, server, addresses, reachable, read_only, streams };
         let answer = statements::answer(&mut session, text);
         if let Ok(Answer::Changed(_, what)) = &answer {
             state.events.note(format!("{}/repository {what}", world.name(server)));

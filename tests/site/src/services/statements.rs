@@ -23,6 +23,8 @@ pub(crate) struct Session<'a> {
     pub(crate) addresses: Vec<(usize, String)>,
     /// The servers whose repository can be reached from this one.
     pub(crate) reachable: Vec<usize>,
+    /// Whether it takes no writes.
+    pub(crate) read_only: bool,
     /// Who receives from whom now, as (receiver, sender).
     pub(crate) streams: Vec<(usize, usize)>,
 }
@@ -54,12 +56,20 @@ fn failure<T>(code: &'static str, message: impl Into<String>) -> Result<T, Failu
 /// A statement with `{}` for what varies, and its answer. The first that fits counts.
 type Statement = (&'static str, fn(&mut Session<'_>, &[&str]) -> Answered);
 
-const STATEMENTS: [Statement; 28] = [
+const STATEMENTS: [Statement; 31] = [
     ("set statement_timeout = {}", |_, _| Ok(Answer::Done("SET"))),
     ("select 1", |_, _| one(Some("1"))),
-    ("select pg_is_in_recovery(), current_setting('transaction_read_only')", |_, _| {
-        Ok(Answer::Rows(2, vec![vec![flag(false), text("off")]]))
+    ("select pg_is_in_recovery(), current_setting('transaction_read_only')", |session, _| {
+        Ok(Answer::Rows(2, vec![vec![flag(false), session.read_only_setting()]]))
     }),
+    (
+        "select pg_is_in_recovery(), current_setting('transaction_read_only'), \
+         current_setting('server_version')",
+        |session, _| {
+            let setting = session.read_only_setting();
+            Ok(Answer::Rows(3, vec![vec![flag(false), setting, text("15.8")]]))
+        },
+    ),
     // The probes of the replication.
     (
         "select s.slot_name, s.active, r.pid is not null, r.state, \
@@ -91,6 +101,19 @@ const STATEMENTS: [Statement; 28] = [
         let found = session.subscription(given).map(|it| vec![flag(it.enabled)]);
         Ok(Answer::Rows(1, found.into_iter().collect()))
     }),
+    // What a rehearsal asks about rights: there is one user, who may do everything.
+    (
+        "select pg_has_role(subowner, 'MEMBER') from pg_subscription where subname = {}",
+        |session, given| {
+            let found = session.subscription(given).map(|_| vec![flag(true)]);
+            Ok(Answer::Rows(1, found.into_iter().collect()))
+        },
+    ),
+    (
+        "select format('%I.%I', schemaname, sequencename) from pg_sequences where not \
+         has_sequence_privilege(format('%I.%I', schemaname, sequencename), 'UPDATE') order by 1",
+        |_, _| Ok(Answer::Rows(1, vec![])),
+    ),
     (
         "select count(*) from pg_stat_subscription where subname = {} and pid is not null",
         |session, given| {
@@ -301,6 +324,10 @@ impl Session<'_> {
         self.subscription_or_error(given)?.enabled = enabled;
         let note = format!("subscription {}", if enabled { "enabled" } else { "disabled" });
         Ok(Answer::Changed("ALTER SUBSCRIPTION", note))
+    }
+
+    fn read_only_setting(&self) -> Value {
+        text(if self.read_only { "on" } else { "off" })
     }
 
     fn receives(&self) -> bool {

@@ -5,11 +5,11 @@
 //! stops on the way needs an operator. So all that is known before anything is touched is asked here.
 //! What was never measured is left to the plan, which looks before it stops anything.
 
-use super::flag;
 use crate::facts::ReasonCode;
 use crate::guards::Situation;
 use crate::model::{Service, Status};
 use crate::plan::PlanKind;
+use crate::readiness::{flag, unstoppable};
 use crate::snapshot::{Place, ServerFacts, ServiceFacts, Snapshot, State};
 
 pub(super) fn problems(
@@ -26,6 +26,7 @@ pub(super) fn problems(
         let what = said(&active.name, &active.state);
         problems.push(format!("{what}, so its services cannot be stopped in order"));
     }
+    problems.extend(unstoppable(snapshot, active));
     problems.extend(startable(snapshot, standby));
     let repository =
         |server: &ServerFacts| snapshot.service(server.name.as_str(), Service::Repository);

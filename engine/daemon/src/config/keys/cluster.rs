@@ -17,6 +17,12 @@ pub(super) const COMMANDS: &[Key] = &[
     opt("start", Kind::Hidden, "by `unit`", "The command line that starts it."),
     opt("stop", Kind::Hidden, "by `unit`", "The command line that stops it."),
     opt("status", Kind::Hidden, "by `unit`", "Exit code 0: it runs; any other: it does not."),
+    opt(
+        "version",
+        Kind::Hidden,
+        "not compared",
+        "A command line that prints its version, which is compared between both sides.",
+    ),
     opt("unit", Kind::Text, "`dm-SERVICE`", "The systemd unit: shorthand for all three."),
     opt("init-script", Kind::Text, "the unit", "The init script: shorthand for all three."),
 ];
@@ -99,6 +105,12 @@ pub(super) const CLUSTER: &[Key] = &[
         Kind::Table,
         "not looked at",
         "The servers' file systems and memory, for policies to judge.",
+    ),
+    opt(
+        "readiness",
+        Kind::Table,
+        "all defaults",
+        "What is looked at to know whether the standby could take over now.",
     ),
     opt(
         "site-steps",
@@ -242,6 +254,45 @@ pub(super) const RESOURCES: &[Key] = &[
     def("timeout", TIMEOUT, "10s", "After how long one look is given up."),
 ];
 
+/// Whether the standby could take over now.
+pub(super) const READINESS: &[Key] = &[
+    def("look", Kind::Flag, "true", "Whether both sides' servers are looked at for it, over SSH."),
+    def("interval", PAUSE, "1m", "From one look to the next."),
+    def("timeout", TIMEOUT, "20s", "After how long one look is given up."),
+    opt("paths", Kind::Texts, "`/`", "Paths on the file systems that need room."),
+    def(
+        "min-disk",
+        Kind::Size(0, 1 << 60),
+        "1GiB",
+        "Less room than this is told; below 64MiB holds.",
+    ),
+    def("min-memory", Kind::Size(0, 1 << 60), "256MiB", "Less available memory than this is told."),
+    def(
+        "max-clock-offset",
+        Kind::Duration(1_000, DAY),
+        "5s",
+        "A clock further off the monitor's or the other side's is told.",
+    ),
+    opt(
+        "certificates",
+        Kind::Texts,
+        "none",
+        "Files with certificates (PEM) on both sides' servers.",
+    ),
+    def(
+        "certificate-ends",
+        Kind::Duration(0, 366 * DAY),
+        "14d",
+        "A certificate that ends sooner is told.",
+    ),
+    def(
+        "alert-after",
+        Kind::Duration(0, DAY),
+        "30s",
+        "How long it has to be found so before `standby-not-ready` is told; 0: never.",
+    ),
+];
+
 /// A step of the site's own.
 pub(super) const SITE_STEP: &[Key] = &[
     req("name", Kind::Name, "Its name."),
@@ -257,6 +308,12 @@ pub(super) const SITE_STEP: &[Key] = &[
         "The command line. `{from}`, `{to}`, `{cluster}` and `{plan}` are replaced.",
     ),
     opt("check", Kind::Hidden, "none", "Exit code 0: it is done already."),
+    opt(
+        "rehearse",
+        Kind::Hidden,
+        "it is not tried",
+        "What `watchkeeper rehearse` runs in its place. It changes nothing; exit code 0: it could be done.",
+    ),
     def(
         "repeatable",
         Kind::Flag,
@@ -273,6 +330,12 @@ pub(super) const SERVICE: &[Key] = &[
     opt("start", Kind::Hidden, "by `unit`", "The command line that starts it."),
     opt("stop", Kind::Hidden, "by `unit`", "The command line that stops it."),
     opt("status", Kind::Hidden, "by `unit`", "Exit code 0: it runs; any other: it does not."),
+    opt(
+        "version",
+        Kind::Hidden,
+        "not compared",
+        "A command line that prints its version, which is compared between both sides.",
+    ),
     opt("unit", Kind::Text, "`dm-SERVICE`", "The systemd unit: shorthand for all three."),
     opt("init-script", Kind::Text, "the unit", "The init script: shorthand for all three."),
     def(

@@ -169,6 +169,7 @@ pub const SECTIONS: &[Section] = &[
     Section { path: "clusters.*.plan", keys: cluster::PLAN },
     Section { path: "clusters.*.repository", keys: cluster::REPOSITORY },
     Section { path: "clusters.*.resources", keys: cluster::RESOURCES },
+    Section { path: "clusters.*.readiness", keys: cluster::READINESS },
     Section { path: "clusters.*.site-steps[]", keys: cluster::SITE_STEP },
     Section { path: "clusters.*.services.*", keys: cluster::SERVICE },
     Section { path: "clusters.*.services.*.probes[]", keys: cluster::PROBE },

@@ -23,9 +23,9 @@ use super::super::source::{Note, Place};
 use super::fences::{self, Fencing, fencing};
 use super::general::warn_if_open;
 use super::probes::{self, Fresh, Times};
-use super::resources;
 use super::services::service_commands;
 use super::{Common, guest_file, trust};
+use super::{readiness, resources};
 
 /// How to log in, as far as the sections read so far say.
 #[derive(Clone, Default)]
@@ -132,11 +132,14 @@ pub(in crate::config) fn cluster(
     } else {
         Vec::new()
     };
+    let (readiness, looks) =
+        readiness::read(&reader.table("readiness"), &servers, guards.max_lag_bytes);
     reader.finish();
     let mut probes =
         probes::all(reader.sources, &services, &servers, &repository, common, times, fresh);
     probes.extend(resources);
     probes.extend(servers.iter().flat_map(fences::probes));
+    probes.extend(looks);
     both_sides(reader, &servers);
     if !reader.has("policies") && !reader.misspelt("policies") {
         let message = format!("cluster {} has no policies", name.value);
@@ -163,6 +166,7 @@ pub(in crate::config) fn cluster(
         arrangements,
         term_mark,
         repository,
+        readiness,
         probes,
     })
 }
@@ -243,7 +247,7 @@ fn server(
         commands.insert(*service, service_commands(*service, general, special, login.sudo));
     }
     for (_, inner) in &overrides {
-        for key in ["start", "stop", "status", "unit", "init-script"] {
+        for key in ["start", "stop", "status", "version", "unit", "init-script"] {
             let _ = inner.text(key);
         }
         inner.finish();
@@ -489,6 +493,7 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
         }
         let command = inner.text("command");
         let check = inner.text("check").map(|at| at.value);
+        let rehearse = inner.text("rehearse").map(|at| at.value);
         let (repeatable, optional) = (inner.flag("repeatable"), inner.flag("optional"));
         let (timeout_ms, attempts) = (inner.ms("timeout"), inner.small("attempts"));
         inner.finish();
@@ -506,6 +511,7 @@ fn site_steps(reader: &Reader<'_>, servers: &[String]) -> Vec<SiteStep> {
             server: server.map(|at| at.value),
             command: command.value,
             check,
+            rehearse,
             repeatable: repeatable.unwrap_or(false),
             timeout_ms,
             attempts,

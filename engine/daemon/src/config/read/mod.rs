@@ -12,6 +12,7 @@ pub(super) mod probes;
 
 mod services;
 
+mod readiness;
 mod resources;
 
 pub(super) mod fences;

@@ -143,7 +143,7 @@ pub(super) fn all(
             ));
         }
         // A service that no server has was not read above.
-        for key in ["start", "stop", "status", "unit", "init-script"] {
+        for key in ["start", "stop", "status", "version", "unit", "init-script"] {
             let _ = reader.text(key).is_some();
         }
         let _ = reader.flag("status-probe");

@@ -53,12 +53,16 @@ pub(super) fn service_commands(
             }
         }
     }
+    let version = |reader: &Reader<'_>| reader.text("version").map(|at| at.value);
+    // Of both, so that neither is complained about as unknown.
+    let (all, own_version) = (general.and_then(version), special.and_then(version));
     let [start, stop, status] = verbs.unwrap_or_else(|| unit_verbs(&format!("dm-{service}")));
     let [own_start, own_stop, own_status] = own;
     ServiceCommands {
         start: own_start.unwrap_or(start),
         stop: own_stop.unwrap_or(stop),
         status: own_status.unwrap_or(status),
+        version: own_version.or(all),
     }
 }
 

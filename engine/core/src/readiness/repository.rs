@@ -4,9 +4,8 @@
 //! when the primary is lost already has nothing but the standby's repository to go by. It does hold
 //! one from the secondary, where nothing is synchronised unless the site arranged it.
 
-use super::flag;
+use super::{Found, flag};
 use crate::facts::Value;
-use crate::guards::Situation;
 use crate::model::{Service, Side, Status};
 use crate::snapshot::{Place, ServerFacts, Snapshot};
 
@@ -15,31 +14,41 @@ use crate::snapshot::{Place, ServerFacts, Snapshot};
 const LAGS: [&str; 4] =
     ["sending-lag-bytes", "receiving-lag-bytes", "write-lag-bytes", "replay-lag-bytes"];
 
-pub(super) fn problems(situation: &Situation<'_>, standby: &ServerFacts) -> Vec<String> {
-    let snapshot = situation.snapshot;
-    let mut problems = Vec::new();
-    let Some(repository) = snapshot.service(standby.name.as_str(), Service::Repository) else {
-        return problems;
-    };
+/// Whether it serves; none: there is none.
+pub(super) fn serves(snapshot: &Snapshot, standby: &ServerFacts) -> Option<Found> {
+    let repository = snapshot.service(standby.name.as_str(), Service::Repository)?;
+    let mut found = Found::default();
     let state = &repository.state;
     if state.status != Status::Up {
-        problems.push(format!("{} is {}: {}", repository.id, state.status, state.reason.detail));
+        let what = format!("{} is {}: {}", repository.id, state.status, state.reason.detail);
+        found.holds.push(what);
     }
+    Some(found)
+}
+
+/// Whether it follows and is near enough; none: there is none.
+pub(super) fn follows(
+    snapshot: &Snapshot,
+    standby: &ServerFacts,
+    max_lag_bytes: u64,
+) -> Option<Found> {
+    let repository = snapshot.service(standby.name.as_str(), Service::Repository)?;
+    let mut found = Found::default();
     if flag(snapshot, standby, "subscription-enabled") == Some(false) {
-        problems.push(format!("the subscription of {} is disabled", repository.id));
+        found.holds.push(format!("the subscription of {} is disabled", repository.id));
     }
     match lag(snapshot) {
-        Lag::Bytes(bytes) if bytes > situation.limits.max_lag_bytes => problems.push(format!(
-            "the repository was {bytes} bytes behind, the limit is {}",
-            situation.limits.max_lag_bytes
-        )),
-        Lag::Unclear(name) => problems.push(format!("the measured {name} is not a number")),
+        Lag::Bytes(bytes) if bytes > max_lag_bytes => found
+            .holds
+            .push(format!("the repository was {bytes} bytes behind, the limit is {max_lag_bytes}")),
+        Lag::Unclear(name) => found.holds.push(format!("the measured {name} is not a number")),
         Lag::Unknown if snapshot.facts().cluster.phase.side() == Side::Secondary => {
-            problems.push(format!("nothing shows that {} is synchronised", repository.id));
+            found.holds.push(format!("nothing shows that {} is synchronised", repository.id));
         }
-        Lag::Bytes(_) | Lag::Unknown => {}
+        Lag::Unknown => found.unknown.push("no replication was measured".to_owned()),
+        Lag::Bytes(_) => {}
     }
-    problems
+    Some(found)
 }
 
 enum Lag {
