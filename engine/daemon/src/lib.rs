@@ -4,9 +4,11 @@
 //! knows them all:
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - `terminal`: what people read, and nothing that acts on where they read it
 //! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
+//! - `crowd`: how many of the same may be in at once
 //! - `certificate`: until when one is good
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
@@ -25,6 +27,7 @@
 //! - [`service_manager`]: what systemd is told
 //! - `watched`: the folders whose files matter
 //! - [`daemon`]: the start, the end
+//! - [`fuzzing`]: for tests, where bytes from outside come in
 
 pub mod errors;
 
@@ -32,11 +35,15 @@ pub mod clock;
 
 pub mod secret;
 
+mod terminal;
+
 pub mod trust;
 
 mod share;
 
 mod process;
+
+mod crowd;
 
 mod net;
 
@@ -85,3 +92,5 @@ pub mod service_manager;
 mod watched;
 
 pub mod daemon;
+
+pub mod fuzzing;

@@ -5,14 +5,16 @@
 //! the request.
 
 mod alerts;
+mod door;
 mod server;
 mod types;
 
 pub use alerts::{
     AlertOrder, AlertReply, AlertsReport, FiringReport, NotificationReport, SilenceReport,
 };
+pub use door::{Listening, Visit};
 pub(crate) use server::ReloadRequest;
-pub use server::{ApiContext, Listening, serve};
+pub use server::{ApiContext, serve};
 pub use types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,

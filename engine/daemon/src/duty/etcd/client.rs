@@ -20,7 +20,7 @@ use super::wire::{self, Complaint, Entry, Granted, Index, Op, Transacted, Unchan
 use crate::config::duty::EtcdConfig;
 use crate::errors::chain;
 use crate::secret::Secret;
-use crate::tls;
+use crate::{net, tls};
 
 /// An answer may have this many bytes: 8 MiB. The largest ones hold where a cluster stands, 1.5 MiB at
 /// the most in etcd and a third more in base64.
@@ -249,8 +249,8 @@ fn no_answer(endpoint: &str, error: reqwest::Error) -> EtcdError {
     EtcdError::NoAnswer { endpoint: endpoint.to_owned(), problem: chain(&error.without_url()) }
 }
 
-fn garbage(endpoint: &str, problem: String) -> EtcdError {
-    EtcdError::Garbage { endpoint: endpoint.to_owned(), problem }
+pub(super) fn garbage(endpoint: &str, problem: String) -> EtcdError {
+    EtcdError::Garbage { endpoint: endpoint.to_owned(), problem: net::one_line(&problem) }
 }
 
 /// Reads an answer to its end.
@@ -267,11 +267,13 @@ async fn read(endpoint: &str, mut response: Response) -> Result<Vec<u8>, EtcdErr
 }
 
 /// What an answer other than 200 means. The numbers are gRPC's.
-fn complaint(endpoint: &str, status: StatusCode, answer: &[u8]) -> EtcdError {
+pub(super) fn complaint(endpoint: &str, status: StatusCode, answer: &[u8]) -> EtcdError {
     let endpoint = endpoint.to_owned();
     let Ok(Complaint { message, code }) = serde_json::from_slice(answer) else {
         return garbage(&endpoint, format!("HTTP status {}", status.as_u16()));
     };
+    // People are told of it.
+    let message = net::one_line(&message);
     let about = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if about(&["requested lease not found"]) {
         EtcdError::NoLease { endpoint }
@@ -331,7 +333,8 @@ impl Stream {
         }
         match serde_json::from_slice::<Line>(line) {
             Ok(Line { error: Complaint { message, .. } }) => {
-                EtcdError::NoAnswer { endpoint: self.endpoint.clone(), problem: message }
+                let problem = net::one_line(&message);
+                EtcdError::NoAnswer { endpoint: self.endpoint.clone(), problem }
             }
             Err(_) => garbage(&self.endpoint, error.to_string()),
         }
