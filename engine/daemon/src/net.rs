@@ -181,6 +181,6 @@ mod tests {
     fn details_stay_on_one_bounded_line() {
         let line = one_line(&format!(" a\nb\u{1b}[31m{} ", "x".repeat(1000)));
         assert!(line.starts_with("a b [31m") && line.len() < MAX_DETAIL + 8);
-        assert_eq!(one_line("right\u{202e}to left\u{2028}"), "right to left ");
+        assert_eq!(one_line("right\u{202e}to left\u{2028}"), "right to left");
     }
 }

@@ -156,6 +156,23 @@ each! {
     no_secret_comes_back: "secrets",
 }
 
+/// What no seed is long enough for.
+#[test]
+fn a_request_of_any_size_is_answered_or_hung_up_on() {
+    let head = "POST /v1/alerts/orders HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let body = "x".repeat(3 << 20);
+    let large = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let deep = "[".repeat(1 << 20);
+    let deep = format!("{head}content-length: {}\r\n\r\n{deep}", deep.len());
+    let long = format!("GET /v1/{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(1 << 20));
+    let many: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
+    for request in [large, deep, long, format!("{head}{many}\r\n")] {
+        watchkeeper_fuzz::api(request.as_bytes());
+    }
+    // And it answers all the same.
+    watchkeeper_fuzz::api(b"GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+}
+
 /// Each target has its program, its seeds and its test.
 #[test]
 fn no_way_in_is_forgotten() {

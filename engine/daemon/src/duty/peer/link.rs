@@ -52,7 +52,7 @@ const IDLE: Duration = Duration::from_mins(1);
 const CONNECTIONS: usize = 256;
 
 /// How many of them may come from one address: the other monitor needs one or two.
-const FROM_ONE: usize = 16;
+const FROM_ONE: usize = 32;
 
 /// How often it is logged at most that a stranger was turned away.
 const COMPLAIN: Duration = Duration::from_mins(1);
