@@ -1,6 +1,6 @@
 //! What a person's program sends to the daemon's socket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -56,8 +56,8 @@ async fn keep(listening: Listening) {
     let path = scratch("api.db");
     let (journal, state) = Journal::open(&path, &monitor, Timestamp(1)).unwrap();
     let ledger = Arc::new(Ledger::new(journal, state).await.unwrap());
-    let (_clusters, clusters) = watch::channel(Default::default());
-    let (_receivers, receivers) = watch::channel(Default::default());
+    let (_clusters, clusters) = watch::channel(BTreeMap::new());
+    let (_receivers, receivers) = watch::channel(Arc::default());
     let (_names, names) = watch::channel(BTreeSet::new());
     let (_stop, stop) = watch::channel(false);
     let duty = DutyConfig { mode: Mode::Alone, observe: Duration::ZERO };

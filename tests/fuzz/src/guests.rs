@@ -16,11 +16,11 @@ pub fn wasm(data: &[u8]) {
     });
     let policy = host.load_policy(data).map(|policy| {
         let description = policy.description();
-        vec![description.name.to_string(), description.version.clone(), description.summary.clone()]
+        vec![description.name.clone(), description.version.clone(), description.summary.clone()]
     });
     let notifier = host.load_notifier(data).map(|notifier| {
         let description = notifier.description();
-        vec![description.name.to_string(), description.version.clone(), description.summary.clone()]
+        vec![description.name.clone(), description.version.clone(), description.summary.clone()]
     });
     assert!(policy.is_err() || notifier.is_err(), "a component of both worlds");
     for loaded in [policy, notifier] {

@@ -60,7 +60,7 @@ pub fn journal(data: &[u8]) {
     let whole = whole();
     let mut journal = whole.journal.clone();
     for change in data.chunks_exact(5) {
-        let [a, b, c, byte, times] = [change[0], change[1], change[2], change[3], change[4]];
+        let Ok([a, b, c, byte, times]) = <[u8; 5]>::try_from(change) else { continue };
         let at = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let at = at % journal.len();
         for place in journal.iter_mut().skip(at).take(usize::from(times).max(1)) {

@@ -17,6 +17,7 @@
     clippy::panic,
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::missing_panics_doc,
     reason = "a broken rule is told by a panic"
 )]
 

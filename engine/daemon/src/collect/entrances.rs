@@ -23,7 +23,7 @@ pub(crate) fn findings(status: u16, bytes: &[u8]) -> Vec<Finding> {
         command::judge(exit, &captured, &none),
         command::judge(None, &none, &captured),
         replication::judge_active(&rows),
-        replication::judge_standby(&rows, Some(i64::from(status)), status % 2 == 0),
+        replication::judge_standby(&rows, Some(i64::from(status)), status.is_multiple_of(2)),
         jolokia::judge("dm1:8161", http, bytes),
         rest::judge(RestSubject::Rest, "dm1:1443", http, bytes),
         rest::judge(RestSubject::Daemon, "dm1:1443", http, bytes),

@@ -41,7 +41,7 @@ pub(crate) fn answered(status: u16, bytes: &[u8]) -> (Vec<String>, Vec<Past>) {
 
 fn read<T: DeserializeOwned>(bytes: &[u8], said: &mut Vec<String>) -> Option<T> {
     let told = |error: serde_json::Error| {
-        said.push(garbage("http://127.0.0.1:2379", error.to_string()).to_string());
+        said.push(garbage("http://127.0.0.1:2379", &error.to_string()).to_string());
     };
     serde_json::from_slice(bytes).map_err(told).ok()
 }
