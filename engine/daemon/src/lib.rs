@@ -4,10 +4,12 @@
 //! knows them all:
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
+//! - `terminal`: what people read, and nothing that acts on where they read it
 //! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
 //! - `fence`: what switches a server's power
+//! - `crowd`: how many of the same may be in at once
 //! - `certificate`: until when one is good
 //! - `net`, `kept`, [`tls`], [`ssh`], [`postgres`]: ways to other machines
 //! - [`config`]: what a site wants, checked
@@ -26,12 +28,15 @@
 //! - [`service_manager`]: what systemd is told
 //! - `watched`: the folders whose files matter
 //! - [`daemon`]: the start, the end
+//! - [`fuzzing`]: for tests, where bytes from outside come in
 
 pub mod errors;
 
 pub mod clock;
 
 pub mod secret;
+
+mod terminal;
 
 pub mod trust;
 
@@ -40,6 +45,8 @@ mod share;
 mod process;
 
 mod fence;
+
+mod crowd;
 
 mod net;
 
@@ -88,3 +95,5 @@ pub mod service_manager;
 mod watched;
 
 pub mod daemon;
+
+pub mod fuzzing;

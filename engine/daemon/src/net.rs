@@ -10,6 +10,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use watchkeeper_core::facts::ReasonCode;
 
+use crate::terminal;
+
 /// Why there is no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NetError {
@@ -145,7 +147,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// The longest explanation that is kept with a fact, in bytes.
 pub(crate) const MAX_DETAIL: usize = 300;
 
-/// `text` without control characters and not longer than [`MAX_DETAIL`].
+/// `text` without characters that act on a terminal, and not longer than [`MAX_DETAIL`].
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for c in text.trim().chars() {
@@ -153,7 +155,7 @@ pub(crate) fn one_line(text: &str) -> String {
             line.push('…');
             break;
         }
-        line.push(if c.is_control() { ' ' } else { c });
+        line.push(if terminal::acts(c) { ' ' } else { c });
     }
     line
 }
@@ -179,5 +181,6 @@ mod tests {
     fn details_stay_on_one_bounded_line() {
         let line = one_line(&format!(" a\nb\u{1b}[31m{} ", "x".repeat(1000)));
         assert!(line.starts_with("a b [31m") && line.len() < MAX_DETAIL + 8);
+        assert_eq!(one_line("right\u{202e}to left\u{2028}"), "right to left");
     }
 }

@@ -8,6 +8,8 @@
 //! A target has up to [`LANES`] connections: one in calm times, more only while a query hangs, so
 //! that one that hangs delays no other.
 
+mod metered;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -29,6 +31,7 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use tokio_rustls::TlsConnector;
 use watchkeeper_core::facts::ReasonCode;
 
+use self::metered::{MAX_ANSWER, Meter, Metered};
 use crate::kept::{Beacon, Connector, Kept, Live};
 use crate::net::{self, NetError, address, is_reset, one_line};
 use crate::secret::Secret;
@@ -279,7 +282,8 @@ impl Pg {
         let mut unfinished = Unfinished { lane, live: Some(live.clone()) };
         let left = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let limit = format!("set statement_timeout = {left}");
-        let client = &live.connection;
+        let Connection { client, meter } = &live.connection;
+        meter.reset();
         let both = async { tokio::join!(client.simple_query(&limit), client.simple_query(sql)) };
         let result = match timeout_at(deadline, both).await {
             Err(_) if fresh => Err(PgError::Silent { address: self.address() }),
@@ -288,6 +292,10 @@ impl Pg {
                 unfinished.live = None;
                 Ok(rows(messages))
             }
+            Ok((_, Err(_))) if meter.is_over() => Err(PgError::Protocol {
+                address: self.address(),
+                reason: format!("it answers with more than {} MiB", MAX_ANSWER >> 20),
+            }),
             Ok((_, Err(error))) => {
                 if error.as_db_error().is_some() && !error.is_closed() {
                     unfinished.live = None;
@@ -301,7 +309,7 @@ impl Pg {
 
 struct Unfinished<'a> {
     lane: &'a Lane,
-    live: Option<Arc<Live<Client>>>,
+    live: Option<Arc<Live<Connection>>>,
 }
 
 impl Drop for Unfinished<'_> {
@@ -389,26 +397,34 @@ impl Dialer {
         stream: TcpStream,
         tls: T,
         beacon: Beacon,
-    ) -> Result<Client, PgError>
+    ) -> Result<Connection, PgError>
     where
-        T: TlsConnect<TcpStream>,
+        T: TlsConnect<Metered>,
         T::Stream: Send + 'static,
     {
+        let meter = Meter::new();
+        let stream = Metered { stream, meter: meter.clone() };
         let (client, connection) =
             config.connect_raw(stream, tls).await.map_err(|error| self.failure(&error, true))?;
         tokio::spawn(async move {
             let _beacon = beacon;
             let _ = connection.await;
         });
-        Ok(client)
+        Ok(Connection { client, meter })
     }
 }
 
+/// A connection that is logged in, and how much may still come over it.
+struct Connection {
+    client: Client,
+    meter: Meter,
+}
+
 impl Connector for Dialer {
-    type Connection = Client;
+    type Connection = Connection;
     type Error = PgError;
 
-    async fn connect(&self, beacon: Beacon) -> Result<Client, PgError> {
+    async fn connect(&self, beacon: Beacon) -> Result<Connection, PgError> {
         let target = &self.target;
         self.accepted.store(false, Ordering::Relaxed);
         let until = Instant::now() + CONNECT_TIMEOUT;
@@ -429,7 +445,7 @@ impl Connector for Dialer {
                     config.ssl_mode(SslMode::Require);
                     let mut tls = MakeRustls::new(ca.as_deref()).map_err(PgError::TlsSetup)?;
                     let connect =
-                        MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &target.host);
+                        MakeTlsConnect::<Metered>::make_tls_connect(&mut tls, &target.host);
                     let connect = connect.map_err(|error| PgError::Tls {
                         address: address(&target.host, target.port),
                         reason: error.to_string(),
@@ -464,7 +480,7 @@ impl MakeRustls {
     }
 }
 
-impl MakeTlsConnect<TcpStream> for MakeRustls {
+impl MakeTlsConnect<Metered> for MakeRustls {
     type Stream = Encrypted;
     type TlsConnect = ConnectRustls;
     type Error = rustls::pki_types::InvalidDnsNameError;
@@ -480,17 +496,17 @@ struct ConnectRustls {
     name: rustls::pki_types::ServerName<'static>,
 }
 
-impl TlsConnect<TcpStream> for ConnectRustls {
+impl TlsConnect<Metered> for ConnectRustls {
     type Stream = Encrypted;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted>> + Send>>;
 
-    fn connect(self, stream: TcpStream) -> Self::Future {
+    fn connect(self, stream: Metered) -> Self::Future {
         Box::pin(async move { Ok(Encrypted(self.connector.connect(self.name, stream).await?)) })
     }
 }
 
-struct Encrypted(tokio_rustls::client::TlsStream<TcpStream>);
+struct Encrypted(tokio_rustls::client::TlsStream<Metered>);
 
 impl TlsStream for Encrypted {
     fn channel_binding(&self) -> ChannelBinding {

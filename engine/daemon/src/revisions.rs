@@ -44,7 +44,7 @@ impl Revisions {
 
     /// Whether a revision is there.
     pub fn has(&self, revision: &Revision) -> bool {
-        self.file(&revision.digest).is_file()
+        is_digest(&revision.digest) && self.file(&revision.digest).is_file()
     }
 
     /// Keeps a component with its signature, if it has one. Under other names first, so that a crash
@@ -69,6 +69,9 @@ impl Revisions {
 
     /// The bytes of a revision, if they are what was kept, and its signature, if it has one.
     pub fn read(&self, revision: &Revision) -> io::Result<(Vec<u8>, Option<String>)> {
+        if !is_digest(&revision.digest) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "that is no digest"));
+        }
         let bytes = std::fs::read(self.file(&revision.digest))?;
         let found = digest(&bytes);
         if found == revision.digest {
@@ -94,6 +97,12 @@ impl Revisions {
     }
 }
 
+/// Whether it names a file of this folder and no other: another monitor's word may be what it comes from.
+fn is_digest(text: &str) -> bool {
+    text.len() == 64
+        && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +124,21 @@ mod tests {
         assert!(kept.read(&two).unwrap_err().to_string().contains("its digest is"));
         kept.prune(&BTreeSet::from([one.digest.as_str()])).unwrap();
         assert!(kept.has(&one) && !kept.has(&two));
+    }
+
+    #[test]
+    fn no_revision_leads_out_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Revisions::new(dir.path());
+        std::fs::write(dir.path().join("outside.wasm"), b"x").unwrap();
+        kept.keep(&digest(b"one"), b"one", None).unwrap();
+        for digest in ["../outside", "", ".", "/etc/passwd", &"g".repeat(64), &"A".repeat(64)] {
+            let revision = Revision { digest: digest.to_owned(), version: "1".to_owned() };
+            assert!(!kept.has(&revision), "{digest}");
+            assert!(
+                kept.read(&revision).unwrap_err().to_string().contains("no digest"),
+                "{digest}"
+            );
+        }
     }
 }

@@ -48,4 +48,28 @@ mod tests {
         );
         assert_eq!(secret.expose(), "hunter2");
     }
+
+    /// Whether a type can be serialised, found out while this is compiled.
+    struct Form<T>(std::marker::PhantomData<T>);
+
+    trait Otherwise {
+        fn can_be_serialised(&self) -> bool {
+            false
+        }
+    }
+
+    impl<T> Otherwise for &Form<T> {}
+
+    impl<T: serde::Serialize> Form<T> {
+        #[expect(clippy::unused_self, reason = "it is found by its type")]
+        fn can_be_serialised(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn it_cannot_be_written_anywhere_by_serialising_it() {
+        assert!((&Form::<String>(std::marker::PhantomData)).can_be_serialised());
+        assert!(!(&Form::<Secret>(std::marker::PhantomData)).can_be_serialised());
+    }
 }

@@ -203,6 +203,9 @@ impl Seal {
 /// The text of a signature. What is none of a text's bytes makes no signature either.
 pub fn read_signature(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file"));
+    }
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_SIGNATURE).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

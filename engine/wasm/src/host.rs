@@ -107,6 +107,11 @@ impl Host {
         self.pooled
     }
 
+    /// What a guest may use.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     /// The engine itself, so that a benchmark can measure beside the host on the same one.
     #[doc(hidden)]
     pub fn engine(&self) -> &wasmtime::Engine {

@@ -18,6 +18,7 @@ use watchkeeper_core::model::ServerName;
 use super::{Equipment, Reachable};
 use crate::duty::{Hand, Refusal, Way};
 use crate::errors::chain;
+use crate::net;
 use crate::ssh::{ExecOutput, SshError, quote};
 
 /// The exit code of a command that was refused and not run.
@@ -149,7 +150,8 @@ fn refusal(output: &ExecOutput) -> Option<String> {
     let text = output.stderr.text();
     // A shell may have its own to say before.
     let mut own = text.lines().filter_map(|line| line.strip_prefix(SAYS));
-    own.find(|said| said.starts_with("term ")).map(str::to_owned)
+    // It goes into alerts and before people, and is a server's word: on one line, without control characters.
+    own.find(|said| said.starts_with("term ")).map(net::one_line)
 }
 
 /// The output of the command itself, if it was run.
@@ -158,6 +160,11 @@ fn ran(mut output: ExecOutput) -> Option<ExecOutput> {
     let (before, after) = text.split_once(&format!("{RUNS}\n"))?;
     output.stderr.bytes = format!("{before}{after}").into_bytes();
     Some(output)
+}
+
+/// What is made of a server's answer to a command with a mark, for [`crate::fuzzing`].
+pub(crate) fn answered(output: ExecOutput) -> (Option<String>, Option<ExecOutput>) {
+    (refusal(&output), ran(output))
 }
 
 /// What came of leaving the mark on a server.

@@ -36,6 +36,7 @@ use watchkeeper_core::plan::{Act, Plan, Step};
 use carrier::{Attempt, Carrier};
 pub use equipment::{Control, Equipment, Reachable, Repository};
 use leave::Leave;
+pub(crate) use mark::answered;
 pub use mark::{Claim, claim};
 pub use suspicion::Suspicions;
 pub use testimony::{Testimony, testify};

@@ -263,7 +263,12 @@ async fn confirm(
     let heard = futures_util::future::join_all(looks).await;
     let able = heard.iter().filter(|(_, it)| !matches!(it, Testimony::Unable(_))).count();
     let needed = if let Proof::Witnesses(needed) = proof { Some(needed as usize) } else { None };
-    let enough = needed.is_some_and(|needed| able >= needed) || proof == Proof::Nothing;
+    let enough = match proof {
+        Proof::Fence { .. } => fences(trials, equipment, server, deadline).await,
+        Proof::Witnesses(needed) => able >= needed as usize,
+        Proof::Nothing => true,
+        Proof::Operator => false,
+    };
     match own {
         Ok(said) => trials.possible(&format!("{server}'s own word"), &said),
         Err(why) if enough => trials.not_tried(
@@ -285,6 +290,30 @@ async fn confirm(
         let why = format!("{needed} are wanted if it cannot be asked itself, {able} can look now");
         trials.impossible("witnesses", &why);
     }
+}
+
+/// What would switch it off, each level asked for the power alone. Whether one of them can be relied on.
+async fn fences(
+    trials: &mut Trials,
+    equipment: &Equipment,
+    server: &ServerName,
+    deadline: Instant,
+) -> bool {
+    let levels = equipment.fences.get(server).map(Vec::as_slice).unwrap_or_default();
+    let asked = levels.iter().map(|level| level.power(deadline));
+    let mut able = false;
+    for (level, answer) in levels.iter().zip(futures_util::future::join_all(asked).await) {
+        let what = format!("fencing by {}", level.name());
+        match answer {
+            Ok(power) => {
+                able = true;
+                let detail = format!("it answers: the power is {}", power.as_str());
+                trials.possible(&what, &detail);
+            }
+            Err(why) => trials.impossible(&what, &why),
+        }
+    }
+    able
 }
 
 /// Which of the services run, by the server's word; or why it cannot be asked.

@@ -5,6 +5,7 @@
 //! the request.
 
 mod alerts;
+mod door;
 mod rehearse;
 mod server;
 mod types;
@@ -12,9 +13,10 @@ mod types;
 pub use alerts::{
     AlertOrder, AlertReply, AlertsReport, FiringReport, NotificationReport, SilenceReport,
 };
+pub use door::{Listening, Visit};
 pub use rehearse::{RehearsalKind, RehearsalLine};
 pub(crate) use server::ReloadRequest;
-pub use server::{ApiContext, Listening, serve};
+pub use server::{ApiContext, serve};
 pub use types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,

@@ -1,8 +1,6 @@
 //! The socket and its routes.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -13,7 +11,6 @@ use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde::Deserialize;
-use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
 use watchkeeper_core::arbitration::Decision;
@@ -26,6 +23,7 @@ use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
 
+use super::door::Listening;
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
@@ -65,60 +63,15 @@ pub struct ApiContext {
     pub reload: mpsc::Sender<ReloadRequest>,
 }
 
-/// A socket that is being listened on.
-#[derive(Debug)]
-pub struct Listening {
-    listener: UnixListener,
-}
-
-impl Listening {
-    /// Listens on `path`, which may be left over from a daemon that is gone. Only the owner and the
-    /// group may connect: `group`, else the daemon's own.
-    pub async fn on(path: &Path, group: Option<&str>) -> std::io::Result<Self> {
-        if tokio::net::UnixStream::connect(path).await.is_ok() {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::AddrInUse,
-                "another daemon answers there",
-            ));
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        if let Some(group) = group {
-            give_to(path, group)?;
-        }
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-        Ok(Self { listener })
-    }
-}
-
-/// Gives a file to a group, which is one of the process's own unless it is root's.
-fn give_to(path: &Path, group: &str) -> std::io::Result<()> {
-    let known = nix::unistd::Group::from_name(group)?;
-    let gid = known.map(|known| known.gid.as_raw()).ok_or_else(|| {
-        let why = format!("`socket-group`: there is no group {group:?}");
-        std::io::Error::new(std::io::ErrorKind::NotFound, why)
-    })?;
-    std::os::unix::fs::chown(path, None, Some(gid)).map_err(|error| {
-        let why = format!(
-            "`socket-group`: it cannot be given to the group {group:?}, of which the daemon's user \
-             has to be a member: {error}"
-        );
-        std::io::Error::new(error.kind(), why)
-    })
-}
-
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     uid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+impl Connected<IncomingStream<'_, Listening>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Listening>) -> Self {
+        Self { uid: stream.io().uid() }
     }
 }
 
@@ -154,7 +107,7 @@ pub async fn serve(
         .route("/v1/clusters/{cluster}/rehearse", get(rehearse::rehearse))
         .with_state(context)
         .into_make_service_with_connect_info::<Peer>();
-    axum::serve(listening.listener, router)
+    axum::serve(listening, router)
         .with_graceful_shutdown(async move {
             let _ = stop.changed().await;
         })

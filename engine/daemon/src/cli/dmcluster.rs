@@ -13,6 +13,7 @@ use watchkeeper_core::model::{Service, Status};
 use super::exit::Exit;
 use super::status::left_stopped;
 use crate::api::{ClusterReport, ServiceReport};
+use crate::terminal;
 
 /// The longest reason in a line, in characters.
 const LONGEST: usize = 120;
@@ -83,7 +84,7 @@ fn unknown(cluster: &ClusterReport, service: &ServiceReport) -> Option<String> {
 fn plain(reason: &str) -> String {
     const STATUS: &str = "is running";
     let words: Vec<&str> = reason.split_whitespace().collect();
-    let mut text: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+    let mut text: String = words.join(" ").chars().filter(|c| !terminal::acts(*c)).collect();
     while let Some(at) = text.to_ascii_lowercase().find(STATUS) {
         text.replace_range(at..at + STATUS.len(), "runs");
     }

@@ -9,7 +9,7 @@ mod client;
 mod dmcluster;
 mod duty;
 pub mod exit;
-mod import;
+pub(crate) mod import;
 mod init;
 mod operate;
 mod plugin;
@@ -32,7 +32,7 @@ use watchkeeper_core::policies::Mode;
 
 use crate::api::{OrderRequest, StatusReport};
 use crate::explain::Story;
-use crate::{config, daemon};
+use crate::{config, daemon, terminal};
 use client::{Client, ClientError};
 use exit::Exit;
 
@@ -346,26 +346,27 @@ fn guard(text: &str) -> Result<Guard, String> {
     })
 }
 
-/// Prints to standard output. Whoever has closed it does not want to read on.
+/// Prints to standard output, and nothing that acts on a terminal, whoever said it. Whoever has closed it does not
+/// want to read on.
 pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(terminal::text(text).as_bytes());
 }
 
 /// Prints JSON to standard output.
 pub(crate) fn print_json(value: &impl Serialize) {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
-    print(&text);
+    let _ = std::io::stdout().lock().write_all(terminal::json(&text).as_bytes());
 }
 
 /// Prints to standard error what belongs to the answer, but not to what is piped on.
 pub(crate) fn print_error(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(terminal::text(text).as_bytes());
 }
 
 /// Says what went wrong, with all that caused it.
 fn complain(error: &dyn std::error::Error) {
-    let _ = writeln!(std::io::stderr().lock(), "watchkeeper: {}", crate::errors::chain(error));
+    print_error(&format!("watchkeeper: {}\n", crate::errors::chain(error)));
 }
 
 /// Does what the command line says.
@@ -430,7 +431,9 @@ fn offline<E: std::error::Error + 'static>(result: Result<Exit, E>) -> Exit {
 async fn run(config: &Path, log_json: bool) -> Exit {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WATCHKEEPER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,russh=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| terminal::LogLines(std::io::stderr()));
     if log_json {
         log.json().init();
     } else {

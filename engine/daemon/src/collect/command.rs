@@ -73,7 +73,7 @@ fn captured(output: &[u8]) -> Captured {
     captured
 }
 
-fn judge(status: Option<i32>, stdout: &Captured, stderr: &Captured) -> Finding {
+pub(super) fn judge(status: Option<i32>, stdout: &Captured, stderr: &Captured) -> Finding {
     let line = stdout.text().lines().next().unwrap_or_default().to_owned();
     let (words, measured) = line.split_once('|').unwrap_or((&line, ""));
     let words = match (net::one_line(words), stderr.first_line()) {

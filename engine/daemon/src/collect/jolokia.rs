@@ -59,7 +59,7 @@ impl Jolokia {
     }
 }
 
-fn judge(address: &str, status: StatusCode, body: &[u8]) -> Finding {
+pub(super) fn judge(address: &str, status: StatusCode, body: &[u8]) -> Finding {
     if let Some(finding) = refusal(address, status) {
         return finding;
     }

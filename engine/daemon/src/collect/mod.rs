@@ -17,6 +17,7 @@
 mod collector;
 mod command;
 mod database;
+mod entrances;
 mod fence;
 mod finding;
 mod http;
@@ -40,6 +41,7 @@ use watchkeeper_core::model::Status;
 pub use self::collector::Collector;
 pub use self::command::{Command, Where};
 pub use self::database::Database;
+pub(crate) use self::entrances::{findings, greeting};
 pub use self::finding::Finding;
 pub use self::http::{Http, HttpAsk, HttpSettings, HttpSettingsError, MAX_BODY};
 pub use self::jolokia::Jolokia;

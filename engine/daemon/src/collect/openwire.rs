@@ -50,7 +50,7 @@ impl OpenWire {
 
 /// The broker's version of the protocol; none if these bytes are something else. Reads the whole
 /// frame, so that the broker does not see its greeting refused.
-async fn greeting(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u32>> {
+pub(super) async fn greeting(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u32>> {
     let length = stream.read_u32().await?;
     if !(MIN_FRAME..=MAX_FRAME).contains(&length) {
         return Ok(None);

@@ -135,7 +135,7 @@ impl Replication {
     }
 }
 
-fn judge_active(rows: &[Vec<Option<String>>]) -> Finding {
+pub(super) fn judge_active(rows: &[Vec<Option<String>>]) -> Finding {
     let configured = |finding: Finding, flag| finding.with("configured", Value::Flag(flag));
     if rows.is_empty() {
         let detail = "the replication is not configured: there is no such logical slot";
@@ -186,7 +186,11 @@ fn judge_active(rows: &[Vec<Option<String>>]) -> Finding {
     finding
 }
 
-fn judge_standby(rows: &[Vec<Option<String>>], errors: Option<i64>, rising: bool) -> Finding {
+pub(super) fn judge_standby(
+    rows: &[Vec<Option<String>>],
+    errors: Option<i64>,
+    rising: bool,
+) -> Finding {
     let name = |row: &Row| text(row, 0).unwrap_or_default().to_owned();
     let disabled = rows.iter().find(|row| !flag(row, 1));
     let idle = rows.iter().find(|row| !flag(row, 2));

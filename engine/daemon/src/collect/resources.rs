@@ -56,7 +56,7 @@ struct Space {
     free_bytes: i64,
 }
 
-fn judge(disks: &[Disk], said: &str) -> Finding {
+pub(super) fn judge(disks: &[Disk], said: &str) -> Finding {
     let (space_said, memory) = said.rsplit_once("memory\n").unwrap_or((said, ""));
     let mut found = Vec::new();
     let mut unknown = Vec::new();

@@ -66,7 +66,12 @@ impl DataMoverRest {
     }
 }
 
-fn judge(subject: RestSubject, address: &str, status: StatusCode, body: &[u8]) -> Finding {
+pub(super) fn judge(
+    subject: RestSubject,
+    address: &str,
+    status: StatusCode,
+    body: &[u8],
+) -> Finding {
     let reachable = |finding: Finding, flag| finding.with("daemon-reachable", Value::Flag(flag));
     if status == StatusCode::OK
         && let Ok(agents) = serde_json::from_slice::<Vec<Agent>>(body)

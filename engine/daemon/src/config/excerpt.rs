@@ -7,6 +7,7 @@
 use super::keys::{self, Kind, SECTIONS};
 use super::problem::Excerpt;
 use super::source::{Node, Place, Table, Value};
+use crate::terminal;
 
 /// How many characters of a line are shown.
 const MAX_LINE: usize = 160;
@@ -29,7 +30,7 @@ pub(super) fn excerpt(line: &Line<'_>, hidden: impl Fn(usize) -> bool) -> Excerp
         if !(hide && masked) {
             shown.push(match c {
                 _ if hide => '…',
-                _ if c.is_control() => ' ',
+                _ if terminal::acts(c) => ' ',
                 _ => c,
             });
             count += 1;

@@ -23,6 +23,10 @@ pub struct Hand {
     refused: Mutex<Option<Refusal>>,
 }
 
+/// The greatest term that a server is believed to have seen. An operator who takes the duty goes beyond what the
+/// servers say, and a server that lies must not use all terms up.
+const GREATEST: u64 = 1 << 53;
+
 /// A server refused a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -52,7 +56,8 @@ impl Hand {
     /// Takes in that a server refused a command, by what it said.
     pub(crate) fn note(&self, server: &ServerName, said: &str) -> Refusal {
         let what = said;
-        let term = what.split(' ').nth(1).and_then(|term| term.parse().ok()).unwrap_or_default();
+        let term = what.split(' ').nth(1).and_then(|term| term.parse().ok());
+        let term = term.filter(|term| *term <= GREATEST).unwrap_or_default();
         let why = format!(
             "{server} refuses commands of {} in term {}: {what} there",
             self.owner, self.term.0
@@ -61,5 +66,28 @@ impl Hand {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.get_or_insert_with(|| refusal.clone());
         refusal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_lies_uses_no_terms_up() {
+        let name = ClusterName::new("prod").unwrap();
+        let server = ServerName::new("dm1").unwrap();
+        for (said, term) in [
+            ("term 7 of vp2-1 is in force", 7),
+            ("term 18446744073709551615 of vp2-1 is in force", 0),
+            ("term 9223372036854775807 of vp2-1 is in force", 0),
+            ("term -1 of vp2-1 is in force", 0),
+            ("term", 0),
+        ] {
+            let hand = Hand::new(name.clone(), Term(3), Way::Alone, "vp1-0".to_owned(), false);
+            let refusal = hand.note(&server, said);
+            assert_eq!(refusal.term, Term(term), "{said}");
+            assert!(refusal.why.contains(said), "it is told all the same");
+        }
     }
 }

@@ -29,7 +29,9 @@ use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Term};
 use watchkeeper_core::proposal::{AlertClaim, Severity};
 
 pub use etcd::SetupError as EtcdSetupError;
+pub(crate) use etcd::answered as etcd_answered;
 pub use hand::{Hand, Refusal};
+pub(crate) use peer::{question as peer_question, reply as peer_reply};
 
 use crate::config::duty::{DutyConfig, Mode};
 use crate::ledger::Ledger;

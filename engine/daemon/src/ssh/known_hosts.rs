@@ -41,7 +41,7 @@ impl HostKeys {
 
     /// Lines that cannot be read are passed over, as OpenSSH does: what they would have allowed
     /// stays unknown.
-    fn parse(text: &str, host: &str, port: u16) -> Self {
+    pub(super) fn parse(text: &str, host: &str, port: u16) -> Self {
         let host = host.to_ascii_lowercase();
         let name =
             if port == 22 { Cow::Borrowed(&*host) } else { Cow::from(format!("[{host}]:{port}")) };

@@ -23,6 +23,7 @@ use watchkeeper_core::model::ServerName;
 
 pub use self::error::SshError;
 pub use self::view::Reach;
+pub(crate) use self::view::explained;
 
 use self::connect::{Connection, Dialer};
 use crate::kept::{Kept, Live};
@@ -34,6 +35,13 @@ pub const MAX_OUTPUT: usize = 64 * 1024;
 /// A word for a POSIX shell.
 pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r#"'"'"'"#))
+}
+
+/// Whether the file of known hosts has the key that a host shows, for [`crate::fuzzing`]; none: that is no key.
+pub(crate) fn is_known(file: &str, host: &str, port: u16, shown: &str) -> Option<bool> {
+    let shown = shown.parse().ok()?;
+    let known = known_hosts::HostKeys::parse(file, host, port);
+    Some(known.judge(&shown) == known_hosts::Verdict::Known)
 }
 
 /// How a server is reached over SSH.

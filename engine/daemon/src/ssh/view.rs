@@ -231,7 +231,7 @@ fn failure(failed: usize, said: Vec<Reach>, strangers: bool) -> Reach {
 }
 
 /// OpenSSH passes the operating system's words on, in the C locale.
-fn explained(words: String) -> Reach {
+pub(crate) fn explained(words: String) -> Reach {
     let lower = words.to_ascii_lowercase();
     if lower.contains("refused") {
         Reach::Refused

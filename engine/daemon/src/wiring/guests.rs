@@ -135,6 +135,10 @@ struct Stamp {
 fn stamp(path: &Path) -> std::io::Result<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
+        // A pipe, for one, would be waited for until somebody writes to it.
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a file"));
+    }
     Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len(), inode: metadata.ino() })
 }
 
@@ -179,7 +183,8 @@ impl Shelf {
 
     /// The policy in `path`, loaded if the file is another than before.
     pub fn policy(&mut self, path: &Path, trust: &Trust) -> Result<Arc<Policy>, GuestError> {
-        fetch(&mut self.policies, path, trust, |bytes, signature| {
+        let limit = self.host.limits().component_bytes;
+        fetch(&mut self.policies, path, limit, trust, |bytes, signature| {
             let policy = self.host.load_policy(bytes)?;
             let digest = &policy.revision().digest;
             let kept = self.kept.as_ref().map(|it| it.keep(digest, bytes, signature));
@@ -221,13 +226,15 @@ impl Shelf {
 
     /// The notifier in `path`, loaded if the file is another than before.
     pub fn notifier(&mut self, path: &Path, trust: &Trust) -> Result<Arc<Notifier>, GuestError> {
-        fetch(&mut self.notifiers, path, trust, |bytes, _| self.host.load_notifier(bytes))
+        let limit = self.host.limits().component_bytes;
+        fetch(&mut self.notifiers, path, limit, trust, |bytes, _| self.host.load_notifier(bytes))
     }
 }
 
 fn fetch<G>(
     shelf: &mut BTreeMap<PathBuf, Shelved<G>>,
     path: &Path,
+    limit: u64,
     trust: &Trust,
     load: impl FnOnce(&[u8], Option<&str>) -> Result<G, LoadError>,
 ) -> Result<Arc<G>, GuestError> {
@@ -249,7 +256,7 @@ fn fetch<G>(
     {
         return Ok(Arc::clone(&known.guest));
     }
-    let bytes = std::fs::read(path).map_err(|source| unreadable(path, source))?;
+    let bytes = read(path, limit)?;
     let text = signature.as_ref().map(|_| trust::read_signature(&signed)).transpose();
     let text = text.map_err(|source| unreadable(&signed, source))?;
     if looked()? != (component.clone(), signature.clone()) {
@@ -265,6 +272,27 @@ fn fetch<G>(
     let shelved = Shelved { component, signature, trust, guest: Arc::clone(&guest) };
     shelf.insert(path.to_owned(), shelved);
     Ok(guest)
+}
+
+/// The file's bytes, if there are not more than a guest may have: a file of any size can be put there.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, GuestError> {
+    use std::io::Read as _;
+    let failed = |source| GuestError::Read { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let too_large = |size| {
+        let source = Box::new(LoadError::TooLarge { size, limit });
+        GuestError::Load { path: path.to_owned(), source }
+    };
+    if size > limit {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 {
+        size if size > limit => Err(too_large(size)),
+        _ => Ok(bytes),
+    }
 }
 
 /// The values of a guest's settings, complete; else everything that does not fit, with its place.
@@ -391,5 +419,42 @@ fn migrate(guest: &Policy, path: &Path, memory: &Memory) -> Result<Memory, Guest
             from: memory.version.clone(),
             problem: failure.to_string(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shelf() -> Shelf {
+        Shelf::new(Arc::new(Host::new(HostConfig::default()).unwrap()), None)
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for_and_one_of_any_size_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pipe = at("pipe.wasm");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        std::os::unix::fs::symlink("/dev/zero", at("endless.wasm")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("dangling.wasm")).unwrap();
+        std::os::unix::fs::symlink(at("circle.wasm"), at("circle.wasm")).unwrap();
+        std::fs::create_dir(at("folder.wasm")).unwrap();
+        let mut shelf = shelf();
+        for name in ["pipe", "endless", "dangling", "circle", "folder"] {
+            let path = at(&format!("{name}.wasm"));
+            let refused = shelf.policy(&path, &Trust::default()).err();
+            assert!(matches!(refused, Some(GuestError::Read { .. })), "{name}: {refused:?}");
+        }
+        // A terabyte, of which nothing is on the disk.
+        let huge = std::fs::File::create(at("huge.wasm")).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        match shelf.policy(&at("huge.wasm"), &Trust::default()) {
+            Err(GuestError::Load { source, .. }) => {
+                assert!(matches!(*source, LoadError::TooLarge { .. }), "{source}");
+            }
+            other => panic!("{:?}", other.err()),
+        }
     }
 }

@@ -203,6 +203,20 @@ fn import(bytes: &[u8], file: &Path, cluster: &str) -> Imported {
     imported
 }
 
+/// All that is said of a file, as text and as JSON, and the configuration made of it: for [`crate::fuzzing`].
+pub(crate) fn everything(bytes: &[u8]) -> (String, Option<String>) {
+    let arguments = Import {
+        file: PathBuf::from("failover.properties"),
+        dir: PathBuf::new(),
+        force: false,
+        stdout: false,
+        cluster: "prod".to_owned(),
+    };
+    let imported = import(bytes, &arguments.file, &arguments.cluster);
+    let json = arguments.to_json(&imported, None).to_string();
+    (arguments.text(&imported, None) + &json, imported.configuration)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,20 +238,6 @@ primary.repository.url=jdbc:postgresql://dm1/d?password=hunter2-hunter2
 primary.repository.pazzword=hunter2-hunter2
 primary.monitor.host=vp1
 ";
-
-    /// Everything that is said or written of a file.
-    fn everything(bytes: &[u8]) -> (String, Option<String>) {
-        let arguments = Import {
-            file: PathBuf::from("failover.properties"),
-            dir: PathBuf::new(),
-            force: false,
-            stdout: false,
-            cluster: "prod".to_owned(),
-        };
-        let imported = import(bytes, &arguments.file, &arguments.cluster);
-        let json = serde_json::to_string(&arguments.to_json(&imported, None)).unwrap();
-        (arguments.text(&imported, None) + &json, imported.configuration)
-    }
 
     #[test]
     fn no_slip_of_the_finger_shows_a_secret() {

@@ -168,7 +168,11 @@ fn endpoints(reader: &Reader<'_>) -> Option<Vec<String>> {
                 && url.query().is_none()
                 && url.username().is_empty()
         });
-        if url.is_some() {
+        if let Some(url) = url {
+            if url.scheme() == "http" && !is_loopback(&url) {
+                let help = "use `https://`; on the network, whoever can pass for etcd can take the duty away or give it to two";
+                reader.sources.warning(at.place, "etcd is asked without TLS", help);
+            }
             good.push(at.value.trim_end_matches('/').to_owned());
         } else {
             // Not the text itself: it may hold a login.
@@ -178,4 +182,12 @@ fn endpoints(reader: &Reader<'_>) -> Option<Vec<String>> {
         }
     }
     Some(good)
+}
+
+/// Whether an address is this machine's own, so that nobody is in between.
+fn is_loopback(url: &reqwest::Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    })
 }

@@ -20,7 +20,7 @@ use super::wire::{self, Complaint, Entry, Granted, Index, Op, Transacted, Unchan
 use crate::config::duty::EtcdConfig;
 use crate::errors::chain;
 use crate::secret::Secret;
-use crate::tls;
+use crate::{net, tls};
 
 /// An answer may have this many bytes: 8 MiB. The largest ones hold where a cluster stands, 1.5 MiB at
 /// the most in etcd and a third more in base64.
@@ -188,7 +188,7 @@ impl Client {
     ) -> Result<T, EtcdError> {
         let response = self.send(endpoint, path, body).await?;
         let answer = read(endpoint, response).await?;
-        serde_json::from_slice(&answer).map_err(|error| garbage(endpoint, error.to_string()))
+        serde_json::from_slice(&answer).map_err(|error| garbage(endpoint, &error.to_string()))
     }
 
     /// Sends a question with the login's token, a new one if the old is not taken any more; gives
@@ -212,7 +212,7 @@ impl Client {
         let answer = read(endpoint, response).await?;
         // Not serde's words: they may quote what came.
         let token: wire::Token = serde_json::from_slice(&answer)
-            .map_err(|_| garbage(endpoint, "the login's answer has no token".to_owned()))?;
+            .map_err(|_| garbage(endpoint, "the login's answer has no token"))?;
         let token = Secret::new(token.token);
         *login.token.lock().await = Some(token.clone());
         Ok(token)
@@ -249,8 +249,8 @@ fn no_answer(endpoint: &str, error: reqwest::Error) -> EtcdError {
     EtcdError::NoAnswer { endpoint: endpoint.to_owned(), problem: chain(&error.without_url()) }
 }
 
-fn garbage(endpoint: &str, problem: String) -> EtcdError {
-    EtcdError::Garbage { endpoint: endpoint.to_owned(), problem }
+pub(super) fn garbage(endpoint: &str, problem: &str) -> EtcdError {
+    EtcdError::Garbage { endpoint: endpoint.to_owned(), problem: net::one_line(problem) }
 }
 
 /// Reads an answer to its end.
@@ -260,18 +260,20 @@ async fn read(endpoint: &str, mut response: Response) -> Result<Vec<u8>, EtcdErr
         answer.extend_from_slice(&chunk);
         if answer.len() > MAX_ANSWER {
             let problem = format!("the answer has more than {MAX_ANSWER} bytes");
-            return Err(garbage(endpoint, problem));
+            return Err(garbage(endpoint, &problem));
         }
     }
     Ok(answer)
 }
 
 /// What an answer other than 200 means. The numbers are gRPC's.
-fn complaint(endpoint: &str, status: StatusCode, answer: &[u8]) -> EtcdError {
+pub(super) fn complaint(endpoint: &str, status: StatusCode, answer: &[u8]) -> EtcdError {
     let endpoint = endpoint.to_owned();
     let Ok(Complaint { message, code }) = serde_json::from_slice(answer) else {
-        return garbage(&endpoint, format!("HTTP status {}", status.as_u16()));
+        return garbage(&endpoint, &format!("HTTP status {}", status.as_u16()));
     };
+    // People are told of it.
+    let message = net::one_line(&message);
     let about = |words: &[&str]| words.iter().any(|word| message.contains(word));
     if about(&["requested lease not found"]) {
         EtcdError::NoLease { endpoint }
@@ -310,7 +312,7 @@ impl Stream {
             }
             if self.pending.len() > MAX_ANSWER {
                 let problem = format!("a line has more than {MAX_ANSWER} bytes");
-                return Err(garbage(&self.endpoint, problem));
+                return Err(garbage(&self.endpoint, &problem));
             }
             let chunk = self.response.chunk().await;
             match chunk.map_err(|error| no_answer(&self.endpoint, error))? {
@@ -331,9 +333,10 @@ impl Stream {
         }
         match serde_json::from_slice::<Line>(line) {
             Ok(Line { error: Complaint { message, .. } }) => {
-                EtcdError::NoAnswer { endpoint: self.endpoint.clone(), problem: message }
+                let problem = net::one_line(&message);
+                EtcdError::NoAnswer { endpoint: self.endpoint.clone(), problem }
             }
-            Err(_) => garbage(&self.endpoint, error.to_string()),
+            Err(_) => garbage(&self.endpoint, &error.to_string()),
         }
     }
 }

@@ -27,6 +27,7 @@ mod clerk;
 mod client;
 mod decide;
 mod desk;
+mod entrances;
 mod error;
 mod follow;
 mod keys;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub(crate) use entrances::answered;
 pub use error::SetupError;
 
 use self::board::Board;

@@ -25,6 +25,7 @@ use super::wire::{Complaint, Question, Reply, Sender, read};
 use crate::clock;
 use crate::errors::chain;
 use crate::ledger::{Ledger, LedgerError};
+use crate::net;
 
 /// How far the clocks may be apart: alerts, notes and cooldowns carry one monitor's times to the
 /// other.
@@ -127,9 +128,11 @@ impl Desk {
         if !returned.good {
             return Err(match serde_json::from_slice::<Complaint>(&returned.body) {
                 Ok(Complaint { passing: true, why, .. }) => {
-                    Trouble::Unable(format!("{peer} cannot answer now: {why}"))
+                    Trouble::Unable(format!("{peer} cannot answer now: {}", net::one_line(&why)))
                 }
-                Ok(Complaint { why, .. }) => Trouble::Refused(format!("{peer} says: {why}")),
+                Ok(Complaint { why, .. }) => {
+                    Trouble::Refused(format!("{peer} says: {}", net::one_line(&why)))
+                }
                 Err(_) => {
                     let status = returned.status;
                     Trouble::Refused(format!("{address} answers with HTTP status {status}"))

@@ -9,7 +9,7 @@
 //! - Everything has an end: handshakes, questions and connections that say nothing.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,6 +36,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::wire::{MAX_BODY, PATH};
 use crate::config::duty::PeerConfig;
+use crate::crowd::{Crowd, Room};
 use crate::errors::chain;
 
 /// How long a question may take, its answer included.
@@ -48,7 +49,10 @@ const HANDSHAKE: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_mins(1);
 
 /// How many connections are looked after at once, those included that prove nothing.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
+
+/// How many of them may come from one address: the other monitor needs one or two.
+const FROM_ONE: usize = 32;
 
 /// How often it is logged at most that a stranger was turned away.
 const COMPLAIN: Duration = Duration::from_mins(1);
@@ -450,7 +454,7 @@ async fn receive(
     acceptor: TlsAcceptor,
     visitors: mpsc::Sender<(Visitor, SocketAddr)>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let crowd = Crowd::new(FROM_ONE, CONNECTIONS);
     let strangers = Arc::new(std::sync::Mutex::new(None::<Instant>));
     loop {
         let (stream, from) = match listener.accept().await {
@@ -461,14 +465,14 @@ async fn receive(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let Some(room) = crowd.enter(from.ip()) else { continue };
         let (acceptor, visitors) = (acceptor.clone(), visitors.clone());
         let strangers = Arc::clone(&strangers);
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             match timeout(HANDSHAKE, shake_hands(acceptor, stream)).await {
                 Ok(Ok(stream)) => {
-                    let _ = visitors.send((Visitor::new(stream, place), from)).await;
+                    let _ = visitors.send((Visitor::new(stream, room), from)).await;
                 }
                 Ok(Err(why)) => complain(&strangers, from, &why),
                 Err(_) => complain(&strangers, from, "it does not say who it is"),
@@ -511,12 +515,12 @@ fn complain(last: &std::sync::Mutex<Option<Instant>>, from: SocketAddr, why: &st
 pub(super) struct Visitor {
     stream: TlsStream<TcpStream>,
     idle: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _room: Room<IpAddr>,
 }
 
 impl Visitor {
-    fn new(stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, idle: Box::pin(sleep(IDLE)), _place: place }
+    fn new(stream: TlsStream<TcpStream>, room: Room<IpAddr>) -> Self {
+        Self { stream, idle: Box::pin(sleep(IDLE)), _room: room }
     }
 }
 

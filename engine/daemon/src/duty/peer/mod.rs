@@ -42,6 +42,7 @@ use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::{ClusterName, Term};
 
 pub use link::LinkError;
+pub(crate) use wire::{question, reply};
 
 use self::desk::{Desk, Heard};
 use self::link::Identity;

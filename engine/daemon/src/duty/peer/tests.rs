@@ -488,9 +488,27 @@ async fn what_hangs_or_talks_no_tls_delays_nothing() {
         hanging.push(stream);
         hanging.push(tokio::net::TcpStream::connect(&place.addresses[0]).await.unwrap());
     }
+    // Nor does one elsewhere that opens as many as it can, again and again.
+    let door: std::net::SocketAddr = place.addresses[0].parse().unwrap();
+    let greedy = tokio::spawn(async move {
+        let mut kept = std::collections::VecDeque::new();
+        loop {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+            kept.push_back(socket.connect(door).await);
+            kept.drain(..kept.len().saturating_sub(400));
+            if kept.len() == 400 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let config = place.config(1);
     let dialer = Identity::load(&config).unwrap().dialer(&config.address).unwrap();
-    assert_eq!(dialer.send(b"{}".to_vec()).await.unwrap().status, 400);
+    for _ in 0..5 {
+        assert_eq!(dialer.send(b"{}".to_vec()).await.unwrap().status, 400);
+    }
+    greedy.abort();
     vp1.end().await;
 }
 

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use watchkeeper_core::duty::peer::{Answer, Ask, PROTOCOL, Report};
 use watchkeeper_core::model::{ClusterName, MonitorName, Timestamp};
 
+use crate::net;
+
 /// Where questions go.
 pub(super) const PATH: &str = "/v1/duty";
 
@@ -104,12 +106,27 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misread> {
     struct Version {
         protocol: u32,
     }
-    let form = |error: serde_json::Error| Misread::Form(error.to_string());
+    // It may quote what came.
+    let form = |error: serde_json::Error| Misread::Form(net::one_line(&error.to_string()));
     let version: Version = serde_json::from_slice(bytes).map_err(form)?;
     if version.protocol != PROTOCOL {
         return Err(Misread::Version(version.protocol));
     }
     serde_json::from_slice(bytes).map_err(form)
+}
+
+/// A question with the bytes that say it again, for [`crate::fuzzing`].
+pub(crate) fn question(bytes: &[u8]) -> Result<(Vec<Report>, Ask, Vec<u8>), String> {
+    let question: Question = read(bytes).map_err(|error| error.to_string())?;
+    let again = serde_json::to_vec(&question).map_err(|error| error.to_string())?;
+    Ok((question.sender.reports, question.ask, again))
+}
+
+/// An answer with the bytes that say it again, for [`crate::fuzzing`].
+pub(crate) fn reply(bytes: &[u8]) -> Result<(Vec<Report>, Answer, Vec<u8>), String> {
+    let reply: Reply = read(bytes).map_err(|error| error.to_string())?;
+    let again = serde_json::to_vec(&reply).map_err(|error| error.to_string())?;
+    Ok((reply.sender.reports, reply.answer, again))
 }
 
 #[cfg(test)]

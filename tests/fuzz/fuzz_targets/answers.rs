@@ -1,0 +1,5 @@
+//! See `watchkeeper_fuzz::answers`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+watchkeeper_fuzz::program!(answers);

@@ -1,0 +1,5 @@
+//! See `watchkeeper_fuzz::known_hosts`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+watchkeeper_fuzz::program!(known_hosts);

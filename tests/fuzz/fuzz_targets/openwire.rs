@@ -1,0 +1,5 @@
+//! See `watchkeeper_fuzz::openwire`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+watchkeeper_fuzz::program!(openwire);

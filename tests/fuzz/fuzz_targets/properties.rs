@@ -1,0 +1,5 @@
+//! See `watchkeeper_fuzz::properties`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+watchkeeper_fuzz::program!(properties);

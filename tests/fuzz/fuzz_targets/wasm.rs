@@ -1,0 +1,5 @@
+//! See `watchkeeper_fuzz::wasm`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+watchkeeper_fuzz::program!(wasm);
