@@ -113,6 +113,7 @@ impl Bench {
             servers: BTreeMap::new(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            fences: BTreeMap::new(),
             marks: false,
             repository: Some(Repository {
                 connections: sides.map(|name| (server(name), pg(&site, name))).into(),
