@@ -244,8 +244,8 @@ fn what_init_writes_is_accepted_once_its_files_are_there() {
     for name in ["DM1", "DM2", "DM3", "VP1", "VP2"] {
         assert!(text.lines().any(|line| line.starts_with(&format!("#   {name}  "))), "{name}");
     }
-    // Three logins, thirteen status commands, and two of each of five configured probes.
-    assert_eq!(cluster.probes.len(), 3 + 13 + 10);
+    // Three logins, thirteen status commands, two of each of five configured probes, and a look at each side.
+    assert_eq!(cluster.probes.len(), 3 + 13 + 10 + 2);
 }
 
 fn loaded(folder: &Folder) -> Config {
@@ -307,7 +307,7 @@ fn the_example_for_five_servers_is_accepted() {
     let to = cluster.repository.connection_to(dm1);
     assert!(to.expose().starts_with("host='198.51.100.11' port=5432 dbname='datamover'"));
     // Three logins, thirteen status commands, and two of each of seven configured probes.
-    assert_eq!(cluster.probes.len(), 3 + 13 + 14);
+    assert_eq!(cluster.probes.len(), 3 + 13 + 14 + 2);
 }
 
 /// The routes that docs/alerts.md shows, added to the example for five servers.

@@ -178,6 +178,7 @@ fn setup(
             servers: BTreeMap::new(),
             controls: BTreeMap::new(),
             probes: BTreeMap::new(),
+            fences: BTreeMap::new(),
             marks: false,
             repository: None,
         },

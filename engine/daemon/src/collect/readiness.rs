@@ -80,8 +80,7 @@ impl Can {
     /// The first that is not yes, a no before what is not known.
     fn all(found: impl IntoIterator<Item = Self>) -> Self {
         found.into_iter().fold(Self::Yes, |all, one| match (&all, &one) {
-            (Self::No(_), _) | (_, Self::Yes) => all,
-            (Self::Unknown(_), Self::Unknown(_)) => all,
+            (Self::No(_), _) | (_, Self::Yes) | (Self::Unknown(_), Self::Unknown(_)) => all,
             _ => one,
         })
     }

@@ -55,8 +55,15 @@ async fn what_would_stop_a_failover_is_found_told_and_held_before_it_is_needed()
         world.site.set_flaw("dm2", flaw, true).unwrap();
         let (reason, holds) = wait_wrong(&mut world, item).await;
         assert!(holds && reason.contains(says), "{reason}");
-        let told = world.wait_alert("standby-not-ready").await;
-        assert!(told.contains(says) && told.contains(&format!("({item})")), "{told}");
+        world
+            .wait_for("it is told", |status| {
+                let told = |summary: &str| {
+                    summary.contains(says) && summary.contains(&format!("({item})"))
+                };
+                let mut alerts = cluster(status).alerts.iter();
+                alerts.any(|it| it.name == "standby-not-ready" && told(&it.summary))
+            })
+            .await;
         let refused = world.cli(&["failover", "--reason", "a test", "--json"]).await;
         let reply: OrderReply = serde_json::from_str(&refused.out).unwrap();
         let OrderReply::Held { holds } = reply else { panic!("{refused:?}") };

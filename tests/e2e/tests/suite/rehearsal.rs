@@ -79,7 +79,7 @@ async fn in_calm_times_every_step_is_tried_and_nothing_is_done() {
         "dm2/repository is 0 bytes behind",
         "2 may be read and moved on",
         "not tried  the site's command: it has no `rehearse` command",
-        "its `rehearse` command: exit code 0: the zone can be written",
+        "its `rehearse` command: exit status: 0: the zone can be written",
         "all of it could be done now",
     ] {
         assert!(said.out.contains(says), "{says} is not in\n{}", said.out);

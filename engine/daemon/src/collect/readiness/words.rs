@@ -13,8 +13,8 @@ pub(super) enum Needs {
     Program(String, usize),
     /// `sudo` allows it.
     Sudo(String, usize),
-    /// systemd knows the unit, and it may be started.
-    Unit(String, usize),
+    /// systemd knows the unit; and it may be started, if that is what is wanted of it.
+    Unit { unit: String, ask: usize, starts: bool },
     /// Its first word is none that can be asked for.
     Opaque,
 }
@@ -41,9 +41,10 @@ pub(super) fn asks(line: &str, script: &mut Script) -> Vec<Needs> {
         needs.push(ask_program(program, script));
         words.as_slice()
     };
-    needs.extend(units(command).into_iter().map(|unit| {
+    let (starts, units) = units(command);
+    needs.extend(units.into_iter().map(|unit| {
         let ask = script.ask(Ask::Unit(unit.to_owned()));
-        Needs::Unit(unit.to_owned(), ask)
+        Needs::Unit { unit: unit.to_owned(), ask, starts }
     }));
     needs
 }
@@ -91,16 +92,19 @@ fn after_sudo<'a, 'b>(words: &'b [&'a str]) -> (Vec<&'a str>, &'b [&'a str]) {
     (options, rest)
 }
 
-/// The units that a `systemctl` is about. A user's own units are another systemd's.
-fn units<'a>(command: &[&'a str]) -> Vec<&'a str> {
-    let Some((program, rest)) = command.split_first() else { return Vec::new() };
+/// The units that a `systemctl` is about, and whether it starts them. A user's own units are another
+/// systemd's.
+fn units<'a>(command: &[&'a str]) -> (bool, Vec<&'a str>) {
+    let none = (false, Vec::new());
+    let Some((program, rest)) = command.split_first() else { return none };
     if base(program) != "systemctl" || rest.contains(&"--user") {
-        return Vec::new();
+        return none;
     }
     let mut words = rest.iter().copied().filter(|word| !word.starts_with('-'));
     match words.next() {
-        Some("start" | "stop" | "restart" | "is-active" | "status") => words.collect(),
-        _ => Vec::new(),
+        Some("start" | "restart") => (true, words.collect()),
+        Some("stop" | "is-active" | "status") => (false, words.collect()),
+        _ => none,
     }
 }
 
@@ -120,8 +124,10 @@ impl Needs {
                 Ok(Err(said)) => Can::No(format!("sudo does not allow `{command}`: {said}")),
                 Err(why) => Can::Unknown(why),
             },
-            Self::Unit(unit, ask) => match answers.load_state(*ask) {
+            Self::Unit { unit, ask, starts } => match answers.load_state(*ask) {
                 Ok("loaded") => Can::Yes,
+                // What is masked can be stopped, and asked for.
+                Ok("masked") if !starts => Can::Yes,
                 Ok("masked") => Can::No(format!("the unit {unit} is masked")),
                 Ok("not-found") => Can::No(format!("there is no unit {unit}")),
                 Ok(state) => Can::No(format!("the unit {unit} cannot be used: {state}")),
@@ -147,7 +153,8 @@ mod tests {
             .map(|needs| match needs {
                 Needs::Program(program, _) => format!("program {program}"),
                 Needs::Sudo(_, ask) => format!("{:?}", script.asked(ask)),
-                Needs::Unit(unit, _) => format!("unit {unit}"),
+                Needs::Unit { unit, starts: true, .. } => format!("unit {unit}"),
+                Needs::Unit { unit, .. } => format!("unit {unit}, not to be started"),
                 Needs::Opaque => "opaque".to_owned(),
             })
             .collect()
@@ -159,7 +166,11 @@ mod tests {
             ("systemctl start dm-daemon", &["program systemctl", "unit dm-daemon"][..]),
             (
                 "/usr/bin/systemctl --no-block stop a b",
-                &["program /usr/bin/systemctl", "unit a", "unit b"],
+                &[
+                    "program /usr/bin/systemctl",
+                    "unit a, not to be started",
+                    "unit b, not to be started",
+                ],
             ),
             ("systemctl --user start dm", &["program systemctl"]),
             ("systemctl daemon-reload", &["program systemctl"]),
