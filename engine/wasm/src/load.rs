@@ -128,7 +128,7 @@ pub enum LoadError {
 
 impl LoadError {
     pub(crate) fn wrong_types(world: &World, error: &wasmtime::Error) -> Self {
-        Self::WrongTypes { contract: world.contract(), source: told(&error) }
+        Self::WrongTypes { contract: world.contract(), source: told(error) }
     }
 }
 
