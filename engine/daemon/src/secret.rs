@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn it_cannot_be_written_anywhere_by_serialising_it() {
-        assert!((&Form::<String>(std::marker::PhantomData)).can_be_serialised());
+        assert!(Form::<String>(std::marker::PhantomData).can_be_serialised());
         assert!(!(&Form::<Secret>(std::marker::PhantomData)).can_be_serialised());
     }
 }

@@ -183,7 +183,7 @@ impl Guest {
                 Err(error) => Ok(Err(error)),
             }
         });
-        outcome.map_err(LoadError::Describe)?.map_err(|error| LoadError::wrong_types(world, error))
+        outcome.map_err(LoadError::Describe)?.map_err(|error| LoadError::wrong_types(world, &error))
     }
 
     /// Calls a function in a fresh instance, for at most `time`.

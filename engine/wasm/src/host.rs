@@ -142,7 +142,7 @@ impl Host {
         let component = component(engine, limits, self.cache.as_ref(), world, bytes, &digest)?;
         let pre = linker
             .instantiate_pre(&component)
-            .map_err(|error| LoadError::wrong_types(world, error))?;
+            .map_err(|error| LoadError::wrong_types(world, &error))?;
         Ok((pre, digest))
     }
 }

@@ -127,8 +127,19 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    pub(crate) fn wrong_types(world: &World, error: wasmtime::Error) -> Self {
-        Self::WrongTypes { contract: world.contract(), source: error.into() }
+    pub(crate) fn wrong_types(world: &World, error: &wasmtime::Error) -> Self {
+        Self::WrongTypes { contract: world.contract(), source: told(error) }
+    }
+}
+
+/// What the engine says of a component, with all that caused it, on one line: it quotes names, which may
+/// be of any characters and of any length.
+fn told(error: &wasmtime::Error) -> Box<dyn StdError + Send + Sync> {
+    const LONGEST: usize = 2_000;
+    let said = clean(format!("{error:#}"));
+    match said.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", said.get(..at).unwrap_or_default()).into(),
+        None => said.into(),
     }
 }
 
@@ -193,7 +204,7 @@ pub(crate) fn component(
         component
     } else {
         let component = Component::from_binary(engine, bytes)
-            .map_err(|error| LoadError::Invalid { source: error.into() })?;
+            .map_err(|error| LoadError::Invalid { source: told(&error) })?;
         if let Some(cache) = cache {
             cache.put(digest, &component);
         }
