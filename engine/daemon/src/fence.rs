@@ -1,8 +1,8 @@
-//! What switches a server's power: ClusterLabs' fence agents, as they are.
+//! What switches a server's power: `ClusterLabs`' fence agents, as they are.
 //!
 //! An agent is a program that reads `key=value` lines from its standard input, among them
 //! `action=status` or `action=off`, and answers with its exit code: 0 for on, or done; for `status`
-//! 2 for off; anything else is a failure. (ClusterLabs, Fence Agents API, "Agent Operations and
+//! 2 for off; anything else is a failure. (`ClusterLabs`, Fence Agents API, "Agent Operations and
 //! Return Values".)
 //!
 //! A level is one agent or several that only count together, as the two outlets of a server with two

@@ -38,7 +38,8 @@ async fn answer(world: &Arc<World>, server: usize, what: &str, about: &str, by: 
                 has(Flaw::PortTaken(*service)) || world.unit(server, *service) == Some(Unit::Active)
             };
             let ports = Service::ALL.into_iter().filter(listens).filter_map(|it| world.port(it));
-            let mut lines: String = ports.map(|port| format!("00000000:{port:04X}\n")).collect();
+            let ports = ports.map(|port| format!("00000000:{port:04X}\n"));
+            let mut lines = ports.fold(String::new(), |lines, line| lines + &line);
             lines.push_str("at 127.0.0.1 1 127.0.0.1 22\ndone\n");
             lines
         }

@@ -71,7 +71,7 @@ async fn obey(world: &World, name: &str) {
 }
 
 async fn wait_file(path: &Path) {
-    let limit = Duration::from_secs(120);
+    let limit = Duration::from_mins(2);
     let there = async {
         while !path.exists() {
             tokio::time::sleep(Duration::from_millis(10)).await;

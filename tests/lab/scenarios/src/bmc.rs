@@ -108,10 +108,9 @@ fn switch(
 
 /// One MC, one LAN channel, one user besides the anonymous one that has to be there.
 fn configuration(host: &str, port: u16, seen: &str) -> String {
-    let auth: String = ["callback", "user", "operator", "admin"]
-        .iter()
-        .map(|level| format!("    allowed_auths_{level} none md2 md5 straight\n"))
-        .collect();
+    let levels = ["callback", "user", "operator", "admin"];
+    let allow = |level: &str| format!("    allowed_auths_{level} none md2 md5 straight\n");
+    let auth = levels.map(allow).concat();
     format!(
         "name \"{host}\"\n\
          set_working_mc 0x20\n\

@@ -409,9 +409,7 @@ fn plan(reader: &Reader<'_>, servers: usize, fencing: Fencing) -> (Arrangements,
     let wanted = wanted.as_deref();
     unused_fences(reader, wanted, &fencing);
     let proof = match (wanted, fencing) {
-        (None, Fencing::Both(within_ms)) | (Some("fence"), Fencing::Both(within_ms)) => {
-            Proof::Fence { within_ms }
-        }
+        (None | Some("fence"), Fencing::Both(within_ms)) => Proof::Fence { within_ms },
         (Some("fence"), _) => Proof::Fence { within_ms: 1 },
         (Some("operator"), _) => Proof::Operator,
         (Some("nothing"), _) => {
