@@ -11,6 +11,7 @@ mod maintenance;
 mod placement;
 mod standby;
 mod storm;
+mod vantage;
 
 pub(crate) use maintenance::of_service as service_in_maintenance;
 
@@ -37,6 +38,8 @@ pub enum Guard {
     Freshness,
     /// The last change of side is long enough ago.
     Cooldown,
+    /// No other server sees the silent active one alive.
+    Vantage,
     /// The standby is able to take over.
     Standby,
     /// Not too many clusters change sides at once.
@@ -45,13 +48,14 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard, in the order in which they are asked.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Duty,
         Self::Lifecycle,
         Self::Placement,
         Self::Maintenance,
         Self::Freshness,
         Self::Cooldown,
+        Self::Vantage,
         Self::Standby,
         Self::Storm,
     ];
@@ -65,6 +69,7 @@ impl Guard {
             Self::Maintenance => "maintenance",
             Self::Freshness => "freshness",
             Self::Cooldown => "cooldown",
+            Self::Vantage => "vantage",
             Self::Standby => "standby",
             Self::Storm => "storm",
         }
@@ -79,6 +84,7 @@ impl Guard {
             Self::Maintenance => "maintenance mode is off",
             Self::Freshness => "the facts are fresh",
             Self::Cooldown => "the last change of side is long enough ago",
+            Self::Vantage => "no other server sees the active one alive while it is silent here",
             Self::Standby => match kind {
                 PlanKind::Switchover => {
                     "both sides answer; the standby's repository serves, follows and is near enough"
@@ -98,7 +104,7 @@ impl Guard {
             Self::Duty | Self::Lifecycle | Self::Maintenance | Self::Freshness => true,
             Self::Placement => !kind.changes_side(),
             // What an operator orders in good order is no flapping, and no storm.
-            Self::Cooldown | Self::Storm => matches!(kind, PlanKind::Failover),
+            Self::Cooldown | Self::Storm | Self::Vantage => matches!(kind, PlanKind::Failover),
             Self::Standby => kind.changes_side(),
         }
     }
@@ -222,6 +228,7 @@ pub fn checks(situation: &Situation<'_>, kind: &PlanKind) -> Vec<Check> {
             Guard::Maintenance => maintenance::check(situation, kind),
             Guard::Freshness => freshness::check(situation, kind),
             Guard::Cooldown => cooldown::check(situation),
+            Guard::Vantage => vantage::check(situation),
             Guard::Standby => standby::check(situation, kind),
             Guard::Storm => storm::check(situation),
         };

@@ -224,6 +224,44 @@ fn a_lost_active_side_does_not_hold_its_own_failover() {
     free(&world, &PlanKind::Failover);
 }
 
+/// Whoever is cut off from a server sees what it would see of one that is gone; others do not.
+#[test]
+fn a_server_that_others_see_alive_is_not_failed_over_from() {
+    let failover = PlanKind::Failover;
+    let mut world = World::new();
+    world.lose("dm1");
+    free(&world, &failover);
+    // From before this silence.
+    world.testified("dm1", "dm3", "alive", 1_500);
+    free(&world, &failover);
+    world.testified("dm1", "dm2", "gone", 200);
+    free(&world, &failover);
+    world.testified("dm1", "dm3", "alive", 200);
+    held(&world, &failover, Guard::Vantage, "does not answer this monitor, and dm3 sees it alive");
+    world.testified("dm1", "vp2", "alive", 100);
+    held(&world, &failover, Guard::Vantage, "dm3, vp2 see it alive");
+    // Nothing else is held by it: what others see of the standby, least of all.
+    world.testified("dm1", "dm3", "gone", 50);
+    world.testified("dm1", "vp2", "unable", 50);
+    world.testified("dm2", "dm3", "alive", 50);
+    free(&world, &failover);
+    // What answers, however badly, is not cut off.
+    world.testified("dm1", "dm3", "alive", 40);
+    world.saw_at("dm1", None, Status::Down, ReasonCode::Refused, 10);
+    free(&world, &failover);
+}
+
+#[test]
+fn what_was_seen_long_ago_says_nothing_of_a_silent_server() {
+    let mut world = World::new();
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 60_000);
+    world.testified("dm1", "dm3", "alive", 15_001);
+    world.lose("dm1");
+    free(&world, &PlanKind::Failover);
+    world.testified("dm1", "dm3", "alive", 15_000);
+    held(&world, &PlanKind::Failover, Guard::Vantage, "dm3 sees it alive");
+}
+
 #[test]
 fn the_cooldown_holds_a_failover_only_and_ends() {
     let mut world = World::new();

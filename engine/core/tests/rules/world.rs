@@ -182,6 +182,19 @@ impl World {
         });
     }
 
+    /// What another server finds of this one.
+    pub(crate) fn testified(&mut self, server: &str, witness: &str, word: &str, ago_ms: u64) {
+        let value = (Arc::from(format!("seen-from-{witness}")), Value::Text(word.into()));
+        self.book.observe(Observation {
+            probe: ProbeId::testimony(&name(server), &name(witness)),
+            status: if word == "alive" { Status::Up } else { Status::Down },
+            reason: Reason::new(ReasonCode::Serving, format!("{witness} looked")),
+            at: Timestamp(NOW.0 - ago_ms),
+            took_ms: 20,
+            values: BTreeMap::from([value]),
+        });
+    }
+
     /// Forgets all that was seen of a service, or of the server itself.
     pub(crate) fn never_probed(&mut self, server: &str, service: Option<Service>) {
         let server = name(server);
