@@ -37,6 +37,8 @@ pub struct Counts {
     pub operators: u64,
     /// How often a server was switched off by its fence agents.
     pub fenced: u64,
+    /// Failovers that were begun while the old side served with all it needs.
+    pub needless: u64,
 }
 
 impl Counts {
@@ -52,6 +54,7 @@ impl Counts {
             deceived: self.deceived + other.deceived,
             operators: self.operators + other.operators,
             fenced: self.fenced + other.fenced,
+            needless: self.needless + other.needless,
         }
     }
 }

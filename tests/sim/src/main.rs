@@ -78,7 +78,7 @@ fn many(arguments: &Arguments) -> ExitCode {
     let _ = writeln!(
         std::io::stdout().lock(),
         "{done} seeds in {:.1} s: {} events, {} faults, {} starts of monitors, {} changes of side, {} \
-         handovers of the duty, {} judged by an operator, {} times fenced, {} times deceived \
+         handovers of the duty, {} judged by an operator, {} times fenced, {} needless failovers, {} times deceived \
          witnesses; {} failed",
         begun.elapsed().as_secs_f64(),
         counts.events,
@@ -88,6 +88,7 @@ fn many(arguments: &Arguments) -> ExitCode {
         counts.handovers,
         counts.operators,
         counts.fenced,
+        counts.needless,
         counts.deceived,
         failed.len()
     );

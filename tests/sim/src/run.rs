@@ -15,7 +15,7 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
 use watchkeeper_core::model::Service;
-use watchkeeper_core::plan::{Act, Proof};
+use watchkeeper_core::plan::{Act, PlanKind, Proof};
 
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
@@ -322,13 +322,19 @@ impl Run {
                     }
                     self.say(&format!("{}: plan {plan} ended: {ending:?}", Node::Monitor(number)));
                 }
-                Event::PlanBegun(plan) => self.say(&format!(
-                    "{}: plan {} begins: {}: {}",
-                    Node::Monitor(number),
-                    plan.number,
-                    plan.kind,
-                    plan.reason
-                )),
+                Event::PlanBegun(plan) => {
+                    self.say(&format!(
+                        "{}: plan {} begins: {}: {}",
+                        Node::Monitor(number),
+                        plan.number,
+                        plan.kind,
+                        plan.reason
+                    ));
+                    if plan.kind == PlanKind::Failover && self.serves_wholly(plan.from) {
+                        self.checks.counts.needless += 1;
+                        self.say("needlessly");
+                    }
+                }
                 Event::StepIntended { plan, step, attempt, term } => self.say(&format!(
                     "{}: plan {plan}, step {step}, attempt {attempt}, term {}",
                     Node::Monitor(number),

@@ -251,6 +251,37 @@ fn a_server_that_others_see_alive_is_not_failed_over_from() {
     free(&world, &failover);
 }
 
+/// A monitor that was cut off from everybody hears of the standby first when its way is back, and what it
+/// knows of the active side is from before.
+#[test]
+fn a_silence_that_was_found_while_nobody_answered_says_nothing() {
+    let mut world = World::new();
+    let others = |world: &mut World, status, ago_ms| {
+        let code = if status == Status::Up { ReasonCode::Serving } else { ReasonCode::TimedOut };
+        for server in ["dm2", "dm3"] {
+            world.saw_at(server, None, status, code, ago_ms);
+        }
+    };
+    others(&mut world, Status::Unknown, 900);
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 900);
+    others(&mut world, Status::Up, 800);
+    for looked in [850, 800, 100] {
+        world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, looked);
+        held(&world, &PlanKind::Failover, Guard::Vantage, "while no other server had answered");
+    }
+    // One that has been in view all along is enough.
+    let mut world = World::new();
+    world.saw_at("dm3", None, Status::Unknown, ReasonCode::TimedOut, 900);
+    world.lose("dm1");
+    free(&world, &PlanKind::Failover);
+    world.never_probed("dm2", None);
+    world.saw("dm2", Some(Service::Repository), Status::Up);
+    held(&world, &PlanKind::Failover, Guard::Vantage, "while no other server had answered");
+    // Without probes of servers nothing is in view, and nothing out of it.
+    world.never_probed("dm3", None);
+    free(&world, &PlanKind::Failover);
+}
+
 #[test]
 fn what_was_seen_long_ago_says_nothing_of_a_silent_server() {
     let mut world = World::new();

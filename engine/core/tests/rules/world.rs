@@ -64,7 +64,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// All is well, the primary is active, everything was probed a second ago.
+    /// All is well, the primary is active, has been for an hour, and everything was probed a second ago.
     pub(crate) fn new() -> Self {
         let server = |server: &str, role, services: &[Service]| Server {
             name: name(server),
@@ -104,6 +104,7 @@ impl World {
             book: FactBook::default(),
         };
         for server in ["dm1", "dm2", "dm3"] {
+            world.saw_at(server, None, Status::Up, ReasonCode::Serving, 3_600_000);
             world.saw(server, None, Status::Up);
         }
         for service in Service::ALL {

@@ -42,21 +42,22 @@ impl Run {
         Ok(())
     }
 
+    /// Whether a side's server serves with all it needs.
+    pub(super) fn serves_wholly(&self, side: Side) -> bool {
+        let machine = &self.world.machines[World::of_side(side)];
+        let mut essential = Service::ALL.into_iter().filter(|it| it.essential());
+        essential.all(|it| !expected(it, Place::Active, side) || machine.serves(it))
+    }
+
     /// Whether one side serves with all it needs, the other does not, and a monitor knows it.
     pub(super) fn is_well(&self) -> bool {
         let Some(holder) = self.holder() else { return false };
         let here = holder.here();
         let Phase::Active(active) = here.phase else { return false };
-        let (on, off) = (World::of_side(active), World::of_side(active.other()));
-        let machine = &self.world.machines[on];
-        let essential = Service::ALL.into_iter().filter(|it| it.essential());
-        let serves = essential
-            .clone()
-            .all(|service| !expected(service, Place::Active, active) || machine.serves(service));
-        let quiet = essential
-            .filter(|it| it.exclusive())
-            .all(|service| !self.world.machines[off].runs(service));
-        serves && quiet
+        let off = &self.world.machines[World::of_side(active.other())];
+        let mut essential = Service::ALL.into_iter().filter(|it| it.essential());
+        let quiet = essential.all(|it| !(it.exclusive() && off.runs(it)));
+        self.serves_wholly(active) && quiet
     }
 
     pub(super) fn what_is_not_well(&self) -> Violation {

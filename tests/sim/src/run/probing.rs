@@ -7,7 +7,7 @@ use watchkeeper_core::facts::{Observation, ProbeId, REPLICATION, Reason, ReasonC
 use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
-use crate::world::{Node, Power};
+use crate::world::{Node, Power, World};
 
 impl Run {
     /// What the probes of a monitor find of a server, and when they have found it.
@@ -54,6 +54,43 @@ impl Run {
             .into();
             found.push(replication);
         }
+        let active = World::of_side(self.monitors[number].here().phase.side());
+        if silent && server == active {
+            found.extend(self.testimonies(number, server, way));
+        }
         self.after(way, Happening::Found { monitor: number, life, found });
+    }
+
+    /// What the other servers find of one that is silent to a monitor.
+    fn testimonies(&self, number: usize, about: usize, way: u64) -> Vec<Observation> {
+        let (world, site) = (&self.world, &self.site);
+        let at = self.monitors[number].clock(world.now + way);
+        let servers = site.topology.servers();
+        let Some(suspect) = servers.get(about) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (witness, server) in servers.iter().enumerate().filter(|(it, _)| *it != about) {
+            let asked = world.both_ways(Node::Monitor(number), Node::Server(witness))
+                && world.machines[witness].power == Power::On;
+            if !asked {
+                continue;
+            }
+            let way = world.both_ways(Node::Server(witness), Node::Server(about));
+            let (status, word) = match world.machines[about].power {
+                Power::On if way => (Status::Up, "alive"),
+                // Its kernel accepts connections, and nothing speaks.
+                Power::Frozen if way => (Status::Unknown, "hung"),
+                _ => (Status::Down, "gone"),
+            };
+            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(word.into()));
+            found.push(Observation {
+                probe: ProbeId::testimony(&suspect.name, &server.name),
+                status,
+                reason: Reason::new(ReasonCode::TimedOut, Arc::clone(&site.nothing)),
+                at,
+                took_ms: 0,
+                values: [value].into(),
+            });
+        }
+        found
     }
 }
