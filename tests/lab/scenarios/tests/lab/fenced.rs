@@ -8,6 +8,8 @@ use crate::support::{dm2_serves, plans, told_once, wait_settled};
 /// The first level of dm1 says that it is on, and fails to change that; the second, and that of dm2, are controllers that speak IPMI.
 /// (Without `cipher`, ipmitool first tries one that these do not know, for 14 s.)
 const FENCES: &str = r#"
+[secrets.bmc]
+file = "bmc.password"
 [fences.broken]
 agent = "fence_dummy"
 options = { type = "fail" }
