@@ -47,24 +47,12 @@ pub(super) async fn inactive(
     leave: &Leave<'_>,
     question: Question<'_>,
 ) -> Outcome {
-    let Question { server: name, services, proof, asked_to_stop, deadline } = question;
+    let Question { server: name, services, proof, deadline, .. } = question;
+    if let Proof::Fence { .. } = proof {
+        return by_fencing(equipment, leave, question).await;
+    }
     if let Some(outcome) = by_what_is_known(suspicions, name, proof, Instant::now()) {
         return outcome;
-    }
-    if let Proof::Fence { .. } = proof {
-        let why = match suspicions.silence(name, Instant::now()) {
-            Some(silence) => silence,
-            None => match ask(equipment, leave.hand(), name, services, deadline).await {
-                Ok(Outcome::Failed { detail }) if asked_to_stop => detail,
-                Ok(outcome) => return outcome,
-                Err(why) => why,
-            },
-        };
-        // A server that refuses a term that is over must not be shot for it.
-        if leave.is_withdrawn() {
-            return failed(why);
-        }
-        return fence(equipment, leave, name, &why, deadline).await;
     }
     // At the same time: a server that is gone answers nobody, and everybody waits for this step.
     let hear = async {
@@ -80,6 +68,22 @@ pub(super) async fn inactive(
         Err(why) => why,
     };
     judge(proof, name, &unasked, heard)
+}
+
+/// The server's own word, if it can be had and is that it has stopped; else it is switched off. It is asked
+/// whatever is known of it: one that has come back a second ago is not to be shot for its silence before.
+async fn by_fencing(equipment: &Equipment, leave: &Leave<'_>, question: Question<'_>) -> Outcome {
+    let Question { server: name, services, asked_to_stop, deadline, .. } = question;
+    let why = match ask(equipment, leave.hand(), name, services, deadline).await {
+        Ok(Outcome::Failed { detail }) if asked_to_stop => detail,
+        Ok(outcome) => return outcome,
+        Err(why) => why,
+    };
+    // A server that refuses a term that is over must not be shot for it.
+    if leave.is_withdrawn() {
+        return failed(why);
+    }
+    fence(equipment, leave, name, &why, deadline).await
 }
 
 /// The outcome, if the server is known to be silent and what is known is enough to go on.
@@ -157,10 +161,10 @@ fn judge(
             format!("{unasked}; the configuration wants no proof that {name} is inactive"),
             false,
         ),
-        Proof::Operator => {
+        // What is fenced is not judged by words.
+        Proof::Operator | Proof::Fence { .. } => {
             failed(format!("{unasked}; an operator has to make sure that {name} is inactive"))
         }
-        Proof::Fence { .. } => failed(format!("{unasked}; {name} is not fenced yet")),
         Proof::Witnesses(needed) => judge_witnesses(needed, unasked, heard),
     }
 }

@@ -16,7 +16,7 @@ use super::repository::{self, Trouble, parts};
 use super::service::{Running, running};
 use super::testimony::{Testimony, testify};
 use super::{Equipment, sequences, site};
-use crate::collect::{Can, Readiness, ask_repository};
+use crate::collect::{Can, Looked, Readiness, ask_repository};
 use crate::errors::chain;
 use crate::net::one_line;
 
@@ -194,21 +194,32 @@ pub async fn step(equipment: &Equipment, looks: &Looks, plan: &Plan, act: &Act) 
     trials.0
 }
 
-/// The look at one service of a server alone.
-fn narrowed(looks: &Looks, id: &ServiceId) -> Option<Readiness> {
-    let mut look = looks.get(&id.server)?.clone();
-    look.services.retain(|it| it.service == id.service);
-    (!look.services.is_empty()).then_some(look)
+/// Looks at one service of a server alone. If that cannot be, why is among the trials.
+async fn look_at(
+    trials: &mut Trials,
+    looks: &Looks,
+    id: &ServiceId,
+    deadline: Instant,
+) -> Option<(Readiness, Looked)> {
+    let look = looks.get(&id.server).cloned().map(|mut look| {
+        look.services.retain(|it| it.service == id.service);
+        look
+    });
+    let Some(look) = look.filter(|look| !look.services.is_empty()) else {
+        trials.impossible("its commands", "it is no longer configured");
+        return None;
+    };
+    match look.look(deadline).await {
+        Ok(found) => Some((look, found)),
+        Err(finding) => {
+            trials.unknown("its server", &finding.reason.detail);
+            None
+        }
+    }
 }
 
 async fn start(trials: &mut Trials, looks: &Looks, id: &ServiceId, deadline: Instant) {
-    let Some(look) = narrowed(looks, id) else {
-        return trials.impossible("its commands", "it is no longer configured");
-    };
-    let found = match look.look(deadline).await {
-        Ok(found) => found,
-        Err(finding) => return trials.unknown("its server", &finding.reason.detail),
-    };
+    let Some((look, found)) = look_at(trials, looks, id, deadline).await else { return };
     for control in &found.services {
         trials.can("its start command", &control.start, "is there and may be run");
         let well = match control.runs {
@@ -230,13 +241,7 @@ async fn start(trials: &mut Trials, looks: &Looks, id: &ServiceId, deadline: Ins
 }
 
 async fn stop(trials: &mut Trials, looks: &Looks, id: &ServiceId, deadline: Instant) {
-    let Some(look) = narrowed(looks, id) else {
-        return trials.impossible("its commands", "it is no longer configured");
-    };
-    let found = match look.look(deadline).await {
-        Ok(found) => found,
-        Err(finding) => return trials.unknown("its server", &finding.reason.detail),
-    };
+    let Some((_, found)) = look_at(trials, looks, id, deadline).await else { return };
     for control in &found.services {
         let well = match control.runs {
             Some(true) => "can be run: it says that it runs",

@@ -2,7 +2,7 @@
 //!
 //! Invariants: the socket is never there with other rights than it is to have, not even for a
 //! moment; a user's program that opens one connection after the other keeps no other user out and
-//! takes no file handles from the probes; a connection over which nothing comes has an end.
+//! takes no file handles from the probes; a connection over which nothing goes, in either direction, has an end.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -25,7 +25,7 @@ const OF_ONE: usize = 32;
 /// How many there may be in all.
 const CONNECTIONS: usize = 128;
 
-/// How long a connection on which nothing arrives is kept: longer than the command line waits for any answer.
+/// How long a connection is kept over which nothing goes: longer than the command line waits for any answer.
 const IDLE: Duration = Duration::from_mins(2);
 
 /// A socket that is being listened on.
@@ -114,7 +114,8 @@ impl Listener for Listening {
     }
 }
 
-/// A connection. It ends when nothing has come over it for long.
+/// A connection. It ends when nothing has gone over it for long: an answer in many parts, as a rehearsal's, may take
+/// its time.
 #[derive(Debug)]
 pub struct Visit {
     stream: UnixStream,
@@ -128,6 +129,12 @@ impl Visit {
     pub(super) const fn uid(&self) -> Option<u32> {
         self.uid
     }
+
+    /// Something went over it.
+    fn stirs(&mut self) {
+        let until = Instant::now() + self.idle.0;
+        self.idle.1.as_mut().reset(until);
+    }
 }
 
 impl AsyncRead for Visit {
@@ -138,8 +145,7 @@ impl AsyncRead for Visit {
     ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Ready(result) => {
-                let until = Instant::now() + self.idle.0;
-                self.idle.1.as_mut().reset(until);
+                self.stirs();
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -156,7 +162,9 @@ impl AsyncWrite for Visit {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        self.stirs();
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -240,6 +248,29 @@ mod tests {
         let mut answer = String::new();
         timeout(LONG, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
         assert!(answer.ends_with("yes"), "{answer}");
+        server.abort();
+    }
+
+    /// A rehearsal takes longer than a silent connection is kept, and tells of each step as it goes.
+    #[tokio::test]
+    async fn an_answer_in_parts_may_take_longer_than_silence_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watchkeeper.sock");
+        let mut listening = Listening::on(&path, None).await.unwrap();
+        listening.idle = Duration::from_secs(2);
+        let handler = || async {
+            axum::body::Body::from_stream(futures_util::stream::unfold(0, |part| async move {
+                sleep(Duration::from_millis(500)).await;
+                (part < 10).then(|| (Ok::<_, io::Error>(format!("{part};")), part + 1))
+            }))
+        };
+        let router = axum::Router::new().route("/", axum::routing::get(handler));
+        let server = tokio::spawn(async move { axum::serve(listening, router).await.unwrap() });
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        timeout(LONG, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.ends_with("0;1;2;3;4;5;6;7;8;9;"), "{answer}");
         server.abort();
     }
 

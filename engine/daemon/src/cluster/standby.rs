@@ -55,8 +55,9 @@ impl Unready {
                 | Phase::Rescuing(Side::Primary)
                 | Phase::Clearing(Side::Primary)
         );
-        let readiness = setup.alert_after.zip(Readiness::of(snapshot, &setup.bounds));
-        let Some((after, readiness)) = readiness.filter(|_| counts) else {
+        let after = setup.alert_after.filter(|_| counts);
+        let judged = after.and_then(|after| Some((after, Readiness::of(snapshot, &setup.bounds)?)));
+        let Some((after, readiness)) = judged else {
             self.0.clear();
             return Vec::new();
         };

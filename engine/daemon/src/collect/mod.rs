@@ -46,7 +46,7 @@ pub use self::finding::Finding;
 pub use self::http::{Http, HttpAsk, HttpSettings, HttpSettingsError, MAX_BODY};
 pub use self::jolokia::Jolokia;
 pub use self::openwire::OpenWire;
-pub(crate) use self::readiness::{Can, ask_repository};
+pub(crate) use self::readiness::{Can, Found as Looked, ask_repository};
 pub use self::readiness::{Controlled, Readiness};
 pub use self::replication::{Replication, ReplicationSide};
 pub use self::resources::{Disk, Resources};

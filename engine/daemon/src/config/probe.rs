@@ -92,6 +92,27 @@ pub enum ProbeKindConfig {
     },
 }
 
+impl ProbeKindConfig {
+    /// The host and the port that it connects to itself; none: it goes through SSH, runs a program, or looks at
+    /// what another probe has the port of.
+    pub fn port(&self) -> Option<(&str, u16)> {
+        match self {
+            Self::Tcp { target } | Self::Openwire { target } => Some((&target.host, target.port)),
+            Self::Http(http) | Self::Jolokia(http) | Self::Rest { http, .. } => {
+                Some((&http.target.host, http.target.port))
+            }
+            Self::Postgres { host, database, .. } => Some((host, database.port)),
+            Self::Login
+            | Self::Status { .. }
+            | Self::Replication { .. }
+            | Self::Command(_)
+            | Self::Fence(_)
+            | Self::Resources { .. }
+            | Self::Readiness { .. } => None,
+        }
+    }
+}
+
 /// A file system, by a path on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {

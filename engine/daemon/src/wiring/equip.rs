@@ -202,28 +202,10 @@ fn repository(config: &ClusterConfig, databases: &mut Databases) -> Repository {
 /// The ports that answer while a server is alive: SSH, and those its services are probed at.
 fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
     let own = config.servers.get(server).map(|server| server.address.as_str());
-    let mut ports = BTreeSet::from([ssh]);
-    for probe in config.probes.iter().filter(|probe| probe.id.server == *server) {
-        let (host, port) = match &probe.kind {
-            ProbeKindConfig::Tcp { target } | ProbeKindConfig::Openwire { target } => {
-                (&target.host, target.port)
-            }
-            ProbeKindConfig::Http(http)
-            | ProbeKindConfig::Jolokia(http)
-            | ProbeKindConfig::Rest { http, .. } => (&http.target.host, http.target.port),
-            ProbeKindConfig::Postgres { host, database, .. } => (host, database.port),
-            ProbeKindConfig::Login
-            | ProbeKindConfig::Status { .. }
-            | ProbeKindConfig::Replication { .. }
-            | ProbeKindConfig::Command(_)
-            | ProbeKindConfig::Fence(_)
-            | ProbeKindConfig::Resources { .. }
-            | ProbeKindConfig::Readiness { .. } => continue,
-        };
-        if own == Some(host.as_str()) {
-            ports.insert(port);
-        }
-    }
+    let of_server = config.probes.iter().filter(|probe| probe.id.server == *server);
+    let reached = of_server.filter_map(|probe| probe.kind.port());
+    let here = reached.filter(|(host, _)| own == Some(*host)).map(|(_, port)| port);
+    let ports: BTreeSet<u16> = std::iter::once(ssh).chain(here).collect();
     ports.into_iter().collect()
 }
 

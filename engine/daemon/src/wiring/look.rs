@@ -1,5 +1,7 @@
 //! What a server is looked at for, to know whether it could take over.
 
+use std::collections::BTreeSet;
+
 use watchkeeper_core::model::{Role, ServerName, Service};
 
 use crate::collect::Controlled;
@@ -21,29 +23,16 @@ pub(super) fn services(config: &ClusterConfig, server: &ServerName) -> Vec<Contr
 }
 
 fn ports(config: &ClusterConfig, server: &ServerName, own: &str, service: Service) -> Vec<u16> {
-    let of_service = config
-        .probes
-        .iter()
-        .filter(|probe| probe.id.server == *server && probe.id.service == Some(service));
-    let mut ports: Vec<u16> = of_service
-        .filter_map(|probe| match &probe.kind {
-            ProbeKindConfig::Tcp { target } | ProbeKindConfig::Openwire { target } => {
-                Some((&target.host, target.port))
-            }
-            // The daemon is asked for at REST's port.
-            ProbeKindConfig::Rest { subject: RestSubject::Daemon, .. } => None,
-            ProbeKindConfig::Http(http)
-            | ProbeKindConfig::Jolokia(http)
-            | ProbeKindConfig::Rest { http, .. } => Some((&http.target.host, http.target.port)),
-            ProbeKindConfig::Postgres { host, database, .. } => Some((host, database.port)),
-            _ => None,
-        })
-        .filter(|(host, _)| *host == own)
-        .map(|(_, port)| port)
-        .collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+    // The daemon is asked for at REST's port.
+    let beside =
+        |kind: &_| matches!(kind, ProbeKindConfig::Rest { subject: RestSubject::Daemon, .. });
+    let of_service = config.probes.iter().filter(|probe| {
+        probe.id.server == *server && probe.id.service == Some(service) && !beside(&probe.kind)
+    });
+    let probed = of_service.filter_map(|probe| probe.kind.port());
+    let ports: BTreeSet<u16> =
+        probed.filter(|(host, _)| *host == own).map(|(_, port)| port).collect();
+    ports.into_iter().collect()
 }
 
 /// How the repository of `server` is asked whether it takes writes: as plans do, or as a probe does; none:

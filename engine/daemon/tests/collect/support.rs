@@ -123,7 +123,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.0.try_wait(), Ok(None)) {
-            self.kill(nix::sys::signal::Signal::SIGQUIT);
+            // For PostgreSQL, which ends at once by it. Others may have inherited that it is ignored.
+            let _ = nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGQUIT);
+            self.kill(nix::sys::signal::Signal::SIGTERM);
         }
     }
 }

@@ -66,10 +66,16 @@ impl<'a> Unit<'a> {
         self.exec(&["cp", "/lab/watchkeeper/watchkeeper.toml", CONFIG]);
     }
 
-    /// Puts another copy of the program in place, as a package does: beside it, and renamed.
-    pub fn replace_program(&self) {
-        let script = "cp \"$1\" \"$1.new\" && echo another >>\"$1.new\" && mv \"$1.new\" \"$1\"";
-        self.exec(&["sh", "-c", script, "sh", PROGRAM]);
+    /// Puts another copy of the program beside it, as a package does. That takes as long as the copy of
+    /// some hundred megabytes.
+    pub fn unpack_program(&self, version: &str) {
+        let script = "cp \"$1\" \"$1.$2\" && echo another >>\"$1.$2\"";
+        self.exec(&["sh", "-c", script, "sh", PROGRAM, version]);
+    }
+
+    /// Puts that copy in its place.
+    pub fn replace_program(&self, version: &str) {
+        self.exec(&["sh", "-c", "mv \"$1.$2\" \"$1\"", "sh", PROGRAM, version]);
     }
 }
 

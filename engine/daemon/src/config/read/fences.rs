@@ -202,9 +202,9 @@ pub(super) fn fencing(servers: &[Made]) -> Fencing {
     }
 }
 
-/// A level's agents are called at the same time; first it is looked whether it is off, then it is switched
-/// off.
+/// A level's agents are called at the same time, each call within its timeout: whether it is off already, to
+/// switch it off, and whether it is off then.
 fn longest(level: &Level) -> u64 {
     let longest = level.0.iter().map(|agent| millis(agent.timeout)).max();
-    longest.unwrap_or(0).saturating_mul(2)
+    longest.unwrap_or(0).saturating_mul(3)
 }

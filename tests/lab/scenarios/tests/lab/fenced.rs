@@ -3,11 +3,13 @@
 use watchkeeper_lab::bmc::Bmc;
 use watchkeeper_lab::{Lab, Monitor, Setup, Timeline, Witness, wait_for};
 
-use crate::support::{dm2_serves, plans, told_once, wait_settled};
+use crate::support::{dm1_is_cleared, dm2_serves, plans, told_once, wait_settled};
 
 /// The first level of dm1 says that it is on, and fails to change that; the second, and that of dm2, are controllers that speak IPMI.
 /// (Without `cipher`, ipmitool first tries one that these do not know, for 14 s.)
 const FENCES: &str = r#"
+[secrets.bmc]
+file = "bmc.password"
 [fences.broken]
 agent = "fence_dummy"
 options = { type = "fail" }
@@ -57,15 +59,6 @@ fn a_host_that_stands_still_is_switched_off_by_its_controller() {
 
     lab.run(&["boot", "dm1"]);
     dm1.switched_on();
-    wait_for("dm1's broker and daemon to be stopped", || {
-        let mut left: Vec<_> = ["activemq", "daemon"].into_iter().collect();
-        left.retain(|service| lab.runs("dm1", service));
-        if left.is_empty() && plans(&monitor, "clear") > 0 {
-            Ok(())
-        } else {
-            Err(format!("{left:?}\n{}", monitor.story()))
-        }
-    });
-    wait_settled(&monitor, "secondary");
+    dm1_is_cleared(&lab, &monitor);
     assert_eq!(plans(&monitor, "failover"), 1);
 }

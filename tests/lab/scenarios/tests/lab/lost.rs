@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use watchkeeper_lab::{Lab, Monitor, Setup, Timeline, Witness, wait_for};
 
-use crate::support::{dm2_serves, is, plans, told_once, wait_settled};
+use crate::support::{dm1_is_cleared, dm2_serves, is, plans, told_once, wait_settled};
 
 /// A power cut says nothing on the wire: the failover rests on other servers that find DM1 gone.
 /// And power comes back: DM1 starts its services at boot, and they must not stay.
@@ -26,18 +26,7 @@ fn a_lost_host_is_replaced_and_stopped_when_it_returns() {
     timeline.tell(&monitor);
 
     lab.run(&["boot", "dm1"]);
-    // Not REST: without a daemon it does not serve, so it is not found to be running on the wrong
-    // side. Not the agent: a standby may have one, and it works for whichever side is active.
-    wait_for("dm1's broker and daemon to be stopped", || {
-        let mut left: Vec<_> = ["activemq", "daemon"].into_iter().collect();
-        left.retain(|service| lab.runs("dm1", service));
-        if left.is_empty() && plans(&monitor, "stop-service") + plans(&monitor, "clear") > 0 {
-            Ok(())
-        } else {
-            Err(format!("{left:?}\n{}", monitor.story()))
-        }
-    });
-    wait_settled(&monitor, "secondary");
+    dm1_is_cleared(&lab, &monitor);
     assert!(lab.agents("dm2").is_ok_and(|agents| agents >= 2), "{}", monitor.story());
     assert_eq!(plans(&monitor, "failover"), 1);
 }

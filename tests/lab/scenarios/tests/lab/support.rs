@@ -24,6 +24,22 @@ pub(crate) fn dm2_serves(lab: &Lab, agents: usize) {
     }
 }
 
+/// DM1 has come back with what it starts at boot, and its exclusive services are stopped as strays. Not REST:
+/// without a daemon it does not serve, so it is not found to be running on the wrong side. Not the agent: a standby
+/// may have one, and it works for whichever side is active.
+pub(crate) fn dm1_is_cleared(lab: &Lab, monitor: &Monitor<'_>) {
+    wait_for("dm1's broker and daemon to be stopped", || {
+        let mut left: Vec<_> = ["activemq", "daemon"].into_iter().collect();
+        left.retain(|service| lab.runs("dm1", service));
+        if left.is_empty() && plans(monitor, "clear") > 0 {
+            Ok(())
+        } else {
+            Err(format!("{left:?}\n{}", monitor.story()))
+        }
+    });
+    wait_settled(monitor, "secondary");
+}
+
 /// The greatest number of a job in the repository on `host`.
 pub(crate) fn greatest_job(lab: &Lab, host: &str) -> i64 {
     lab.sql(host, "select max(id) from dm_job").unwrap().parse().unwrap()

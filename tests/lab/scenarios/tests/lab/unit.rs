@@ -78,6 +78,9 @@ fn an_upgrade_in_the_middle_of_a_failover_loses_nothing() {
     unit.systemctl("start").unwrap_or_else(|error| panic!("{error}\n{}", unit.log()));
     unit.wait_calm();
     let witness = Witness::of(&lab);
+    for moment in ["stop", "start"] {
+        unit.unpack_program(moment);
+    }
     lab.run(&["forbid", "dm1", "daemon"]);
     lab.run(&["kill", "dm1", "daemon"]);
     // While the old side is being stopped, and while the new one is being started.
@@ -86,7 +89,7 @@ fn an_upgrade_in_the_middle_of_a_failover_loses_nothing() {
             "stop" => wait_step(&unit, "failover", 1),
             _ => wait_starting(&unit),
         }
-        unit.replace_program();
+        unit.replace_program(moment);
         let before = unit.property("MainPID");
         unit.systemctl("restart").unwrap_or_else(|error| panic!("{error}\n{}", unit.log()));
         let after = unit.property("MainPID");
