@@ -26,13 +26,13 @@ pub struct ProbeId {
 }
 
 impl ProbeId {
-    /// What `witness` finds of `server`, looked at from there.
-    pub fn testimony(server: &ServerName, witness: &ServerName) -> Self {
+    /// What `witness`, another server or another monitor, finds of `server`, looked at from there.
+    pub fn testimony(server: &ServerName, witness: impl fmt::Display) -> Self {
         let name = Arc::from(format!("{FROM}{witness}"));
         Self { server: server.clone(), service: None, name }
     }
 
-    /// The server that looks, if this is a testimony.
+    /// Who looks, if this is a testimony.
     pub fn witness(&self) -> Option<&str> {
         if self.service.is_some() {
             return None;
