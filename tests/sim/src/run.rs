@@ -5,8 +5,8 @@ mod ending;
 mod fencing;
 mod probing;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -59,6 +59,34 @@ enum Happening {
     Operator,
 }
 
+/// What happens when. What is earlier is greater, as a heap wants it.
+#[derive(Debug)]
+struct Due {
+    at: u64,
+    number: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Report {
@@ -98,8 +126,7 @@ struct Run {
     world: World,
     site: Arc<Site>,
     monitors: [Monitor; 2],
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    queue: BinaryHeap<Due>,
     next: u64,
     checks: Checks,
     slow: u64,
@@ -126,7 +153,6 @@ impl Run {
             site,
             monitors,
             queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
             next: 0,
             checks: Checks::default(),
             slow: faults::QUICK,
@@ -166,8 +192,7 @@ impl Run {
 
     fn after(&mut self, ms: u64, happening: Happening) {
         self.next += 1;
-        self.queue.push(Reverse((self.world.now + ms, self.next)));
-        self.happenings.insert(self.next, happening);
+        self.queue.push(Due { at: self.world.now + ms, number: self.next, happening });
     }
 
     /// How long a message takes.
@@ -177,7 +202,7 @@ impl Run {
 
     fn all(&mut self) -> Result<(), Violation> {
         let mut over = false;
-        while let Some(Reverse((at, number))) = self.queue.pop() {
+        while let Some(Due { at, happening, .. }) = self.queue.pop() {
             if at >= TROUBLE && !over {
                 over = true;
                 self.put_right()?;
@@ -191,9 +216,7 @@ impl Run {
             }
             self.world.now = at;
             self.checks.counts.events += 1;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening)?;
-            }
+            self.happen(happening)?;
         }
         if self.is_well() { Ok(()) } else { Err(self.what_is_not_well()) }
     }
@@ -240,8 +263,7 @@ impl Run {
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
                 self.with(monitor, life, |it, now, wishes| {
-                    it.hear_reply(now, &reply)?;
-                    it.look(now, wishes)
+                    it.hear_reply(now, &reply, wishes)
                 })
             }
             Happening::Unanswered { monitor, life, number } => {
@@ -489,8 +511,8 @@ impl Run {
         let life = self.monitors[to].life;
         let mut reply = None;
         self.with(to, life, |it, now, wishes| {
-            reply = it.answer(now, question)?;
-            it.look(now, wishes)
+            reply = it.answer(now, question, wishes)?;
+            Ok(())
         })?;
         // One that ended at its write has said nothing.
         let lives = self.monitors[to].alive && self.monitors[to].life == life;
