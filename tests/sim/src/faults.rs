@@ -52,6 +52,18 @@ pub enum Fault {
     Cancelled(usize),
     /// An operator wants the duty at this monitor.
     Wanted(usize),
+    /// The same by force: nobody waits until the other one gives it.
+    Forced(usize),
+    /// Most of etcd's members are gone.
+    NoQuorum,
+    /// They are back.
+    Quorum,
+    /// What etcd answers does not arrive; what it is asked does.
+    Unheard,
+    /// It does again.
+    Heard,
+    /// Another of etcd's members leads, and the one before it does not know.
+    Elected,
 }
 
 impl std::fmt::Display for Fault {
@@ -89,6 +101,12 @@ impl std::fmt::Display for Fault {
             Self::Ordered => f.write_str("an operator orders a planned change of side"),
             Self::Cancelled(at) => write!(f, "an operator at {} takes the offer back", monitor(at)),
             Self::Wanted(at) => write!(f, "an operator wants the duty at {}", monitor(at)),
+            Self::Forced(at) => write!(f, "an operator takes the duty to {} by force", monitor(at)),
+            Self::NoQuorum => f.write_str("most of etcd's members are gone"),
+            Self::Quorum => f.write_str("etcd's members are back"),
+            Self::Unheard => f.write_str("etcd's answers are lost"),
+            Self::Heard => f.write_str("etcd's answers arrive"),
+            Self::Elected => f.write_str("another of etcd's members leads"),
         }
     }
 }
@@ -97,7 +115,7 @@ impl std::fmt::Display for Fault {
 pub const QUICK: u64 = 20;
 
 /// The faults of a run, each with its moment in milliseconds, and put right by `end`.
-pub fn schedule(rng: &mut Rng, end: u64) -> Vec<(u64, Fault)> {
+pub fn schedule(rng: &mut Rng, end: u64, etcd: bool) -> Vec<(u64, Fault)> {
     let mut faults = Vec::new();
     let mut last = None;
     for _ in 0..rng.u64(1..=7) {
@@ -109,7 +127,11 @@ pub fn schedule(rng: &mut Rng, end: u64) -> Vec<(u64, Fault)> {
         let at = at.min(end - 1_000);
         last = Some(at);
         let until = at + rng.u64(200..(end - at).max(201));
-        one(rng, at, until.min(end), &mut faults);
+        if etcd && rng.u32(0..4) == 0 {
+            of_etcd(rng, at, until.min(end), &mut faults);
+        } else {
+            one(rng, at, until.min(end), &mut faults);
+        }
     }
     faults.sort_by_key(|(at, _)| *at);
     faults
@@ -139,6 +161,32 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
             1 => faults.push((at, Fault::Wanted(monitor))),
             _ => faults.push((at, Fault::Ordered)),
         },
+    }
+}
+
+/// Something with etcd, or with the way to it.
+fn of_etcd(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    let monitor = rng.usize(0..2);
+    match rng.u32(0..9) {
+        0 => faults.extend([(at, Fault::NoQuorum), (until, Fault::Quorum)]),
+        1 => {
+            let until = until.min(at + rng.u64(100..10_000));
+            faults.extend([(at, Fault::Unheard), (until, Fault::Heard)]);
+        }
+        2 => faults.push((at, Fault::Elected)),
+        3 => {
+            // Just when the members' leader is another one, the way to it is cut.
+            let (one, other) = (Node::Monitor(monitor), Node::Etcd);
+            faults.push((at, Fault::Elected));
+            faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
+        }
+        4 | 5 => {
+            let way = (Node::Monitor(monitor), Node::Etcd);
+            let (one, other) = if rng.bool() { way } else { (way.1, way.0) };
+            faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
+        }
+        6 => faults.push((at, Fault::Wanted(monitor))),
+        _ => faults.push((at, Fault::Forced(monitor))),
     }
 }
 

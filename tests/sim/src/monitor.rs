@@ -1,5 +1,7 @@
-//! What a monitor knows, decides and does; what it says to the other one is in [`talking`]. All that is to happen elsewhere is given back as [`Wish`]es.
+//! What a monitor knows, decides and does; what it says to the other one is in [`talking`], what it asks
+//! of etcd in [`leasing`]. All that is to happen elsewhere is given back as [`Wish`]es.
 
+pub mod leasing;
 mod site;
 mod talking;
 
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use data_mover_ha::DataMoverHa;
 use watchkeeper_core::arbitration::{self, plan_kind};
 use watchkeeper_core::duty::Standing;
+use watchkeeper_core::duty::lease::keys::Identity;
 use watchkeeper_core::duty::peer::{Answer, Ask, Report};
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::execution::{Next, Outcome};
@@ -73,6 +76,10 @@ pub enum Wish {
     Ask(Box<Question>),
     /// To be woken after so many milliseconds, to go on with the plan.
     Wake(u64),
+    /// A question goes out to etcd.
+    Call(Box<leasing::Call>),
+    /// To be woken after so many milliseconds, to see about the lease.
+    Alarm(u64),
 }
 
 /// Something that must never be.
@@ -110,6 +117,7 @@ pub struct Monitor {
     rests: bool,
     held: Option<Term>,
     snapshots: u64,
+    leasing: Option<Box<leasing::Leasing>>,
 }
 
 impl Monitor {
@@ -137,6 +145,7 @@ impl Monitor {
             rests: false,
             held: None,
             snapshots: 0,
+            leasing: None,
         }
     }
 
@@ -180,6 +189,12 @@ impl Monitor {
                 .map_err(|error| format!("{} cannot read its own journal: {error}", self.me()))?;
         }
         self.journal = journal;
+        if self.site.etcd {
+            let me = Identity { monitor: self.me().clone(), journal: format!("of {}", self.me()) };
+            let cluster = self.site.cluster().clone();
+            let leasing = leasing::Leasing::new(me, cluster, self.number, self.life);
+            self.leasing = Some(Box::new(leasing));
+        }
         self.settling = Some((self.clock(now), now + SETTLE));
         Ok(())
     }
@@ -228,6 +243,9 @@ impl Monitor {
 
     /// Whether it may act.
     pub fn duty(&self, now: u64) -> Duty {
+        if let Some(leasing) = &self.leasing {
+            return leasing.duty(now, self.here().tenure.standing());
+        }
         match self.here().tenure.standing() {
             Standing::Held { term } if !self.waiting(now) => Duty::Held(*term),
             standing => Duty::NotHeld(standing.to_string()),
@@ -465,7 +483,9 @@ impl Monitor {
                     self.under_way = Some((plan, index, attempt));
                     let (monitor, life) = (self.number, self.life);
                     let deed = Deed { monitor, life, plan, step: index, attempt, term, act, until };
-                    wishes.push(Wish::Do(Box::new(deed)));
+                    if let Some(deed) = self.confirm_first(deed) {
+                        wishes.push(Wish::Do(Box::new(deed)));
+                    }
                     return Ok(());
                 }
             }

@@ -1,6 +1,7 @@
 //! One seed from its beginning to its end: what happens next, and who is to know of it.
 
 mod befalling;
+mod asking;
 mod ending;
 mod fencing;
 mod probing;
@@ -15,12 +16,17 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
 use watchkeeper_core::model::Service;
-use watchkeeper_core::plan::{Act, PlanKind, Proof};
+use watchkeeper_core::duty::Change;
+use watchkeeper_core::duty::lease::News;
+use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
+use crate::etcd::{Answer, Etcd};
 use crate::faults::{self, Fault};
+use crate::monitor::leasing::{self, Call};
 use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
+use crate::setting::Setting;
 use crate::world::{Node, Power, Process, World};
 
 /// How often everything is looked at, in milliseconds.
@@ -31,6 +37,9 @@ const TIMEOUT: u64 = 2_000;
 
 /// How long a server is given to say that it is inactive, in milliseconds.
 const OWN_WORD: u64 = 5_000;
+
+/// How often etcd looks for leases whose time is over, in milliseconds.
+const LEASES: u64 = 500;
 
 /// How long faults may last, in milliseconds.
 const TROUBLE: u64 = 150_000;
@@ -55,6 +64,12 @@ enum Happening {
     Question(Box<Question>),
     Reply(Box<Reply>),
     Unanswered { monitor: usize, life: u32, number: u64 },
+    AtEtcd(Box<Call>),
+    FromEtcd { call: Box<Call>, answer: Answer },
+    Silent(Box<Call>),
+    News { monitor: usize, life: u32, news: Vec<News> },
+    Alarm { monitor: usize, life: u32 },
+    Leases,
     Rows,
     Operator,
 }
@@ -101,19 +116,14 @@ pub struct Report {
 /// Runs one seed. With `tell` it keeps what happens, to be read.
 pub fn run(seed: u64, tell: bool) -> Report {
     let mut rng = Rng::with_seed(seed);
-    let proof = match rng.u32(0..6) {
-        0 => Proof::Operator,
-        1 => Proof::Witnesses(1),
-        2 | 3 => Proof::Fence { within_ms: 20_000 },
-        _ => Proof::Witnesses(2),
-    };
-    let faults = faults::schedule(&mut rng, TROUBLE);
-    play(seed, proof, faults, tell)
+    let setting = Setting::drawn(&mut rng);
+    let faults = faults::schedule(&mut rng, TROUBLE, setting.etcd);
+    play(seed, setting, faults, tell)
 }
 
 /// Runs these faults; the seed says what else is left to chance.
-pub fn play(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Report {
-    let mut run = Run::new(seed, proof, faults, tell);
+pub fn play(seed: u64, setting: Setting, faults: Vec<(u64, Fault)>, tell: bool) -> Report {
+    let mut run = Run::new(seed, setting, faults, tell);
     let violation = run.all().err();
     if let Some(violation) = &violation {
         run.say(&format!("VIOLATION: {violation}"));
@@ -134,7 +144,8 @@ struct Run {
     held_up: Vec<Deed>,
     /// The attempt whose old side's server is being fenced, and the monitor's life, for each monitor.
     fencing: [Option<(u32, u64, usize, u32)>; 2],
-    proof: Proof,
+    setting: Setting,
+    etcd: Etcd,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
     written: [usize; 2],
@@ -144,8 +155,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Self {
-        let site = Arc::new(Site::new(proof));
+    fn new(seed: u64, setting: Setting, faults: Vec<(u64, Fault)>, tell: bool) -> Self {
+        let site = Arc::new(Site::new(setting));
         let monitors = [0, 1].map(|number| Monitor::new(Arc::clone(&site), number));
         let mut run = Self {
             rng: Rng::with_seed(!seed),
@@ -154,29 +165,35 @@ impl Run {
             monitors,
             queue: BinaryHeap::new(),
             next: 0,
-            checks: Checks::default(),
+            checks: Checks::new(setting.etcd),
             slow: faults::QUICK,
             held_up: Vec::new(),
             fencing: [None; 2],
-            proof,
+            setting,
+            etcd: Etcd::default(),
             at_write: [None; 2],
             written: [0; 2],
             tell,
             story: String::new(),
         };
-        run.say(&format!("seed {seed}, proof {proof:?}"));
+        run.say(&format!("seed {seed}, {setting:?}"));
         for monitor in 0..2 {
             run.after(0, Happening::Fault(Fault::Started(monitor)));
             for server in 0..3 {
                 let at = run.rng.u64(0..PROBE);
                 run.after(at, Happening::Probe { monitor, server });
             }
-            let at = run.rng.u64(0..BEAT);
-            run.after(at, Happening::Beat(monitor));
+            if !setting.etcd {
+                let at = run.rng.u64(0..BEAT);
+                run.after(at, Happening::Beat(monitor));
+            }
             let at = run.rng.u64(0..PROBE);
             run.after(at, Happening::Tick(monitor));
         }
         run.after(0, Happening::Rows);
+        if setting.etcd {
+            run.after(LEASES, Happening::Leases);
+        }
         for (at, fault) in faults {
             run.after(at, Happening::Fault(fault));
         }
@@ -272,6 +289,22 @@ impl Run {
                     Ok(())
                 })
             }
+            Happening::AtEtcd(call) => {
+                self.at_etcd(call);
+                Ok(())
+            }
+            Happening::FromEtcd { call, answer } => self.from_etcd(&call, Some(answer)),
+            Happening::Silent(call) => self.silent(call),
+            Happening::News { monitor, life, news } => {
+                self.with(monitor, life, |it, now, wishes| it.told(now, news, wishes))
+            }
+            Happening::Alarm { monitor, life } => self.with(monitor, life, Monitor::attend),
+            Happening::Leases => {
+                self.etcd.expire(self.world.now);
+                self.tell_news();
+                self.after(LEASES, Happening::Leases);
+                Ok(())
+            }
             Happening::Rows => {
                 self.world.write();
                 self.after(500, Happening::Rows);
@@ -300,6 +333,7 @@ impl Run {
         let before = self.at_write[number].map(|_| (monitor.journal.len(), monitor.state.clone()));
         let mut wishes = Vec::new();
         act(monitor, self.world.now, &mut wishes)?;
+        monitor.attend(self.world.now, &mut wishes)?;
         if let (Some(after), Some((length, state))) = (self.at_write[number], before)
             && monitor.journal.len() > length
         {
@@ -315,7 +349,7 @@ impl Run {
         }
         self.look_at_records(number)?;
         for wish in wishes {
-            self.grant(number, wish);
+            self.grant(number, wish)?;
         }
         Ok(())
     }
@@ -374,6 +408,9 @@ impl Run {
                     }
                 }
                 Event::Duty(change) => {
+                    if matches!(change, Change::Taken { .. }) {
+                        self.checks.succeeds(number, self.monitors[number].here())?;
+                    }
                     let kind = format!("{change:?}");
                     let kind: String = kind.chars().take(110).collect();
                     self.say(&format!("{}: duty: {kind}", Node::Monitor(number)));
@@ -387,9 +424,10 @@ impl Run {
         Ok(())
     }
 
-    fn grant(&mut self, number: usize, wish: Wish) {
+    fn grant(&mut self, number: usize, wish: Wish) -> Result<(), Violation> {
         match wish {
             Wish::Do(deed) => {
+                self.checks.sent(&self.etcd, &deed)?;
                 let confirms = matches!(deed.act, Act::ConfirmInactive { .. });
                 let patience = deed.until.saturating_sub(self.world.now);
                 let patience = if confirms { patience.min(OWN_WORD) } else { patience };
@@ -405,11 +443,17 @@ impl Run {
                     self.after(way, Happening::Question(question));
                 }
             }
+            Wish::Call(call) => self.call(call),
+            Wish::Alarm(ms) => {
+                let life = self.monitors[number].life;
+                self.after(ms, Happening::Alarm { monitor: number, life });
+            }
             Wish::Wake(ms) => {
                 let life = self.monitors[number].life;
                 self.after(ms, Happening::Wake { monitor: number, life });
             }
         }
+        Ok(())
     }
 
     /// Whether the monitor still waits for what comes of it.

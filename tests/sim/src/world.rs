@@ -11,12 +11,20 @@ pub enum Node {
     Monitor(usize),
     /// The server of this number: 0 is dm1, 1 is dm2, 2 is dm3.
     Server(usize),
+    /// Etcd, as one.
+    Etcd,
 }
 
 impl Node {
     /// Every place there is.
-    pub const ALL: [Self; 5] =
-        [Self::Monitor(0), Self::Monitor(1), Self::Server(0), Self::Server(1), Self::Server(2)];
+    pub const ALL: [Self; 6] = [
+        Self::Monitor(0),
+        Self::Monitor(1),
+        Self::Server(0),
+        Self::Server(1),
+        Self::Server(2),
+        Self::Etcd,
+    ];
 }
 
 impl std::fmt::Display for Node {
@@ -24,6 +32,7 @@ impl std::fmt::Display for Node {
         match self {
             Self::Monitor(number) => write!(f, "vp{}", number + 1),
             Self::Server(number) => write!(f, "dm{}", number + 1),
+            Self::Etcd => f.write_str("etcd"),
         }
     }
 }

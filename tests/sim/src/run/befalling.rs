@@ -75,6 +75,18 @@ impl Run {
                     self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
                 }
             }
+            Fault::NoQuorum => self.etcd.quorum = false,
+            Fault::Quorum => self.etcd.quorum = true,
+            Fault::Unheard => self.etcd.heard = false,
+            Fault::Heard => self.etcd.heard = true,
+            Fault::Elected => self.etcd.elect(now),
+            Fault::Wanted(number) | Fault::Forced(number) if self.setting.etcd => {
+                let life = self.monitors[number].life;
+                let force = matches!(fault, Fault::Forced(_));
+                self.with(number, life, |it, now, wishes| it.wanted(now, force, wishes))?;
+            }
+            // Between two monitors nobody is asked then, and who says so has made sure.
+            Fault::Forced(_) => {}
             Fault::Cancelled(number) => {
                 let life = self.monitors[number].life;
                 self.with(number, life, |it, _, wishes| {
@@ -140,6 +152,7 @@ impl Run {
         self.world.cut.clear();
         self.let_go();
         self.slow = faults::QUICK;
+        (self.etcd.quorum, self.etcd.heard) = (true, true);
         for number in 0..2 {
             self.monitors[number].full = false;
             self.at_write[number] = None;

@@ -82,9 +82,9 @@ impl Run {
         };
         let servers: Vec<String> = (0..2).map(runs).collect();
         format!(
-            "it is not well {} s after the last fault (proof {:?}): {}; {}",
+            "it is not well {} s after the last fault ({:?}): {}; {}",
             RECOVERY / 1000,
-            self.proof,
+            self.setting,
             states.join("; "),
             servers.join("; ")
         )
