@@ -1,14 +1,17 @@
 //! What must never be, whatever goes wrong; and what must be once nothing does any more.
 
+pub mod holds;
+
 use std::collections::BTreeMap;
 
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Event, Record};
-use watchkeeper_core::execution::Next;
+use watchkeeper_core::execution::{Next, PlanEnding};
 use watchkeeper_core::model::{ServerName, Service, Term};
 use watchkeeper_core::plan::{Act, Plan, PlanKind, Proof};
 use watchkeeper_core::state::ClusterState;
 
+use self::holds::Holds;
 use crate::deeds::{self, Deed};
 use crate::etcd::Etcd;
 use crate::monitor::Violation;
@@ -77,6 +80,8 @@ pub struct Checks {
     terms: BTreeMap<Term, usize>,
     /// The greatest term of each monitor's that was granted without an operator.
     held: [Term; 2],
+    /// What nothing may be begun against.
+    pub holds: Holds,
     /// Whether the duty is shared through etcd.
     etcd: bool,
     /// Who was granted the duty last.
@@ -202,6 +207,13 @@ impl Checks {
     /// Whether the plan asks the server to stop what runs there.
     pub fn asks_to_stop(&self, monitor: usize, plan: u64, server: &ServerName) -> bool {
         self.plans.get(&(monitor, plan)).is_some_and(|plan| plan.asks_to_stop(server))
+    }
+
+    /// A plan has ended.
+    pub fn ended(&mut self, now: u64, monitor: usize, plan: u64, ending: &PlanEnding) {
+        if let Some(plan) = self.plans.get(&(monitor, plan)) {
+            self.holds.ended(now, &plan.kind, ending);
+        }
     }
 
     /// Whether the plan changes which side is active.

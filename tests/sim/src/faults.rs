@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use watchkeeper_core::model::Service;
 
-use crate::world::Node;
+use crate::world::{Lack, Node};
 
 /// Something that goes wrong, or is put right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,18 @@ pub enum Fault {
     Unfenced(usize),
     /// They work.
     Fenced(usize),
+    /// A server lacks something that it would need to take over.
+    Lacks(usize, Lack),
+    /// It lacks nothing.
+    Whole(usize),
+    /// A monitor's probes of a server do not end.
+    Hangs(usize, usize),
+    /// They do again.
+    Looks(usize, usize),
+    /// An operator switches maintenance mode on or off.
+    Maintenance(bool),
+    /// Another cluster changes sides.
+    Elsewhere,
     /// One direction is cut.
     Cut(Node, Node),
     /// It is joined again.
@@ -83,6 +95,14 @@ impl std::fmt::Display for Fault {
             Self::Thaws(on) => write!(f, "{} goes on", server(on)),
             Self::Unfenced(on) => write!(f, "the fence agents of {} fail", server(on)),
             Self::Fenced(on) => write!(f, "the fence agents of {} work", server(on)),
+            Self::Lacks(on, lack) => write!(f, "{} lacks {lack:?}", server(on)),
+            Self::Whole(on) => write!(f, "{} lacks nothing", server(on)),
+            Self::Hangs(at, on) => write!(f, "{}'s probes of {} hang", monitor(at), server(on)),
+            Self::Looks(at, on) => write!(f, "{}'s probes of {} end", monitor(at), server(on)),
+            Self::Maintenance(on) => {
+                write!(f, "an operator switches maintenance {}", if on { "on" } else { "off" })
+            }
+            Self::Elsewhere => f.write_str("another cluster changes sides"),
             Self::Cut(one, other) => write!(f, "the way from {one} to {other} is cut"),
             Self::Joined(one, other) => write!(f, "the way from {one} to {other} is joined"),
             Self::Killed(on) => write!(f, "{} is killed", monitor(on)),
@@ -143,7 +163,7 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     let monitor = rng.usize(0..2);
     let service = Service::ALL[rng.usize(0..Service::ALL.len())];
     let mut both = |fault, over| faults.extend([(at, fault), (until, over)]);
-    match rng.u32(0..21) {
+    match rng.u32(0..27) {
         0 => faults.push((at, Fault::Dies(side, service))),
         1 => both(Fault::Breaks(side, service), Fault::Mended(side, service)),
         2..=4 => both(Fault::Off(server), Fault::On(server, rng.bool())),
@@ -155,6 +175,17 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
         16 => faults.push((at, Fault::Clock(monitor, rng.u64(0..600_000)))),
         17 => both(Fault::Slow(rng.u64(100..5_000)), Fault::Slow(QUICK)),
         18 => faults.push((at, Fault::ByHand(side, service))),
+        21 | 22 => {
+            let lack = Lack::ALL[rng.usize(0..Lack::ALL.len())];
+            both(Fault::Lacks(side, lack), Fault::Whole(side));
+        }
+        23 | 24 => both(Fault::Hangs(monitor, server), Fault::Looks(monitor, server)),
+        25 => both(Fault::Maintenance(true), Fault::Maintenance(false)),
+        26 => {
+            for _ in 0..rng.u32(1..3) {
+                faults.push(((at + rng.u64(0..20_000)).min(until), Fault::Elsewhere));
+            }
+        }
         19 => both(Fault::Unfenced(side), Fault::Fenced(side)),
         _ => match rng.u32(0..4) {
             0 => faults.push((at, Fault::Cancelled(monitor))),

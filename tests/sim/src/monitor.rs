@@ -101,6 +101,8 @@ pub struct Monitor {
     pub full: bool,
     /// How many milliseconds its clock is ahead.
     pub skew: u64,
+    /// When other clusters changed sides, by its own records of them.
+    pub fleet: Vec<Timestamp>,
     /// The fold of its journal.
     pub state: State,
     book: FactBook,
@@ -131,6 +133,7 @@ impl Monitor {
             journal: Vec::new(),
             full: false,
             skew: 0,
+            fleet: Vec::new(),
             state: State::default(),
             book: FactBook::default(),
             started: 0,
@@ -174,13 +177,14 @@ impl Monitor {
     /// Its process begins: the journal is all that is left of the one before.
     pub fn start(&mut self, now: u64) -> Result<(), Violation> {
         let journal = std::mem::take(&mut self.journal);
-        let skew = self.skew;
+        let (skew, fleet) = (self.skew, std::mem::take(&mut self.fleet));
         *self = Self {
             alive: true,
             life: self.life + 1,
             full: self.full,
             started: now,
             skew,
+            fleet,
             ..Self::new(Arc::clone(&self.site), self.number)
         };
         for record in &journal {
@@ -313,7 +317,7 @@ impl Monitor {
         let background = Background {
             phase: here.phase,
             active_since: here.active_since,
-            maintenance: false,
+            maintenance: here.maintenance.is_some(),
             services_in_maintenance: &[],
             rescues: &rescues,
             changes: &changes,
@@ -374,7 +378,7 @@ impl Monitor {
             limits: &self.site.limits,
             arrangements: &self.site.arrangements,
             last_change: here.cooling_since,
-            fleet_changes: &[],
+            fleet_changes: &self.fleet,
         }
     }
 
@@ -420,6 +424,21 @@ impl Monitor {
             self.go_on(now, false, wishes)?;
         }
         Ok(begun)
+    }
+
+    /// An operator switches maintenance mode on or off, where the duty is.
+    pub fn maintain(&mut self, now: u64, on: bool) -> Result<(), Violation> {
+        let is_on = self.here().maintenance.is_some();
+        if !matches!(self.duty(now), Duty::Held(_)) || is_on == on {
+            return Ok(());
+        }
+        let (by, reason) = ("ada".to_owned(), "work".to_owned());
+        let event = if on {
+            Event::MaintenanceOn { by, reason, until: None, service: None }
+        } else {
+            Event::MaintenanceOff { by, service: None }
+        };
+        self.record(now, vec![event]).map(drop)
     }
 
     /// Whether the cluster waits for an operator to say which side is active.

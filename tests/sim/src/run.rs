@@ -7,7 +7,7 @@ mod fencing;
 mod probing;
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use watchkeeper_core::duty::Change;
 use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::plan::{Act, PlanKind};
 
+use crate::checks::holds::Told;
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
 use crate::etcd::{Answer, Etcd};
@@ -52,7 +53,7 @@ const RECOVERY: u64 = 3_600_000;
 enum Happening {
     Fault(Fault),
     Probe { monitor: usize, server: usize },
-    Found { monitor: usize, life: u32, found: Vec<Observation> },
+    Found { monitor: usize, life: u32, server: usize, found: Vec<Observation>, told: Box<Told> },
     Tick(usize),
     Beat(usize),
     Wake { monitor: usize, life: u32 },
@@ -148,6 +149,10 @@ struct Run {
     etcd: Etcd,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
+    /// The probes that do not end: whose, and of which server.
+    hang: BTreeSet<(usize, usize)>,
+    /// Whether servers lack anything in this run.
+    lacks: bool,
     written: [usize; 2],
     /// Whether what happens is kept.
     tell: bool,
@@ -172,6 +177,8 @@ impl Run {
             setting,
             etcd: Etcd::default(),
             at_write: [None; 2],
+            hang: BTreeSet::new(),
+            lacks: faults.iter().any(|(_, fault)| matches!(fault, Fault::Lacks(..))),
             written: [0; 2],
             tell,
             story: String::new(),
@@ -250,7 +257,11 @@ impl Run {
                 self.after(PROBE, Happening::Probe { monitor, server });
                 Ok(())
             }
-            Happening::Found { monitor, life, found } => {
+            Happening::Found { monitor, life, server, found, mut told } => {
+                if self.monitors[monitor].alive && self.monitors[monitor].life == life {
+                    told.at = self.world.now;
+                    self.checks.holds.told(monitor, server, *told);
+                }
                 self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
             }
             Happening::Tick(monitor) => {
@@ -306,7 +317,7 @@ impl Run {
                 Ok(())
             }
             Happening::Rows => {
-                self.world.write();
+                self.world.write(self.setting.failback);
                 self.after(500, Happening::Rows);
                 Ok(())
             }
@@ -365,8 +376,11 @@ impl Run {
         }
         for record in new {
             self.checks.written(self.world.now, number, &record)?;
+            let (now, setting) = (self.world.now, self.setting);
+            self.checks.holds.written(now, number, &record, setting, &self.etcd)?;
             match &record.event {
                 Event::PlanEnded { plan, ending } => {
+                    self.checks.ended(self.world.now, number, *plan, ending);
                     match ending {
                         PlanEnding::Completed if self.checks.changes_side(number, *plan) => {
                             self.checks.counts.changes += 1;

@@ -83,6 +83,24 @@ pub enum Process {
     },
 }
 
+/// Why a server cannot take over, though it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// It does not let the monitors in.
+    Login,
+    /// Its repository does not let them in.
+    Credentials,
+    /// Its disk is full.
+    Room,
+    /// The daemon cannot be started.
+    Unit,
+}
+
+impl Lack {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Login, Self::Credentials, Self::Room, Self::Unit];
+}
+
 /// A service on a server.
 #[derive(Debug, Clone)]
 pub struct Unit {
@@ -105,6 +123,8 @@ pub struct Machine {
     pub rows: u64,
     /// Whether its repository follows the other one's.
     pub follows: bool,
+    /// What it lacks.
+    pub lack: Option<Lack>,
     /// Whether its fence agents manage to do what they are asked.
     pub fences: bool,
 }
@@ -155,6 +175,7 @@ impl World {
                 mark: (Term(0), usize::MAX),
                 rows: 0,
                 follows: server.role == Role::Secondary,
+                lack: None,
                 fences: true,
             }
         });
@@ -190,7 +211,8 @@ impl World {
 
     /// Lets rows be written and replicated for a moment: the active repository takes rows while the
     /// daemon beside it serves, and who follows gets them while both run and can talk.
-    pub fn write(&mut self) {
+    /// `both_ways`: the site has what takes over followed again by what was active before.
+    pub fn write(&mut self, both_ways: bool) {
         for server in 0..2 {
             let machine = &mut self.machines[server];
             if machine.serves(Service::Daemon) && machine.serves(Service::Repository) {
@@ -202,7 +224,12 @@ impl World {
             let way = self.both_ways(Node::Server(server), Node::Server(other));
             let (theirs, serves) =
                 (self.machines[other].rows, self.machines[other].serves(Service::Repository));
+            let independent = !self.machines[other].follows;
             let machine = &mut self.machines[server];
+            let quiet = machine.serves(Service::Repository) && !machine.runs(Service::Daemon);
+            if both_ways && quiet && independent && way && serves {
+                machine.follows = true;
+            }
             if machine.follows && way && serves && machine.serves(Service::Repository) {
                 machine.rows = machine.rows.max(theirs);
             }

@@ -10,6 +10,7 @@ use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::state::ClusterState;
 
+use crate::checks::holds::{FRESH, STORM};
 use crate::setting::Setting;
 
 /// What never changes in a run.
@@ -54,11 +55,11 @@ impl Site {
                 site_steps: Vec::new(),
             },
             limits: Limits {
-                fresh_ms: 15_000,
+                fresh_ms: FRESH,
                 cooldown_ms: setting.cooldown_ms,
                 max_lag_bytes: 64 << 20,
                 storm_limit: setting.storm_limit,
-                storm_window_ms: 60_000,
+                storm_window_ms: STORM,
             },
             seats: vec![Standing {
                 policy: policy.clone(),

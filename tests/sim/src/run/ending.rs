@@ -26,6 +26,7 @@ impl Run {
                 self.fault(Fault::On(server, true))?;
             }
         }
+        self.maintain(false)?;
         if !self.holder().is_some_and(Monitor::asks_for_an_operator) {
             return Ok(());
         }
