@@ -177,6 +177,10 @@ fn judge_witnesses(needed: u32, unasked: &str, heard: Vec<(ServerName, Testimony
             Testimony::Alive(what) => {
                 return failed(format!("{unasked}; but {witness} finds it alive: {what}"));
             }
+            Testimony::Hung(what) => {
+                let how = "finds that it stands still and may go on";
+                return failed(format!("{unasked}; but {witness} {how}: {what}"));
+            }
             Testimony::Unable(why) => silent.push(format!("{witness} cannot tell: {why}")),
         }
     }
@@ -218,14 +222,16 @@ mod tests {
     #[test]
     fn what_is_known_is_enough_to_go_on_and_never_to_stop() {
         let (gone, alive) = (Testimony::Gone, Testimony::Alive("it refuses".to_owned()));
+        let hung = Testimony::Hung("it says nothing".to_owned());
         let unable = Testimony::Unable("busy".to_owned());
         let both = Proof::Witnesses(2);
         let one = Proof::Witnesses(1);
-        let cases: [(Proof, Heard<'_>, bool); 8] = [
+        let cases: [(Proof, Heard<'_>, bool); 9] = [
             (both, &[("dm2", gone.clone()), ("dm3", gone.clone())], true),
             (both, &[("dm2", gone.clone())], false),
             (both, &[("dm2", gone.clone()), ("dm3", unable.clone())], false),
             (one, &[("dm2", gone.clone()), ("dm3", unable)], true),
+            (one, &[("dm2", gone.clone()), ("dm3", hung)], false),
             (one, &[("dm2", gone), ("dm3", alive)], false),
             (Proof::Nothing, &[], true),
             (Proof::Operator, &[], false),

@@ -8,7 +8,7 @@ use watchkeeper_core::model::{ClusterName, ServerName, ServiceId};
 use crate::collect::ProbeSpec;
 use crate::fence;
 use crate::postgres::Pg;
-use crate::ssh::Ssh;
+use crate::ssh::{Port, Ssh};
 
 /// The commands that control a service on its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Reachable {
     /// Its address, as other servers reach it.
     pub address: String,
     /// Ports that answer while it is alive: SSH and those of its services.
-    pub ports: Vec<u16>,
+    pub ports: Vec<Port>,
 }
 
 /// How the repositories of a cluster are reached and replicated.

@@ -286,6 +286,7 @@ async fn confirm(
         let what = format!("what {witness} finds of it");
         match testimony {
             Testimony::Alive(how) => trials.possible(&what, &format!("it is alive: {how}")),
+            Testimony::Hung(how) => trials.possible(&what, &format!("it stands still: {how}")),
             Testimony::Gone => trials.possible(&what, "nothing answers on any of its ports"),
             Testimony::Unable(why) if enough || needed.is_none() => trials.not_tried(&what, &why),
             Testimony::Unable(why) => trials.impossible(&what, &why),

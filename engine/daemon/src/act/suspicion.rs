@@ -77,7 +77,7 @@ impl Suspicions {
     ) {
         let mut servers = self.lock();
         let suspicion = servers.entry(server.clone()).or_default();
-        if matches!(testimony, Testimony::Alive(_)) {
+        if testimony.is_an_answer() {
             suspicion.answered = Some(now);
         }
         suspicion.heard.insert(witness.clone(), Heard { begun, testimony });
@@ -102,9 +102,9 @@ impl Suspicions {
             return Vec::new();
         };
         let good = |heard: &Heard| {
-            let alive = matches!(heard.testimony, Testimony::Alive(_));
+            let answer = heard.testimony.is_an_answer();
             now < heard.begun + FRESH
-                && (alive || answered.is_none_or(|answered| heard.begun > answered))
+                && (answer || answered.is_none_or(|answered| heard.begun > answered))
         };
         let good = heard.iter().filter(|(_, heard)| good(heard));
         good.map(|(witness, heard)| (witness.clone(), heard.testimony.clone())).collect()

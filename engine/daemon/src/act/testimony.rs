@@ -1,7 +1,9 @@
 //! What other servers find of one that does not answer.
 //!
 //! A witness counts only if nothing at all answers it from there. A refused connection is an
-//! answer: the host is alive, and the daemon, which has no port of its own, may be too.
+//! answer: the host is alive, and the daemon, which has no port of its own, may be too. A host whose
+//! programs stand still is neither gone nor alive: its kernel accepts connections, its SSH does not
+//! greet, and it may go on at any moment.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use watchkeeper_core::model::ServerName;
 
 use super::Equipment;
 use crate::errors::chain;
-use crate::ssh::Reach;
+use crate::ssh::{Port, Reach};
 
 /// How long a witness waits for an answer. On a local network an answer comes within
 /// milliseconds, and after a lost packet within a second.
@@ -23,8 +25,17 @@ pub enum Testimony {
     Gone,
     /// Something answered.
     Alive(String),
+    /// Its kernel answers, and its SSH says nothing.
+    Hung(String),
     /// It cannot tell.
     Unable(String),
+}
+
+impl Testimony {
+    /// Whether anything came back from the server.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Alive(_) | Self::Hung(_))
+    }
 }
 
 /// What `witness` finds of the server `name` now. A look takes 2 s if nothing answers; one that is
@@ -44,21 +55,30 @@ pub async fn testify(
     }
 }
 
-/// One answer is enough to be alive; to be gone takes silence on every port.
-fn weigh(ports: &[u16], looks: Vec<Reach>) -> Testimony {
+/// One answer is enough to be alive; to be gone takes silence on every port. If what should greet does not,
+/// what the kernel says on other ports is no sign of life.
+fn weigh(ports: &[Port], looks: Vec<Reach>) -> Testimony {
     let mut unable = looks.is_empty().then(|| "there is no port to look at".to_owned());
-    for (port, look) in ports.iter().zip(looks) {
+    let (mut alive, mut hung) = (None, None);
+    for (Port { number, greets }, look) in ports.iter().zip(looks) {
         match look {
-            Reach::Connected => {
-                return Testimony::Alive(format!("port {port} accepts connections"));
+            Reach::Greeted => return Testimony::Alive(format!("port {number} answers")),
+            Reach::Connected if *greets => {
+                hung = Some(format!("port {number} accepts connections and says nothing"));
             }
-            Reach::Refused => return Testimony::Alive("it refuses connections".to_owned()),
+            Reach::Connected => alive = Some(format!("port {number} accepts connections")),
+            Reach::Refused => alive = Some("it refuses connections".to_owned()),
             Reach::TimedOut | Reach::Unreachable(_) => {}
             Reach::Prohibited => unable = Some("its SSH forwards no connections".to_owned()),
             Reach::Failed(words) => unable = Some(words),
         }
     }
-    unable.map_or(Testimony::Gone, Testimony::Unable)
+    match (hung, alive, unable) {
+        (Some(how), ..) => Testimony::Hung(how),
+        (None, Some(how), _) => Testimony::Alive(how),
+        (None, None, Some(why)) => Testimony::Unable(why),
+        (None, None, None) => Testimony::Gone,
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +89,15 @@ mod tests {
     fn any_answer_is_life_and_only_silence_everywhere_is_death() {
         let lost = || Reach::Unreachable("No route to host".to_owned());
         let unable = |words: &str| Testimony::Unable(words.to_owned());
+        let hung = || Testimony::Hung("port 1 accepts connections and says nothing".to_owned());
+        let ports = [Port { number: 1, greets: true }, Port::mute(2)];
         for (looks, expected) in [
+            (vec![Reach::Greeted, lost()], Testimony::Alive("port 1 answers".to_owned())),
+            (vec![Reach::Connected, Reach::Connected], hung()),
+            (vec![Reach::Connected, Reach::Refused], hung()),
+            (vec![Reach::Connected, Reach::Failed("odd".to_owned())], hung()),
+            // Its SSH does not run, and what refuses is a host that does.
+            (vec![Reach::Refused, lost()], Testimony::Alive("it refuses connections".to_owned())),
             (vec![Reach::TimedOut, lost()], Testimony::Gone),
             (vec![lost(), Reach::Refused], Testimony::Alive("it refuses connections".to_owned())),
             (
@@ -80,7 +108,7 @@ mod tests {
             (vec![Reach::Prohibited, lost()], unable("its SSH forwards no connections")),
             (vec![], unable("there is no port to look at")),
         ] {
-            assert_eq!(weigh(&[1, 2], looks.clone()), expected, "{looks:?}");
+            assert_eq!(weigh(&ports, looks.clone()), expected, "{looks:?}");
         }
     }
 }

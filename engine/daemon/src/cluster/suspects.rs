@@ -182,6 +182,7 @@ fn observation(
 ) -> Observation {
     let (status, code, word, detail) = match testimony {
         Testimony::Alive(how) => (Status::Up, ReasonCode::Serving, "alive", how.as_str()),
+        Testimony::Hung(how) => (Status::Down, ReasonCode::TimedOut, "hung", how.as_str()),
         Testimony::Gone => {
             (Status::Down, ReasonCode::TimedOut, "gone", "nothing answers on any of its ports")
         }
@@ -207,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::act::Reachable;
-    use crate::ssh::{Ssh, SshTarget};
+    use crate::ssh::{Port, Ssh, SshTarget};
 
     fn name(name: &str) -> ServerName {
         ServerName::new(name).unwrap()
@@ -225,7 +226,10 @@ mod tests {
                 known_hosts: "/nonexistent/known_hosts".into(),
                 connect_timeout: Duration::from_secs(5),
             });
-            (name(server), Reachable { ssh, address: "127.0.0.1".to_owned(), ports: vec![22] })
+            (
+                name(server),
+                Reachable { ssh, address: "127.0.0.1".to_owned(), ports: vec![Port::mute(22)] },
+            )
         });
         Equipment {
             cluster: ClusterName::new("prod").unwrap(),
@@ -326,6 +330,7 @@ mod tests {
         for (testimony, status, word) in [
             (Testimony::Gone, Status::Down, "gone"),
             (Testimony::Alive("port 22 accepts connections".to_owned()), Status::Up, "alive"),
+            (Testimony::Hung("port 22 says nothing".to_owned()), Status::Down, "hung"),
             (Testimony::Unable("odd".to_owned()), Status::Unknown, "unable"),
         ] {
             let seen = observation(&dm1, &dm2, &testimony, Duration::from_millis(7));

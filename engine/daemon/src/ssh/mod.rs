@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use watchkeeper_core::model::ServerName;
 
 pub use self::error::SshError;
-pub use self::view::Reach;
 pub(crate) use self::view::explained;
+pub use self::view::{Port, Reach};
 
 use self::connect::{Connection, Dialer};
 use crate::kept::{Kept, Live};

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::ChannelOpenFailure;
+use russh::{Channel, ChannelMsg, ChannelOpenFailure};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -25,11 +25,30 @@ use crate::{net, share};
 /// An explanation follows its failure in the same breath: long enough for a busy machine.
 const BREATH: Duration = Duration::from_millis(200);
 
+/// A port to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// Whether it speaks first, as SSH does: then who connects waits for the greeting. A host whose programs
+    /// stand still accepts connections all the same, since its kernel does that.
+    pub greets: bool,
+}
+
+impl Port {
+    /// One that waits for the other to speak, or is not asked to.
+    pub const fn mute(number: u16) -> Self {
+        Self { number, greets: false }
+    }
+}
+
 /// What another server found when it tried to connect to a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// The port accepts connections.
+    /// The port accepts connections. One that should greet says nothing.
     Connected,
+    /// The port greets.
+    Greeted,
     /// The host is there and nobody listens.
     Refused,
     /// Nothing came back before the deadline, or before that server gave up.
@@ -80,6 +99,7 @@ impl Unanswered {
 /// What became of one request.
 enum Opened {
     Connected,
+    Greeted,
     /// It failed, for a reason that the explanations tell.
     Failed,
     /// The server does not do that.
@@ -96,7 +116,7 @@ impl Ssh {
     /// An error is about the way to that server, not about what was to be looked at.
     pub async fn reach(&self, host: &str, port: u16, deadline: Instant) -> Result<Reach, SshError> {
         let patience = deadline.saturating_duration_since(Instant::now());
-        let found = self.reach_all(host, &[port], patience, deadline).await?;
+        let found = self.reach_all(host, &[Port::mute(port)], patience, deadline).await?;
         Ok(found.into_iter().next().unwrap_or(Reach::TimedOut))
     }
 
@@ -108,7 +128,7 @@ impl Ssh {
     pub async fn reach_all(
         &self,
         host: &str,
-        ports: &[u16],
+        ports: &[Port],
         patience: Duration,
         deadline: Instant,
     ) -> Result<Vec<Reach>, SshError> {
@@ -147,6 +167,7 @@ impl Ssh {
             found.push(match one {
                 None => Reach::TimedOut,
                 Some(Opened::Connected) => Reach::Connected,
+                Some(Opened::Greeted) => Reach::Greeted,
                 Some(Opened::Failed) => failure.clone(),
                 Some(Opened::Prohibited) => Reach::Prohibited,
                 Some(Opened::Hindered(words)) => Reach::Failed(words),
@@ -163,11 +184,12 @@ impl Ssh {
 async fn open_all(
     live: &Arc<Live<Connection>>,
     host: &str,
-    ports: &[u16],
+    ports: &[Port],
     deadline: Instant,
 ) -> Vec<Option<Opened>> {
     let mut opened: Vec<_> = ports.iter().map(|_| None).collect();
-    let (sender, mut answers) = mpsc::channel(ports.len().max(1));
+    // That it is open, and that it greets.
+    let (sender, mut answers) = mpsc::channel(2 * ports.len().max(1));
     for (index, port) in ports.iter().enumerate() {
         let (live, host, port, sender) = (live.clone(), host.to_owned(), *port, sender.clone());
         let unanswered = live.connection.view.unanswered.clone();
@@ -175,7 +197,10 @@ async fn open_all(
         // A task that goes on when nobody waits any more: until the answer has come, explanations
         // cannot be told apart.
         tokio::spawn(async move {
-            let answer = open(&live, host.clone(), port).await;
+            let (answer, channel) = match open(&live, host.clone(), port.number).await {
+                Ok(channel) => (Opened::Connected, Some(channel)),
+                Err(why) => (why, None),
+            };
             let explained = matches!(answer, Opened::Failed);
             // Nobody waits for it any more, or it is taken in now.
             let _ = sender.send((index, answer)).await;
@@ -183,6 +208,11 @@ async fn open_all(
                 sleep(BREATH).await;
             }
             unanswered.change(&host, |count| *count = count.saturating_sub(1));
+            let Some(mut channel) = channel else { return };
+            if port.greets && greets(&mut channel, deadline).await {
+                let _ = sender.send((index, Opened::Greeted)).await;
+            }
+            let _ = channel.close().await;
         });
     }
     drop(sender);
@@ -194,22 +224,37 @@ async fn open_all(
     opened
 }
 
-/// Opens a forwarded connection, and closes it again.
-async fn open(live: &Live<Connection>, host: String, port: u16) -> Opened {
+/// Opens a forwarded connection.
+async fn open(
+    live: &Live<Connection>,
+    host: String,
+    port: u16,
+) -> Result<Channel<russh::client::Msg>, Opened> {
     let handle = &live.connection.handle;
-    match handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await {
-        Ok(channel) => {
-            let _ = channel.close().await;
-            Opened::Connected
-        }
-        Err(russh::Error::ChannelOpenFailure(reason)) => match reason {
+    let opening = handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0);
+    opening.await.map_err(|error| match error {
+        russh::Error::ChannelOpenFailure(reason) => match reason {
             ChannelOpenFailure::ConnectFailed => Opened::Failed,
             ChannelOpenFailure::AdministrativelyProhibited
             | ChannelOpenFailure::UnknownChannelType => Opened::Prohibited,
             reason => Opened::Hindered(net::one_line(&format!("{reason:?}"))),
         },
-        Err(_) => Opened::Lost,
-    }
+        _ => Opened::Lost,
+    })
+}
+
+/// Whether anything is said through it before the deadline.
+async fn greets(channel: &mut Channel<russh::client::Msg>, deadline: Instant) -> bool {
+    let said = async {
+        loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Data { .. }) => return true,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+    };
+    timeout_at(deadline, said).await.unwrap_or(false)
 }
 
 /// Why `failed` connections to one host failed, by the explanations that came meanwhile.

@@ -13,7 +13,7 @@ use crate::config::cluster::{ClusterConfig, Database, Tls};
 use crate::config::probe::{Http, ProbeConfig, ProbeKindConfig, RestSubject, Run};
 use crate::postgres::{Pg, PgTarget, PgTls};
 use crate::secret::Secret;
-use crate::ssh::{Ssh, SshTarget};
+use crate::ssh::{Port, Ssh, SshTarget};
 
 /// Why a cluster cannot be equipped.
 #[derive(Debug, thiserror::Error)]
@@ -200,13 +200,13 @@ fn repository(config: &ClusterConfig, databases: &mut Databases) -> Repository {
 }
 
 /// The ports that answer while a server is alive: SSH, and those its services are probed at.
-fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<u16> {
+fn ports(config: &ClusterConfig, server: &ServerName, ssh: u16) -> Vec<Port> {
     let own = config.servers.get(server).map(|server| server.address.as_str());
     let of_server = config.probes.iter().filter(|probe| probe.id.server == *server);
     let reached = of_server.filter_map(|probe| probe.kind.port());
     let here = reached.filter(|(host, _)| own == Some(*host)).map(|(_, port)| port);
     let ports: BTreeSet<u16> = std::iter::once(ssh).chain(here).collect();
-    ports.into_iter().collect()
+    ports.into_iter().map(|number| Port { number, greets: number == ssh }).collect()
 }
 
 fn kind(

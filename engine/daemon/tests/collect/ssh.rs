@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use watchkeeper::collect::{Command, ProbeKind, ServerLogin, ServiceState, Where, run_once};
-use watchkeeper::ssh::{MAX_OUTPUT, Reach, Ssh, SshError, SshTarget};
+use watchkeeper::ssh::{MAX_OUTPUT, Port, Reach, Ssh, SshError, SshTarget};
 use watchkeeper_core::facts::ReasonCode;
 use watchkeeper_core::model::Status;
 
@@ -229,6 +229,27 @@ async fn another_servers_view_tells_refused_from_connected() {
     assert_eq!(strict.ssh().reach("127.0.0.1", port, soon()).await.unwrap(), Reach::Prohibited);
 }
 
+/// The kernel of a host whose programs stand still accepts connections all the same.
+#[tokio::test]
+async fn another_servers_view_tells_who_greets_from_who_only_accepts() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let ssh = sshd.ssh();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let still = listener.local_addr().unwrap().port();
+    let greets = |number| Port { number, greets: true };
+    let brief = Duration::from_secs(2);
+    let look =
+        async |ports: &[Port]| ssh.reach_all("127.0.0.1", ports, brief, soon()).await.unwrap();
+    assert_eq!(
+        look(&[greets(sshd.port), Port::mute(sshd.port)]).await,
+        [Reach::Greeted, Reach::Connected]
+    );
+    let both = look(&[greets(still), greets(sshd.port), greets(free_port())]).await;
+    assert_eq!(both, [Reach::Connected, Reach::Greeted, Reach::Refused]);
+    // Who waited for it has left nothing behind.
+    assert_eq!(look(&[Port::mute(still)]).await, [Reach::Connected]);
+}
+
 /// A port that neither accepts nor refuses, as if its host were gone: its queue is full.
 async fn deaf() -> (TcpListener, Vec<TcpStream>, u16) {
     let socket = TcpSocket::new_v4().unwrap();
@@ -251,21 +272,29 @@ async fn a_look_that_nobody_waits_for_any_more_misleads_no_later_one() {
     let (_listener, _queue, deaf) = deaf().await;
     let closed = free_port();
     let brief = Duration::from_millis(300);
-    let silent = ssh.reach_all("127.0.0.1", &[deaf, deaf], brief, soon()).await.unwrap();
+    let silent =
+        ssh.reach_all("127.0.0.1", &[deaf, deaf].map(Port::mute), brief, soon()).await.unwrap();
     assert_eq!(silent, [Reach::TimedOut, Reach::TimedOut]);
     // The same host: a refusal is an answer, whoever it was for.
-    let again = ssh.reach_all("127.0.0.1", &[deaf, closed], brief, soon()).await.unwrap();
+    let again =
+        ssh.reach_all("127.0.0.1", &[deaf, closed].map(Port::mute), brief, soon()).await.unwrap();
     assert_eq!(again, [Reach::TimedOut, Reach::Refused]);
     // Another host, for all that this side knows.
-    let other = ssh.reach_all("127.0.0.2", &[closed], brief, soon()).await.unwrap();
+    let other = ssh.reach_all("127.0.0.2", &[Port::mute(closed)], brief, soon()).await.unwrap();
     assert!(matches!(&other[..], [Reach::Failed(_)]), "{other:?}");
-    let other = ssh.reach_all("127.0.0.2", &[sshd.port, deaf], brief, soon()).await.unwrap();
+    let other = ssh
+        .reach_all("127.0.0.2", &[sshd.port, deaf].map(Port::mute), brief, soon())
+        .await
+        .unwrap();
     assert!(!other.contains(&Reach::Connected), "nobody listens there: {other:?}");
     // One that was dropped leaves its requests behind as well.
-    let ports = [deaf];
+    let ports = [Port::mute(deaf)];
     let dropped = ssh.reach_all("127.0.0.1", &ports, Duration::from_secs(20), soon());
     assert!(tokio::time::timeout(brief, dropped).await.is_err());
-    let after = ssh.reach_all("127.0.0.1", &[sshd.port, closed], brief, soon()).await.unwrap();
+    let after = ssh
+        .reach_all("127.0.0.1", &[sshd.port, closed].map(Port::mute), brief, soon())
+        .await
+        .unwrap();
     assert_eq!(after, [Reach::Connected, Reach::Refused]);
 }
 
