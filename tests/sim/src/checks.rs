@@ -1,13 +1,19 @@
 //! What must never be, whatever goes wrong; and what must be once nothing does any more.
 
+pub mod holds;
+
 use std::collections::BTreeMap;
 
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::execution::{Next, PlanEnding};
 use watchkeeper_core::model::{ServerName, Service, Term};
 use watchkeeper_core::plan::{Act, Plan, PlanKind, Proof};
+use watchkeeper_core::state::ClusterState;
 
-use crate::deeds;
+use self::holds::Holds;
+use crate::deeds::{self, Deed};
+use crate::etcd::Etcd;
 use crate::monitor::Violation;
 use crate::world::{Cause, Node, Power, Process, World};
 
@@ -74,11 +80,26 @@ pub struct Checks {
     terms: BTreeMap<Term, usize>,
     /// The greatest term of each monitor's that was granted without an operator.
     held: [Term; 2],
+    /// What nothing may be begun against.
+    pub holds: Holds,
+    /// Whether the duty is shared through etcd.
+    etcd: bool,
+    /// Who was granted the duty last.
+    last_owner: Option<usize>,
+    /// When each attempt was intended.
+    intended: BTreeMap<(usize, u64, usize, u32), u64>,
+    /// The attempt that was sent last.
+    sent: Option<Deed>,
     /// What was counted.
     pub counts: Counts,
 }
 
 impl Checks {
+    /// Of a run in which the duty is shared through etcd, or not.
+    pub fn new(etcd: bool) -> Self {
+        Self { etcd, ..Self::default() }
+    }
+
     /// A monitor has written a record.
     pub fn written(&mut self, now: u64, monitor: usize, record: &Record) -> Result<(), Violation> {
         match &record.event {
@@ -91,13 +112,20 @@ impl Checks {
                 if matches!(grantor, Grantor::Peer { .. }) {
                     self.counts.handovers += 1;
                 }
-                self.held[monitor] = *term;
+                // Etcd refuses the steps of who was passed over by an operator: see `sent`.
+                if !self.etcd || !matches!(grantor, Grantor::Operator { .. }) {
+                    self.held[monitor] = *term;
+                }
+                if matches!(grantor, Grantor::Lease) && self.last_owner.replace(monitor) != Some(monitor) {
+                    self.counts.handovers += 1;
+                }
             }
             Event::PlanBegun(plan) => {
                 self.begun.insert((monitor, plan.number), now);
                 self.plans.insert((monitor, plan.number), plan.as_ref().clone());
             }
-            Event::StepIntended { plan, term, .. } => {
+            Event::StepIntended { plan, step, attempt, term } => {
+                self.intended.insert((monitor, *plan, *step, *attempt), now);
                 let other = self.held[1 - monitor];
                 if other > *term {
                     return Err(format!(
@@ -114,6 +142,57 @@ impl Checks {
         Ok(())
     }
 
+    /// A step's command goes out. With etcd its term was in force there after it was intended: who was
+    /// passed over meanwhile has been told so.
+    pub fn sent(&mut self, etcd: &Etcd, deed: &Deed) -> Result<(), Violation> {
+        if self.etcd {
+            let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
+            let span = etcd.duties.get(&deed.term.0);
+            let in_force = span.zip(intended).is_some_and(|(span, intended)| {
+                span.until.is_none_or(|until| until >= *intended)
+            });
+            if !in_force {
+                return Err(format!(
+                    "{} sends step {} of plan {} in term {}, which was over before it was intended",
+                    Node::Monitor(deed.monitor),
+                    deed.step,
+                    deed.plan,
+                    deed.term.0
+                ));
+            }
+        }
+        self.sent = Some(deed.clone());
+        Ok(())
+    }
+
+    /// A monitor has taken the duty: it knows of each attempt that another one has sent.
+    pub fn succeeds(&self, monitor: usize, here: &ClusterState) -> Result<(), Violation> {
+        let Some(deed) = self.sent.as_ref().filter(|it| it.monitor != monitor) else {
+            return Ok(());
+        };
+        let over = here.next_plan > deed.plan
+            && here.progress.as_ref().is_none_or(|it| it.plan().number > deed.plan);
+        let known = here.progress.as_ref().is_some_and(|progress| {
+            let begun = match progress.next() {
+                Next::Attempt { index, attempt, .. } => (index, attempt - 1),
+                Next::Settle { index, attempt, .. } => (index, attempt),
+                Next::End => (usize::MAX, 0),
+            };
+            progress.plan().number == deed.plan && begun >= (deed.step, deed.attempt)
+        });
+        if over || known {
+            return Ok(());
+        }
+        Err(format!(
+            "{} has taken the duty and does not know of attempt {} at step {} of plan {}, which {} has sent",
+            Node::Monitor(monitor),
+            deed.attempt,
+            deed.step,
+            deed.plan,
+            Node::Monitor(deed.monitor)
+        ))
+    }
+
     /// The past that came with the duty may have a plan in flight.
     pub fn knows(&mut self, monitor: usize, plan: &Plan) {
         self.plans.entry((monitor, plan.number)).or_insert_with(|| plan.clone());
@@ -128,6 +207,13 @@ impl Checks {
     /// Whether the plan asks the server to stop what runs there.
     pub fn asks_to_stop(&self, monitor: usize, plan: u64, server: &ServerName) -> bool {
         self.plans.get(&(monitor, plan)).is_some_and(|plan| plan.asks_to_stop(server))
+    }
+
+    /// A plan has ended.
+    pub fn ended(&mut self, now: u64, monitor: usize, plan: u64, ending: &PlanEnding) {
+        if let Some(plan) = self.plans.get(&(monitor, plan)) {
+            self.holds.ended(now, &plan.kind, ending);
+        }
     }
 
     /// Whether the plan changes which side is active.

@@ -4,7 +4,7 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::{ServerName, Service, ServiceId, Term};
 use watchkeeper_core::plan::{Act, Proof};
 
-use crate::world::{Cause, Node, Power, Process, World};
+use crate::world::{Cause, Lack, Node, Power, Process, World};
 
 /// An attempt at a step, on its way.
 #[derive(Debug, Clone)]
@@ -103,6 +103,9 @@ impl World {
         if machine.power != Power::On {
             return Came::Nothing;
         }
+        if machine.lack == Some(Lack::Login) {
+            return failed("it does not let the monitor in");
+        }
         // The server's own shell compares terms before it does anything.
         let (term, owner) = machine.mark;
         if term > deed.term || (term == deed.term && owner != deed.monitor) {
@@ -171,12 +174,17 @@ impl World {
     fn start(&mut self, deed: &Deed, server: usize, id: &ServiceId, ms: u64) -> Came {
         self.starts += 1;
         let number = self.starts;
+        let lack = self.machines[server].lack;
         let Some(unit) = self.machines[server].units.get_mut(&id.service) else {
             return failed("it is not installed");
         };
         match unit.process {
             Process::Running { .. } => done("it serves already", false),
             _ if unit.broken => failed("it does not come up"),
+            _ if lack == Some(Lack::Unit) && id.service == Service::Daemon => {
+                failed("its command is not there")
+            }
+            _ if lack == Some(Lack::Room) => failed("no space left on device"),
             Process::Stopped | Process::Starting { .. } => {
                 let cause = Cause::Step { monitor: deed.monitor, plan: deed.plan };
                 unit.process = Process::Starting { cause, number };

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use watchkeeper_core::model::Service;
 
-use crate::world::Node;
+use crate::world::{Lack, Node};
 
 /// Something that goes wrong, or is put right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,18 @@ pub enum Fault {
     Unfenced(usize),
     /// They work.
     Fenced(usize),
+    /// A server lacks something that it would need to take over.
+    Lacks(usize, Lack),
+    /// It lacks nothing.
+    Whole(usize),
+    /// A monitor's probes of a server do not end.
+    Hangs(usize, usize),
+    /// They do again.
+    Looks(usize, usize),
+    /// An operator switches maintenance mode on or off.
+    Maintenance(bool),
+    /// Another cluster changes sides.
+    Elsewhere,
     /// One direction is cut.
     Cut(Node, Node),
     /// It is joined again.
@@ -52,6 +64,18 @@ pub enum Fault {
     Cancelled(usize),
     /// An operator wants the duty at this monitor.
     Wanted(usize),
+    /// The same by force: nobody waits until the other one gives it.
+    Forced(usize),
+    /// Most of etcd's members are gone.
+    NoQuorum,
+    /// They are back.
+    Quorum,
+    /// What etcd answers does not arrive; what it is asked does.
+    Unheard,
+    /// It does again.
+    Heard,
+    /// Another of etcd's members leads, and the one before it does not know.
+    Elected,
 }
 
 impl std::fmt::Display for Fault {
@@ -71,6 +95,14 @@ impl std::fmt::Display for Fault {
             Self::Thaws(on) => write!(f, "{} goes on", server(on)),
             Self::Unfenced(on) => write!(f, "the fence agents of {} fail", server(on)),
             Self::Fenced(on) => write!(f, "the fence agents of {} work", server(on)),
+            Self::Lacks(on, lack) => write!(f, "{} lacks {lack:?}", server(on)),
+            Self::Whole(on) => write!(f, "{} lacks nothing", server(on)),
+            Self::Hangs(at, on) => write!(f, "{}'s probes of {} hang", monitor(at), server(on)),
+            Self::Looks(at, on) => write!(f, "{}'s probes of {} end", monitor(at), server(on)),
+            Self::Maintenance(on) => {
+                write!(f, "an operator switches maintenance {}", if on { "on" } else { "off" })
+            }
+            Self::Elsewhere => f.write_str("another cluster changes sides"),
             Self::Cut(one, other) => write!(f, "the way from {one} to {other} is cut"),
             Self::Joined(one, other) => write!(f, "the way from {one} to {other} is joined"),
             Self::Killed(on) => write!(f, "{} is killed", monitor(on)),
@@ -89,6 +121,12 @@ impl std::fmt::Display for Fault {
             Self::Ordered => f.write_str("an operator orders a planned change of side"),
             Self::Cancelled(at) => write!(f, "an operator at {} takes the offer back", monitor(at)),
             Self::Wanted(at) => write!(f, "an operator wants the duty at {}", monitor(at)),
+            Self::Forced(at) => write!(f, "an operator takes the duty to {} by force", monitor(at)),
+            Self::NoQuorum => f.write_str("most of etcd's members are gone"),
+            Self::Quorum => f.write_str("etcd's members are back"),
+            Self::Unheard => f.write_str("etcd's answers are lost"),
+            Self::Heard => f.write_str("etcd's answers arrive"),
+            Self::Elected => f.write_str("another of etcd's members leads"),
         }
     }
 }
@@ -97,7 +135,7 @@ impl std::fmt::Display for Fault {
 pub const QUICK: u64 = 20;
 
 /// The faults of a run, each with its moment in milliseconds, and put right by `end`.
-pub fn schedule(rng: &mut Rng, end: u64) -> Vec<(u64, Fault)> {
+pub fn schedule(rng: &mut Rng, end: u64, etcd: bool) -> Vec<(u64, Fault)> {
     let mut faults = Vec::new();
     let mut last = None;
     for _ in 0..rng.u64(1..=7) {
@@ -109,7 +147,11 @@ pub fn schedule(rng: &mut Rng, end: u64) -> Vec<(u64, Fault)> {
         let at = at.min(end - 1_000);
         last = Some(at);
         let until = at + rng.u64(200..(end - at).max(201));
-        one(rng, at, until.min(end), &mut faults);
+        if etcd && rng.u32(0..4) == 0 {
+            of_etcd(rng, at, until.min(end), &mut faults);
+        } else {
+            one(rng, at, until.min(end), &mut faults);
+        }
     }
     faults.sort_by_key(|(at, _)| *at);
     faults
@@ -121,7 +163,7 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     let monitor = rng.usize(0..2);
     let service = Service::ALL[rng.usize(0..Service::ALL.len())];
     let mut both = |fault, over| faults.extend([(at, fault), (until, over)]);
-    match rng.u32(0..21) {
+    match rng.u32(0..27) {
         0 => faults.push((at, Fault::Dies(side, service))),
         1 => both(Fault::Breaks(side, service), Fault::Mended(side, service)),
         2..=4 => both(Fault::Off(server), Fault::On(server, rng.bool())),
@@ -133,12 +175,49 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
         16 => faults.push((at, Fault::Clock(monitor, rng.u64(0..600_000)))),
         17 => both(Fault::Slow(rng.u64(100..5_000)), Fault::Slow(QUICK)),
         18 => faults.push((at, Fault::ByHand(side, service))),
+        21 | 22 => {
+            let lack = Lack::ALL[rng.usize(0..Lack::ALL.len())];
+            both(Fault::Lacks(side, lack), Fault::Whole(side));
+        }
+        23 | 24 => both(Fault::Hangs(monitor, server), Fault::Looks(monitor, server)),
+        25 => both(Fault::Maintenance(true), Fault::Maintenance(false)),
+        26 => {
+            for _ in 0..rng.u32(1..3) {
+                faults.push(((at + rng.u64(0..20_000)).min(until), Fault::Elsewhere));
+            }
+        }
         19 => both(Fault::Unfenced(side), Fault::Fenced(side)),
         _ => match rng.u32(0..4) {
             0 => faults.push((at, Fault::Cancelled(monitor))),
             1 => faults.push((at, Fault::Wanted(monitor))),
             _ => faults.push((at, Fault::Ordered)),
         },
+    }
+}
+
+/// Something with etcd, or with the way to it.
+fn of_etcd(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    let monitor = rng.usize(0..2);
+    match rng.u32(0..9) {
+        0 => faults.extend([(at, Fault::NoQuorum), (until, Fault::Quorum)]),
+        1 => {
+            let until = until.min(at + rng.u64(100..10_000));
+            faults.extend([(at, Fault::Unheard), (until, Fault::Heard)]);
+        }
+        2 => faults.push((at, Fault::Elected)),
+        3 => {
+            // Just when the members' leader is another one, the way to it is cut.
+            let (one, other) = (Node::Monitor(monitor), Node::Etcd);
+            faults.push((at, Fault::Elected));
+            faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
+        }
+        4 | 5 => {
+            let way = (Node::Monitor(monitor), Node::Etcd);
+            let (one, other) = if rng.bool() { way } else { (way.1, way.0) };
+            faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
+        }
+        6 => faults.push((at, Fault::Wanted(monitor))),
+        _ => faults.push((at, Fault::Forced(monitor))),
     }
 }
 

@@ -9,11 +9,13 @@
 //! second time in [`monitor`], as short as possible: the daemon's own is tried by the end-to-end tests.
 //!
 //! 1. [`world`]: servers, what runs on them, and the ways between
-//! 2. [`deeds`]: what a step's command does when it arrives
-//! 3. [`monitor`]: what a monitor knows, decides and asks
-//! 4. [`faults`]: what goes wrong, when
-//! 5. [`checks`]: what must never be, and what must be at the end
-//! 6. [`run`]: one seed from its beginning to its end
+//! 2. [`etcd`]: what the monitors share the duty through, where they do not hand it to each other
+//! 3. [`deeds`]: what a step's command does when it arrives
+//! 4. [`monitor`]: what a monitor knows, decides and asks
+//! 5. [`faults`]: what goes wrong, when
+//! 6. [`checks`]: what must never be, and what must be at the end
+//! 7. [`setting`]: what differs from run to run beside that
+//! 8. [`run`]: one seed from its beginning to its end
 
 #![expect(
     clippy::indexing_slicing,
@@ -22,6 +24,8 @@
 
 pub mod world;
 
+pub mod etcd;
+
 pub mod deeds;
 
 pub mod monitor;
@@ -29,5 +33,7 @@ pub mod monitor;
 pub mod faults;
 
 pub mod checks;
+
+pub mod setting;
 
 pub mod run;

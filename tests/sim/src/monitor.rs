@@ -1,5 +1,7 @@
-//! What a monitor knows, decides and does; what it says to the other one is in [`talking`]. All that is to happen elsewhere is given back as [`Wish`]es.
+//! What a monitor knows, decides and does; what it says to the other one is in [`talking`], what it asks
+//! of etcd in [`leasing`]. All that is to happen elsewhere is given back as [`Wish`]es.
 
+pub mod leasing;
 mod site;
 mod talking;
 
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use data_mover_ha::DataMoverHa;
 use watchkeeper_core::arbitration::{self, plan_kind};
 use watchkeeper_core::duty::Standing;
+use watchkeeper_core::duty::lease::keys::Identity;
 use watchkeeper_core::duty::peer::{Answer, Ask, Report};
 use watchkeeper_core::event::{Event, Record};
 use watchkeeper_core::execution::{Next, Outcome};
@@ -73,6 +76,10 @@ pub enum Wish {
     Ask(Box<Question>),
     /// To be woken after so many milliseconds, to go on with the plan.
     Wake(u64),
+    /// A question goes out to etcd.
+    Call(Box<leasing::Call>),
+    /// To be woken after so many milliseconds, to see about the lease.
+    Alarm(u64),
 }
 
 /// Something that must never be.
@@ -94,6 +101,8 @@ pub struct Monitor {
     pub full: bool,
     /// How many milliseconds its clock is ahead.
     pub skew: u64,
+    /// When other clusters changed sides, by its own records of them.
+    pub fleet: Vec<Timestamp>,
     /// The fold of its journal.
     pub state: State,
     book: FactBook,
@@ -110,6 +119,7 @@ pub struct Monitor {
     rests: bool,
     held: Option<Term>,
     snapshots: u64,
+    leasing: Option<Box<leasing::Leasing>>,
 }
 
 impl Monitor {
@@ -123,6 +133,7 @@ impl Monitor {
             journal: Vec::new(),
             full: false,
             skew: 0,
+            fleet: Vec::new(),
             state: State::default(),
             book: FactBook::default(),
             started: 0,
@@ -137,6 +148,7 @@ impl Monitor {
             rests: false,
             held: None,
             snapshots: 0,
+            leasing: None,
         }
     }
 
@@ -165,13 +177,14 @@ impl Monitor {
     /// Its process begins: the journal is all that is left of the one before.
     pub fn start(&mut self, now: u64) -> Result<(), Violation> {
         let journal = std::mem::take(&mut self.journal);
-        let skew = self.skew;
+        let (skew, fleet) = (self.skew, std::mem::take(&mut self.fleet));
         *self = Self {
             alive: true,
             life: self.life + 1,
             full: self.full,
             started: now,
             skew,
+            fleet,
             ..Self::new(Arc::clone(&self.site), self.number)
         };
         for record in &journal {
@@ -180,6 +193,12 @@ impl Monitor {
                 .map_err(|error| format!("{} cannot read its own journal: {error}", self.me()))?;
         }
         self.journal = journal;
+        if self.site.etcd {
+            let me = Identity { monitor: self.me().clone(), journal: format!("of {}", self.me()) };
+            let cluster = self.site.cluster().clone();
+            let leasing = leasing::Leasing::new(me, cluster, self.number, self.life);
+            self.leasing = Some(Box::new(leasing));
+        }
         self.settling = Some((self.clock(now), now + SETTLE));
         Ok(())
     }
@@ -228,6 +247,9 @@ impl Monitor {
 
     /// Whether it may act.
     pub fn duty(&self, now: u64) -> Duty {
+        if let Some(leasing) = &self.leasing {
+            return leasing.duty(now, self.here().tenure.standing());
+        }
         match self.here().tenure.standing() {
             Standing::Held { term } if !self.waiting(now) => Duty::Held(*term),
             standing => Duty::NotHeld(standing.to_string()),
@@ -295,7 +317,7 @@ impl Monitor {
         let background = Background {
             phase: here.phase,
             active_since: here.active_since,
-            maintenance: false,
+            maintenance: here.maintenance.is_some(),
             services_in_maintenance: &[],
             rescues: &rescues,
             changes: &changes,
@@ -356,7 +378,7 @@ impl Monitor {
             limits: &self.site.limits,
             arrangements: &self.site.arrangements,
             last_change: here.cooling_since,
-            fleet_changes: &[],
+            fleet_changes: &self.fleet,
         }
     }
 
@@ -402,6 +424,21 @@ impl Monitor {
             self.go_on(now, false, wishes)?;
         }
         Ok(begun)
+    }
+
+    /// An operator switches maintenance mode on or off, where the duty is.
+    pub fn maintain(&mut self, now: u64, on: bool) -> Result<(), Violation> {
+        let is_on = self.here().maintenance.is_some();
+        if !matches!(self.duty(now), Duty::Held(_)) || is_on == on {
+            return Ok(());
+        }
+        let (by, reason) = ("ada".to_owned(), "work".to_owned());
+        let event = if on {
+            Event::MaintenanceOn { by, reason, until: None, service: None }
+        } else {
+            Event::MaintenanceOff { by, service: None }
+        };
+        self.record(now, vec![event]).map(drop)
     }
 
     /// Whether the cluster waits for an operator to say which side is active.
@@ -465,7 +502,9 @@ impl Monitor {
                     self.under_way = Some((plan, index, attempt));
                     let (monitor, life) = (self.number, self.life);
                     let deed = Deed { monitor, life, plan, step: index, attempt, term, act, until };
-                    wishes.push(Wish::Do(Box::new(deed)));
+                    if let Some(deed) = self.confirm_first(deed) {
+                        wishes.push(Wish::Do(Box::new(deed)));
+                    }
                     return Ok(());
                 }
             }

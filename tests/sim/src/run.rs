@@ -1,12 +1,13 @@
 //! One seed from its beginning to its end: what happens next, and who is to know of it.
 
 mod befalling;
+mod asking;
 mod ending;
 mod fencing;
 mod probing;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -15,12 +16,18 @@ use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
 use watchkeeper_core::model::Service;
-use watchkeeper_core::plan::{Act, PlanKind, Proof};
+use watchkeeper_core::duty::Change;
+use watchkeeper_core::duty::lease::News;
+use watchkeeper_core::plan::{Act, PlanKind};
 
+use crate::checks::holds::Told;
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
+use crate::etcd::{Answer, Etcd};
 use crate::faults::{self, Fault};
+use crate::monitor::leasing::{self, Call};
 use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
+use crate::setting::Setting;
 use crate::world::{Node, Power, Process, World};
 
 /// How often everything is looked at, in milliseconds.
@@ -31,6 +38,9 @@ const TIMEOUT: u64 = 2_000;
 
 /// How long a server is given to say that it is inactive, in milliseconds.
 const OWN_WORD: u64 = 5_000;
+
+/// How often etcd looks for leases whose time is over, in milliseconds.
+const LEASES: u64 = 500;
 
 /// How long faults may last, in milliseconds.
 const TROUBLE: u64 = 150_000;
@@ -43,7 +53,7 @@ const RECOVERY: u64 = 3_600_000;
 enum Happening {
     Fault(Fault),
     Probe { monitor: usize, server: usize },
-    Found { monitor: usize, life: u32, found: Vec<Observation> },
+    Found { monitor: usize, life: u32, server: usize, found: Vec<Observation>, told: Box<Told> },
     Tick(usize),
     Beat(usize),
     Wake { monitor: usize, life: u32 },
@@ -55,8 +65,42 @@ enum Happening {
     Question(Box<Question>),
     Reply(Box<Reply>),
     Unanswered { monitor: usize, life: u32, number: u64 },
+    AtEtcd(Box<Call>),
+    FromEtcd { call: Box<Call>, answer: Answer },
+    Silent(Box<Call>),
+    News { monitor: usize, life: u32, news: Vec<News> },
+    Alarm { monitor: usize, life: u32 },
+    Leases,
     Rows,
     Operator,
+}
+
+/// What happens when. What is earlier is greater, as a heap wants it.
+#[derive(Debug)]
+struct Due {
+    at: u64,
+    number: u64,
+    happening: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
 }
 
 /// What a run came to.
@@ -73,19 +117,14 @@ pub struct Report {
 /// Runs one seed. With `tell` it keeps what happens, to be read.
 pub fn run(seed: u64, tell: bool) -> Report {
     let mut rng = Rng::with_seed(seed);
-    let proof = match rng.u32(0..6) {
-        0 => Proof::Operator,
-        1 => Proof::Witnesses(1),
-        2 | 3 => Proof::Fence { within_ms: 20_000 },
-        _ => Proof::Witnesses(2),
-    };
-    let faults = faults::schedule(&mut rng, TROUBLE);
-    play(seed, proof, faults, tell)
+    let setting = Setting::drawn(&mut rng);
+    let faults = faults::schedule(&mut rng, TROUBLE, setting.etcd);
+    play(seed, setting, faults, tell)
 }
 
 /// Runs these faults; the seed says what else is left to chance.
-pub fn play(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Report {
-    let mut run = Run::new(seed, proof, faults, tell);
+pub fn play(seed: u64, setting: Setting, faults: Vec<(u64, Fault)>, tell: bool) -> Report {
+    let mut run = Run::new(seed, setting, faults, tell);
     let violation = run.all().err();
     if let Some(violation) = &violation {
         run.say(&format!("VIOLATION: {violation}"));
@@ -98,8 +137,7 @@ struct Run {
     world: World,
     site: Arc<Site>,
     monitors: [Monitor; 2],
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    queue: BinaryHeap<Due>,
     next: u64,
     checks: Checks,
     slow: u64,
@@ -107,9 +145,14 @@ struct Run {
     held_up: Vec<Deed>,
     /// The attempt whose old side's server is being fenced, and the monitor's life, for each monitor.
     fencing: [Option<(u32, u64, usize, u32)>; 2],
-    proof: Proof,
+    setting: Setting,
+    etcd: Etcd,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
+    /// The probes that do not end: whose, and of which server.
+    hang: BTreeSet<(usize, usize)>,
+    /// Whether servers lack anything in this run.
+    lacks: bool,
     written: [usize; 2],
     /// Whether what happens is kept.
     tell: bool,
@@ -117,8 +160,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, proof: Proof, faults: Vec<(u64, Fault)>, tell: bool) -> Self {
-        let site = Arc::new(Site::new(proof));
+    fn new(seed: u64, setting: Setting, faults: Vec<(u64, Fault)>, tell: bool) -> Self {
+        let site = Arc::new(Site::new(setting));
         let monitors = [0, 1].map(|number| Monitor::new(Arc::clone(&site), number));
         let mut run = Self {
             rng: Rng::with_seed(!seed),
@@ -126,31 +169,38 @@ impl Run {
             site,
             monitors,
             queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
             next: 0,
-            checks: Checks::default(),
+            checks: Checks::new(setting.etcd),
             slow: faults::QUICK,
             held_up: Vec::new(),
             fencing: [None; 2],
-            proof,
+            setting,
+            etcd: Etcd::default(),
             at_write: [None; 2],
+            hang: BTreeSet::new(),
+            lacks: faults.iter().any(|(_, fault)| matches!(fault, Fault::Lacks(..))),
             written: [0; 2],
             tell,
             story: String::new(),
         };
-        run.say(&format!("seed {seed}, proof {proof:?}"));
+        run.say(&format!("seed {seed}, {setting:?}"));
         for monitor in 0..2 {
             run.after(0, Happening::Fault(Fault::Started(monitor)));
             for server in 0..3 {
                 let at = run.rng.u64(0..PROBE);
                 run.after(at, Happening::Probe { monitor, server });
             }
-            let at = run.rng.u64(0..BEAT);
-            run.after(at, Happening::Beat(monitor));
+            if !setting.etcd {
+                let at = run.rng.u64(0..BEAT);
+                run.after(at, Happening::Beat(monitor));
+            }
             let at = run.rng.u64(0..PROBE);
             run.after(at, Happening::Tick(monitor));
         }
         run.after(0, Happening::Rows);
+        if setting.etcd {
+            run.after(LEASES, Happening::Leases);
+        }
         for (at, fault) in faults {
             run.after(at, Happening::Fault(fault));
         }
@@ -166,8 +216,7 @@ impl Run {
 
     fn after(&mut self, ms: u64, happening: Happening) {
         self.next += 1;
-        self.queue.push(Reverse((self.world.now + ms, self.next)));
-        self.happenings.insert(self.next, happening);
+        self.queue.push(Due { at: self.world.now + ms, number: self.next, happening });
     }
 
     /// How long a message takes.
@@ -177,7 +226,7 @@ impl Run {
 
     fn all(&mut self) -> Result<(), Violation> {
         let mut over = false;
-        while let Some(Reverse((at, number))) = self.queue.pop() {
+        while let Some(Due { at, happening, .. }) = self.queue.pop() {
             if at >= TROUBLE && !over {
                 over = true;
                 self.put_right()?;
@@ -191,9 +240,7 @@ impl Run {
             }
             self.world.now = at;
             self.checks.counts.events += 1;
-            if let Some(happening) = self.happenings.remove(&number) {
-                self.happen(happening)?;
-            }
+            self.happen(happening)?;
         }
         if self.is_well() { Ok(()) } else { Err(self.what_is_not_well()) }
     }
@@ -210,7 +257,11 @@ impl Run {
                 self.after(PROBE, Happening::Probe { monitor, server });
                 Ok(())
             }
-            Happening::Found { monitor, life, found } => {
+            Happening::Found { monitor, life, server, found, mut told } => {
+                if self.monitors[monitor].alive && self.monitors[monitor].life == life {
+                    told.at = self.world.now;
+                    self.checks.holds.told(monitor, server, *told);
+                }
                 self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
             }
             Happening::Tick(monitor) => {
@@ -240,8 +291,7 @@ impl Run {
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
                 self.with(monitor, life, |it, now, wishes| {
-                    it.hear_reply(now, &reply)?;
-                    it.look(now, wishes)
+                    it.hear_reply(now, &reply, wishes)
                 })
             }
             Happening::Unanswered { monitor, life, number } => {
@@ -250,8 +300,24 @@ impl Run {
                     Ok(())
                 })
             }
+            Happening::AtEtcd(call) => {
+                self.at_etcd(call);
+                Ok(())
+            }
+            Happening::FromEtcd { call, answer } => self.from_etcd(&call, Some(answer)),
+            Happening::Silent(call) => self.silent(call),
+            Happening::News { monitor, life, news } => {
+                self.with(monitor, life, |it, now, wishes| it.told(now, news, wishes))
+            }
+            Happening::Alarm { monitor, life } => self.with(monitor, life, Monitor::attend),
+            Happening::Leases => {
+                self.etcd.expire(self.world.now);
+                self.tell_news();
+                self.after(LEASES, Happening::Leases);
+                Ok(())
+            }
             Happening::Rows => {
-                self.world.write();
+                self.world.write(self.setting.failback);
                 self.after(500, Happening::Rows);
                 Ok(())
             }
@@ -278,6 +344,7 @@ impl Run {
         let before = self.at_write[number].map(|_| (monitor.journal.len(), monitor.state.clone()));
         let mut wishes = Vec::new();
         act(monitor, self.world.now, &mut wishes)?;
+        monitor.attend(self.world.now, &mut wishes)?;
         if let (Some(after), Some((length, state))) = (self.at_write[number], before)
             && monitor.journal.len() > length
         {
@@ -293,7 +360,7 @@ impl Run {
         }
         self.look_at_records(number)?;
         for wish in wishes {
-            self.grant(number, wish);
+            self.grant(number, wish)?;
         }
         Ok(())
     }
@@ -309,8 +376,11 @@ impl Run {
         }
         for record in new {
             self.checks.written(self.world.now, number, &record)?;
+            let (now, setting) = (self.world.now, self.setting);
+            self.checks.holds.written(now, number, &record, setting, &self.etcd)?;
             match &record.event {
                 Event::PlanEnded { plan, ending } => {
+                    self.checks.ended(self.world.now, number, *plan, ending);
                     match ending {
                         PlanEnding::Completed if self.checks.changes_side(number, *plan) => {
                             self.checks.counts.changes += 1;
@@ -352,6 +422,9 @@ impl Run {
                     }
                 }
                 Event::Duty(change) => {
+                    if matches!(change, Change::Taken { .. }) {
+                        self.checks.succeeds(number, self.monitors[number].here())?;
+                    }
                     let kind = format!("{change:?}");
                     let kind: String = kind.chars().take(110).collect();
                     self.say(&format!("{}: duty: {kind}", Node::Monitor(number)));
@@ -365,9 +438,10 @@ impl Run {
         Ok(())
     }
 
-    fn grant(&mut self, number: usize, wish: Wish) {
+    fn grant(&mut self, number: usize, wish: Wish) -> Result<(), Violation> {
         match wish {
             Wish::Do(deed) => {
+                self.checks.sent(&self.etcd, &deed)?;
                 let confirms = matches!(deed.act, Act::ConfirmInactive { .. });
                 let patience = deed.until.saturating_sub(self.world.now);
                 let patience = if confirms { patience.min(OWN_WORD) } else { patience };
@@ -383,11 +457,17 @@ impl Run {
                     self.after(way, Happening::Question(question));
                 }
             }
+            Wish::Call(call) => self.call(call),
+            Wish::Alarm(ms) => {
+                let life = self.monitors[number].life;
+                self.after(ms, Happening::Alarm { monitor: number, life });
+            }
             Wish::Wake(ms) => {
                 let life = self.monitors[number].life;
                 self.after(ms, Happening::Wake { monitor: number, life });
             }
         }
+        Ok(())
     }
 
     /// Whether the monitor still waits for what comes of it.
@@ -489,8 +569,8 @@ impl Run {
         let life = self.monitors[to].life;
         let mut reply = None;
         self.with(to, life, |it, now, wishes| {
-            reply = it.answer(now, question)?;
-            it.look(now, wishes)
+            reply = it.answer(now, question, wishes)?;
+            Ok(())
         })?;
         // One that ended at its write has said nothing.
         let lives = self.monitors[to].alive && self.monitors[to].life == life;

@@ -11,12 +11,20 @@ pub enum Node {
     Monitor(usize),
     /// The server of this number: 0 is dm1, 1 is dm2, 2 is dm3.
     Server(usize),
+    /// Etcd, as one.
+    Etcd,
 }
 
 impl Node {
     /// Every place there is.
-    pub const ALL: [Self; 5] =
-        [Self::Monitor(0), Self::Monitor(1), Self::Server(0), Self::Server(1), Self::Server(2)];
+    pub const ALL: [Self; 6] = [
+        Self::Monitor(0),
+        Self::Monitor(1),
+        Self::Server(0),
+        Self::Server(1),
+        Self::Server(2),
+        Self::Etcd,
+    ];
 }
 
 impl std::fmt::Display for Node {
@@ -24,6 +32,7 @@ impl std::fmt::Display for Node {
         match self {
             Self::Monitor(number) => write!(f, "vp{}", number + 1),
             Self::Server(number) => write!(f, "dm{}", number + 1),
+            Self::Etcd => f.write_str("etcd"),
         }
     }
 }
@@ -74,6 +83,24 @@ pub enum Process {
     },
 }
 
+/// Why a server cannot take over, though it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// It does not let the monitors in.
+    Login,
+    /// Its repository does not let them in.
+    Credentials,
+    /// Its disk is full.
+    Room,
+    /// The daemon cannot be started.
+    Unit,
+}
+
+impl Lack {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Login, Self::Credentials, Self::Room, Self::Unit];
+}
+
 /// A service on a server.
 #[derive(Debug, Clone)]
 pub struct Unit {
@@ -96,6 +123,8 @@ pub struct Machine {
     pub rows: u64,
     /// Whether its repository follows the other one's.
     pub follows: bool,
+    /// What it lacks.
+    pub lack: Option<Lack>,
     /// Whether its fence agents manage to do what they are asked.
     pub fences: bool,
 }
@@ -146,6 +175,7 @@ impl World {
                 mark: (Term(0), usize::MAX),
                 rows: 0,
                 follows: server.role == Role::Secondary,
+                lack: None,
                 fences: true,
             }
         });
@@ -181,7 +211,8 @@ impl World {
 
     /// Lets rows be written and replicated for a moment: the active repository takes rows while the
     /// daemon beside it serves, and who follows gets them while both run and can talk.
-    pub fn write(&mut self) {
+    /// `both_ways`: the site has what takes over followed again by what was active before.
+    pub fn write(&mut self, both_ways: bool) {
         for server in 0..2 {
             let machine = &mut self.machines[server];
             if machine.serves(Service::Daemon) && machine.serves(Service::Repository) {
@@ -193,7 +224,12 @@ impl World {
             let way = self.both_ways(Node::Server(server), Node::Server(other));
             let (theirs, serves) =
                 (self.machines[other].rows, self.machines[other].serves(Service::Repository));
+            let independent = !self.machines[other].follows;
             let machine = &mut self.machines[server];
+            let quiet = machine.serves(Service::Repository) && !machine.runs(Service::Daemon);
+            if both_ways && quiet && independent && way && serves {
+                machine.follows = true;
+            }
             if machine.follows && way && serves && machine.serves(Service::Repository) {
                 machine.rows = machine.rows.max(theirs);
             }

@@ -9,6 +9,7 @@ use watchkeeper_core::plan::Proof;
 use watchkeeper_sim::checks::Counts;
 use watchkeeper_sim::faults::Fault;
 use watchkeeper_sim::run::{Report, play, run};
+use watchkeeper_sim::setting::Setting;
 use watchkeeper_sim::world::Node;
 
 /// How many seeds `make test` runs.
@@ -62,7 +63,7 @@ fn a_seed_tells_the_same_story_each_time() {
 }
 
 fn told(proof: Proof, faults: Vec<(u64, Fault)>) -> Report {
-    let report = play(1, proof, faults, true);
+    let report = play(1, Setting::of(proof), faults, true);
     println!("{}", report.story);
     assert_eq!(report.violation, None);
     report

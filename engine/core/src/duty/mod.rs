@@ -3,13 +3,14 @@
 //! Each monitor keeps its own record of it, the [`Tenure`], as a fold of [`Change`]s in its journal. A
 //! term is granted once and to one monitor; whoever hears of a later one no longer acts in an
 //! earlier one (invariant 2). How grants are made is for two ways to say: [`peer`], in which two
-//! monitors hand the duty to each other, and a lease in etcd, whose revisions are the terms
-//! ([`share`] says who should hold which lease).
+//! monitors hand the duty to each other, and [`lease`]: a lease in etcd, whose revisions are the terms
+//! ([`share`] says who should hold which).
 //!
 //! Invariants:
 //! - [`Standing::Held`] is left before anything is sent that lets another monitor have it.
 //! - A tenure never goes back to a term that it has seen the end of.
 
+pub mod lease;
 pub mod peer;
 pub mod share;
 

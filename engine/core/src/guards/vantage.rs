@@ -59,8 +59,11 @@ fn sees_nobody(facts: &Facts, active: &ServerFacts) -> bool {
         .iter()
         .filter(|it| it.name != active.name && it.state.confirmations > 0)
         .peekable();
+    // One that was not looked at since the silence began may be out of view as well by now.
     let in_view = |it: &ServerFacts| {
-        it.state.status == Status::Up && it.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
+        it.state.status == Status::Up
+            && it.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
+            && it.state.seen >= active.state.since
     };
     others.peek().is_some() && !others.any(in_view)
 }

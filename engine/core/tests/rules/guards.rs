@@ -269,6 +269,13 @@ fn a_silence_that_was_found_while_nobody_answered_says_nothing() {
         world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, looked);
         held(&world, &PlanKind::Failover, Guard::Vantage, "while no other server had answered");
     }
+    // One that answered until then, and was not looked at since, may be out of view too.
+    let mut world = World::new();
+    others(&mut world, Status::Up, 950);
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 900);
+    held(&world, &PlanKind::Failover, Guard::Vantage, "while no other server had answered");
+    others(&mut world, Status::Up, 890);
+    free(&world, &PlanKind::Failover);
     // One that has been in view all along is enough.
     let mut world = World::new();
     world.saw_at("dm3", None, Status::Unknown, ReasonCode::TimedOut, 900);

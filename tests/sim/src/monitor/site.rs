@@ -5,10 +5,13 @@ use std::sync::Arc;
 use watchkeeper_core::arbitration::{OnPolicyFailure, Standing};
 use watchkeeper_core::guards::Limits;
 use watchkeeper_core::model::{ClusterName, MonitorName, PolicyName, Topology};
-use watchkeeper_core::plan::{Arrangements, Proof};
+use watchkeeper_core::plan::Arrangements;
 use watchkeeper_core::policies::Mode;
 use watchkeeper_core::proposal::Grant;
 use watchkeeper_core::state::ClusterState;
+
+use crate::checks::holds::{FRESH, STORM};
+use crate::setting::Setting;
 
 /// What never changes in a run.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub struct Site {
     pub(super) policy: PolicyName,
     pub(super) unknown: ClusterState,
     pub(super) settings: data_mover_ha::Settings,
+    /// Whether the duty is shared through etcd.
+    pub(super) etcd: bool,
     /// The name of every probe.
     pub probe: Arc<str>,
     /// What there is to say of what was found.
@@ -30,12 +35,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// The site of every run; what counts as proof differs.
+    /// The site of a run.
     ///
     /// # Panics
     /// Never: the names are names.
     #[expect(clippy::unwrap_used, reason = "constants that every test shows to be names")]
-    pub fn new(proof: Proof) -> Self {
+    pub fn new(setting: Setting) -> Self {
         let policy = PolicyName::new("data-mover-ha").unwrap();
         Self {
             topology: watchkeeper_cases::world::five_servers(),
@@ -45,16 +50,16 @@ impl Site {
                 repository_timeout_ms: 20_000,
                 attempts: 2,
                 retry_delay_ms: 1_000,
-                proof,
+                proof: setting.proof,
                 replicated_repository: true,
                 site_steps: Vec::new(),
             },
             limits: Limits {
-                fresh_ms: 15_000,
-                cooldown_ms: 60_000,
+                fresh_ms: FRESH,
+                cooldown_ms: setting.cooldown_ms,
                 max_lag_bytes: 64 << 20,
-                storm_limit: 0,
-                storm_window_ms: 0,
+                storm_limit: setting.storm_limit,
+                storm_window_ms: STORM,
             },
             seats: vec![Standing {
                 policy: policy.clone(),
@@ -66,7 +71,8 @@ impl Site {
             names: ["vp1", "vp2"].map(|name| MonitorName::new(name).unwrap()),
             policy,
             unknown: ClusterState::default(),
-            settings: data_mover_ha::Settings::default(),
+            settings: data_mover_ha::Settings { failback: setting.failback, ..Default::default() },
+            etcd: setting.etcd,
             probe: "state".into(),
             nothing: "".into(),
         }

@@ -14,10 +14,16 @@ impl Monitor {
         Report::of(self.site.cluster(), &self.here().tenure)
     }
 
-    pub(super) fn change(&mut self, now: u64, change: Option<Change>) -> Result<bool, Violation> {
+    /// Records a change of the duty, and looks at everything anew if that is another one now.
+    fn change(
+        &mut self,
+        now: u64,
+        change: Option<Change>,
+        wishes: &mut Vec<Wish>,
+    ) -> Result<bool, Violation> {
         let Some(change) = change else { return Ok(true) };
         let written = self.record(now, vec![Event::Duty(change)])?;
-        self.look_at_duty(now);
+        self.look(now, wishes)?;
         Ok(written)
     }
 
@@ -25,6 +31,9 @@ impl Monitor {
     pub(super) fn hand_over(&mut self, now: u64) -> Result<(), Violation> {
         let here = self.here();
         let Phase::Active(side) = here.phase else { return Ok(()) };
+        if self.site.etcd {
+            return Ok(());
+        }
         let well = !self.failed && self.reached.is_some_and(|at| now - at <= 3 * BEAT);
         if self.waiting(now)
             || here.is_kept()
@@ -35,7 +44,8 @@ impl Monitor {
             return Ok(());
         }
         let offer = may_give(&here.tenure, here.phase, self.peer(), false, "its watch").ok();
-        self.change(now, offer).map(drop)
+        let Some(offer) = offer else { return Ok(()) };
+        self.record(now, vec![Event::Duty(offer)]).map(drop)
     }
 
     /// What it has to say to the other one at this beat.
@@ -92,8 +102,13 @@ impl Monitor {
     }
 
     /// Answers the other one; nothing if its journal cannot be written.
-    pub fn answer(&mut self, now: u64, question: &Question) -> Result<Option<Reply>, Violation> {
-        self.hear(now, &question.report)?;
+    pub fn answer(
+        &mut self,
+        now: u64,
+        question: &Question,
+        wishes: &mut Vec<Wish>,
+    ) -> Result<Option<Reply>, Violation> {
+        self.hear(now, &question.report, wishes)?;
         let here = self.here();
         let ordered = match (&question.ask, here.tenure.standing()) {
             (Ask::Request { .. }, Standing::Offered { .. }) => Some((None, Answer::Giving)),
@@ -111,18 +126,23 @@ impl Monitor {
             let response = respond(&here.tenure, self.peer(), &question.ask, past);
             (response.change, response.answer)
         });
-        if !self.change(now, change)? {
+        if !self.change(now, change, wishes)? {
             return Ok(None);
         }
         Ok(Some(Reply { question: question.clone(), answer, report: self.report() }))
     }
 
     /// Takes an answer in, if it still waits for it.
-    pub fn hear_reply(&mut self, now: u64, reply: &Reply) -> Result<(), Violation> {
-        self.hear(now, &reply.report)?;
+    pub fn hear_reply(
+        &mut self,
+        now: u64,
+        reply: &Reply,
+        wishes: &mut Vec<Wish>,
+    ) -> Result<(), Violation> {
+        self.hear(now, &reply.report, wishes)?;
         let concluded =
             conclude(&self.here().tenure, &reply.question.ask, &reply.answer, self.peer());
-        self.change(now, concluded)?;
+        self.change(now, concluded, wishes)?;
         self.reached = Some(now);
         self.failed = false;
         self.answered = self.answered.max(reply.question.number);
@@ -136,9 +156,14 @@ impl Monitor {
         }
     }
 
-    pub(super) fn hear(&mut self, now: u64, report: &Report) -> Result<(), Violation> {
+    fn hear(
+        &mut self,
+        now: u64,
+        report: &Report,
+        wishes: &mut Vec<Wish>,
+    ) -> Result<(), Violation> {
         self.theirs = Some(report.clone());
         let change = heed(&self.here().tenure, report, self.peer(), self.first());
-        self.change(now, change).map(drop)
+        self.change(now, change, wishes).map(drop)
     }
 }

@@ -36,6 +36,22 @@ impl Run {
             }
             Fault::Unfenced(server) => self.world.machines[server].fences = false,
             Fault::Fenced(server) => self.world.machines[server].fences = true,
+            Fault::Lacks(server, lack) => self.world.machines[server].lack = Some(lack),
+            Fault::Whole(server) => self.world.machines[server].lack = None,
+            Fault::Hangs(monitor, server) => {
+                self.hang.insert((monitor, server));
+            }
+            Fault::Looks(monitor, server) => {
+                self.hang.remove(&(monitor, server));
+            }
+            Fault::Maintenance(on) => self.maintain(on)?,
+            Fault::Elsewhere => {
+                self.checks.holds.elsewhere(now);
+                for monitor in &mut self.monitors {
+                    let at = monitor.clock(now);
+                    monitor.fleet.push(at);
+                }
+            }
             Fault::Cut(from, to) => {
                 self.world.cut.insert((from, to));
             }
@@ -52,13 +68,17 @@ impl Run {
                 self.at_write[number] = None;
                 if !self.monitors[number].alive {
                     self.checks.counts.starts += 1;
+                    self.checks.holds.starts(number);
                     self.monitors[number].start(now)?;
                 }
             }
             Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
             Fault::Full(number) => self.monitors[number].full = true,
             Fault::Freed(number) => self.monitors[number].full = false,
-            Fault::Clock(number, ms) => self.monitors[number].skew = ms,
+            Fault::Clock(number, ms) => {
+                self.checks.holds.clock_set();
+                self.monitors[number].skew = ms;
+            }
             Fault::Slow(ms) => self.slow = ms,
             Fault::ByHand(server, service) => {
                 let machine = &mut self.world.machines[server];
@@ -75,6 +95,21 @@ impl Run {
                     self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
                 }
             }
+            Fault::NoQuorum => self.etcd.quorum = false,
+            Fault::Quorum => self.etcd.quorum = true,
+            Fault::Unheard => self.etcd.heard = false,
+            Fault::Heard => self.etcd.heard = true,
+            Fault::Elected => self.etcd.elect(now),
+            Fault::Wanted(number) | Fault::Forced(number) if self.setting.etcd => {
+                let life = self.monitors[number].life;
+                let force = matches!(fault, Fault::Forced(_));
+                if force {
+                    self.checks.holds.forced();
+                }
+                self.with(number, life, |it, now, wishes| it.wanted(now, force, wishes))?;
+            }
+            // Between two monitors nobody is asked then, and who says so has made sure.
+            Fault::Forced(_) => {}
             Fault::Cancelled(number) => {
                 let life = self.monitors[number].life;
                 self.with(number, life, |it, _, wishes| {
@@ -110,6 +145,15 @@ impl Run {
         }
     }
 
+    /// An operator switches maintenance on or off at whichever monitor has the duty.
+    pub(super) fn maintain(&mut self, on: bool) -> Result<(), Violation> {
+        for number in 0..2 {
+            let life = self.monitors[number].life;
+            self.with(number, life, |it, now, _| it.maintain(now, on))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn stops(&mut self, server: usize, service: Service, broken: bool) {
         if let Some(unit) = self.world.machines[server].units.get_mut(&service) {
             unit.process = Process::Stopped;
@@ -140,6 +184,8 @@ impl Run {
         self.world.cut.clear();
         self.let_go();
         self.slow = faults::QUICK;
+        (self.etcd.quorum, self.etcd.heard) = (true, true);
+        self.hang.clear();
         for number in 0..2 {
             self.monitors[number].full = false;
             self.at_write[number] = None;
@@ -149,6 +195,7 @@ impl Run {
             self.fault(Fault::On(server, true))?;
             self.fault(Fault::Thaws(server))?;
             self.fault(Fault::Fenced(server))?;
+            self.fault(Fault::Whole(server))?;
             for unit in self.world.machines[server].units.values_mut() {
                 unit.broken = false;
             }

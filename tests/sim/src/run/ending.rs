@@ -26,6 +26,7 @@ impl Run {
                 self.fault(Fault::On(server, true))?;
             }
         }
+        self.maintain(false)?;
         if !self.holder().is_some_and(Monitor::asks_for_an_operator) {
             return Ok(());
         }
@@ -82,9 +83,9 @@ impl Run {
         };
         let servers: Vec<String> = (0..2).map(runs).collect();
         format!(
-            "it is not well {} s after the last fault (proof {:?}): {}; {}",
+            "it is not well {} s after the last fault ({:?}): {}; {}",
             RECOVERY / 1000,
-            self.proof,
+            self.setting,
             states.join("; "),
             servers.join("; ")
         )

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeeper_core::facts::{Observation, ProbeId, REPLICATION, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value};
 use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
-use crate::world::{Node, Power, World};
+use crate::checks::holds::Told;
+use crate::world::{Lack, Node, Power, World};
 
 impl Run {
     /// What the probes of a monitor find of a server, and when they have found it.
     pub(super) fn probe(&mut self, number: usize, server: usize) {
         let monitor = &self.monitors[number];
-        if !monitor.alive {
+        if !monitor.alive || self.hang.contains(&(number, server)) {
             return;
         }
         let life = monitor.life;
@@ -26,9 +27,16 @@ impl Run {
         let at = monitor.clock(self.world.now + way);
         let site = Arc::clone(&self.site);
         let Some(configured) = site.topology.servers().get(server) else { return };
+        let lack = machine.lack;
+        let refused = |service: Option<Service>| match lack {
+            Some(Lack::Login) => service.is_none(),
+            Some(Lack::Credentials) => service == Some(Service::Repository),
+            _ => false,
+        };
         let observation = |service: Option<Service>, up: bool| {
             let (status, code) = match (silent, up) {
                 (true, _) => (Status::Unknown, ReasonCode::TimedOut),
+                (false, _) if refused(service) => (Status::Unknown, ReasonCode::Denied),
                 (false, true) => (Status::Up, ReasonCode::Running),
                 (false, false) => (Status::Down, ReasonCode::NotRunning),
             };
@@ -40,6 +48,17 @@ impl Run {
         let mut found = vec![observation(None, true)];
         for service in &configured.services {
             found.push(observation(Some(*service), machine.runs(*service)));
+        }
+        if !silent && self.lacks && lack != Some(Lack::Login) {
+            let mut looked = observation(None, true);
+            looked.probe.name = Arc::from(READINESS);
+            let left = if lack == Some(Lack::Room) { 0 } else { 1 << 40 };
+            looked.values = [
+                (Arc::from("startable-daemon"), Value::Flag(lack != Some(Lack::Unit))),
+                (Arc::from("disk-left-bytes"), Value::Integer(left)),
+            ]
+            .into();
+            found.push(looked);
         }
         if !silent && machine.runs(Service::Repository) && server < 2 {
             let other = &self.world.machines[1 - server];
@@ -55,10 +74,34 @@ impl Run {
             found.push(replication);
         }
         let active = World::of_side(self.monitors[number].here().phase.side());
-        if silent && server == active {
-            found.extend(self.testimonies(number, server, way));
+        let testimonies =
+            if silent { self.testimonies(number, server, way) } else { Vec::new() };
+        let told = Box::new(Told {
+            at: 0,
+            silent,
+            alive_elsewhere: testimonies.iter().any(|it| it.status == Status::Up),
+            in_view: !testimonies.is_empty(),
+            lacks: if silent { Some("does not answer") } else { self.lacking(server) },
+            runs: Service::ALL.into_iter().filter(|it| !silent && machine.runs(*it)).collect(),
+        });
+        if server == active {
+            found.extend(testimonies);
         }
-        self.after(way, Happening::Found { monitor: number, life, found });
+        self.after(way, Happening::Found { monitor: number, life, server, found, told });
+    }
+
+    /// Why a server that answers could not take over.
+    fn lacking(&self, server: usize) -> Option<&'static str> {
+        let machine = &self.world.machines[server];
+        match machine.lack {
+            Some(Lack::Login) => Some("lets nobody in"),
+            Some(Lack::Credentials) => Some("has a repository that lets nobody in"),
+            Some(Lack::Room) => Some("has no room left"),
+            Some(Lack::Unit) => Some("cannot start the daemon"),
+            None if !machine.runs(Service::Repository) => Some("has no repository that serves"),
+            None if !machine.follows => Some("has a repository that does not follow"),
+            None => None,
+        }
     }
 
     /// What the other servers find of one that is silent to a monitor.

@@ -1,4 +1,4 @@
-//! Takes, keeps and gives the duty: does what [`super::decide`] says, and records it.
+//! Takes, keeps and gives the duty: does what [`decide`] says, and records it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+use watchkeeper_core::duty::lease::board::{Board, Holder};
+use watchkeeper_core::duty::lease::decide::{Case, Move, decide};
+use watchkeeper_core::duty::lease::hold::Known;
+use watchkeeper_core::duty::lease::keys::{Identity, Keys, Shared, Wanted};
+use watchkeeper_core::duty::lease::{Entry, Index, News, Op, Transaction, take};
 use watchkeeper_core::duty::{Change, Grantor, Standing};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
@@ -14,16 +19,12 @@ use watchkeeper_core::past::Past;
 use watchkeeper_core::proposal::Severity;
 use watchkeeper_core::state::State;
 
-use super::board::{Board, Holder};
 use super::client::Client;
-use super::decide::{Case, Move, decide};
-use super::desk::{Desk, Known};
+use super::desk::Desk;
 use super::error::EtcdError;
-use super::keys::{Identity, Keys, Shared, Wanted};
 use super::orders::Asked;
 use super::publish::{Assumed, conflict};
 use super::session::Session;
-use super::wire::{Entry, Index, News, Op, Unchanged};
 use crate::duty::{Office, View, claim};
 use crate::errors::chain;
 
@@ -92,6 +93,8 @@ pub(super) struct Clerk {
     pub(super) tenures: BTreeMap<ClusterName, Tenancy>,
     /// The lease to which all that is known belongs.
     pub(super) lease: Option<u64>,
+    /// The moment from which the board counts.
+    pub(super) begun: Instant,
     pub(super) last_given: Option<Instant>,
     /// Orders that wait for another monitor.
     pub(super) asked: Vec<Asked>,
@@ -121,7 +124,7 @@ impl Clerk {
     fn take_in(&mut self, first: News) {
         let mut next = Some(first);
         while let Some(news) = next {
-            self.board.take_in(news);
+            self.board.take_in(news, self.begun.elapsed());
             next = self.news.try_recv().ok();
         }
     }
@@ -164,9 +167,9 @@ impl Clerk {
             return;
         }
         let Some(index) = self.index.borrow_and_update().clone() else { return };
-        for key in self.board.compare(&index) {
+        for key in self.board.compare(&index, self.begun.elapsed()) {
             match self.client.read(&key).await {
-                Ok(Some(entry)) => self.board.take_in(News::Put(entry)),
+                Ok(Some(entry)) => self.board.take_in(News::Put(entry), self.begun.elapsed()),
                 // Its removal is told, or found the next time.
                 Ok(None) => {}
                 Err(error) => {
@@ -235,8 +238,9 @@ impl Clerk {
             ..Tenancy::default()
         });
         let (held, since) = (tenancy.held, tenancy.since.unwrap_or(now));
+        let (now, since) = (now - self.begun, since - self.begun);
         let holder = self.board.holder(cluster);
-        let free = now - self.board.free_since(cluster);
+        let free = now.saturating_sub(self.board.free_since(cluster, now));
         let assigned = self.board.assigned(cluster);
         let alive = assigned.and_then(|it| self.board.monitor(it)).map_or(now, |it| it.since);
         decide(&Case {
@@ -247,7 +251,7 @@ impl Clerk {
             assigned,
             wanted: assigned.is_some_and(|it| self.board.is_wanted(cluster, it)),
             surplus: self.all_held().len() > self.board.share(),
-            calm: now - alive.max(since),
+            calm: now.saturating_sub(alive.max(since)),
             free: if holder.is_some() { Duration::ZERO } else { free },
             in_flight,
         })
@@ -293,13 +297,9 @@ impl Clerk {
         since: u64,
         grantor: Grantor,
     ) -> Result<(), Problem> {
-        let (duty, state) = (self.keys.duty(cluster), self.keys.state(cluster));
-        let value = serde_json::to_string(&self.me).unwrap_or_default();
-        let conditions = [Unchanged { key: duty.clone(), since }];
-        let put = Op::Put { key: duty.clone(), value: value.clone(), lease: Some(lease) };
-        let get = |key: &str| Op::Get { key: key.to_owned() };
-        let (then, otherwise) = ([put, get(&state)], [get(&duty)]);
-        let answer = match self.client.transact(&conditions, &then, &otherwise).await {
+        let duty = self.keys.duty(cluster);
+        let asked = take::take(&self.keys, cluster, &self.me, lease, since);
+        let answer = match self.client.transact(&asked).await {
             Ok(answer) => answer,
             // If it goes on, the lease is not confirmed either, and that is told. A lease that has just run
             // out, on a busy machine, says nothing about what this monitor can do with its next one.
@@ -313,21 +313,18 @@ impl Clerk {
         let revision = answer.revision;
         if !answer.met {
             // Another one was faster: that is no problem.
-            self.board.take_in(match found {
-                Some(entry) => News::Put(entry),
-                None => News::Deleted { key: duty, revision },
-            });
+            self.board.take_in(News::of(&duty, found, revision), self.begun.elapsed());
             return Ok(());
         }
-        let entry = Entry { key: duty.clone(), value: value.into_bytes(), revision, lease };
-        self.board.take_in(News::Put(entry));
+        let value = take::written(&self.me).into_bytes();
+        let entry = Entry { key: duty, value, revision, lease };
+        self.board.take_in(News::Put(entry), self.begun.elapsed());
         let term = Term(revision);
         let recorded = self.record_taken(cluster, term, grantor, found.as_ref()).await;
         if let Err(problem) = recorded {
             // Somebody who can record it may have it.
-            let ours = [Unchanged { key: duty.clone(), since: revision }];
-            let delete = [Op::Delete { key: duty }];
-            if let Err(error) = self.client.transact(&ours, &delete, &[]).await {
+            let undo = take::undo(&self.keys, cluster, term);
+            if let Err(error) = self.client.transact(&undo).await {
                 tracing::warn!(%cluster, %error, "the duty that could not be recorded stays");
             }
             return Err(problem);
@@ -350,14 +347,13 @@ impl Clerk {
         state: Option<&Entry>,
     ) -> Result<(), Problem> {
         let by_operator = matches!(grantor, Grantor::Operator { .. });
-        let shared = match state.map(|entry| serde_json::from_slice::<Shared>(&entry.value)) {
-            Some(Ok(shared)) => Some(shared),
-            None => None,
-            Some(Err(error)) if by_operator => {
+        let shared = match take::shared(state) {
+            Ok(shared) => shared,
+            Err(error) if by_operator => {
                 tracing::warn!(%cluster, %error, "what stands in etcd cannot be read: going on from the own journal");
                 None
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 let text = format!(
                     "where the cluster stands cannot be read in etcd, so the duty is not taken: \
                      {error}; a newer Watchkeeper may have written it; `watchkeeper duty take \
@@ -367,9 +363,7 @@ impl Clerk {
             }
         };
         self.record(cluster, |state| {
-            let version = state.cluster(cluster).version;
-            let news = shared.filter(|shared| !shared.is_own(&self.me, version));
-            Change::Taken { term, grantor, past: news.map(|shared| shared.past) }
+            take::taken(&self.me, state.cluster(cluster).version, term, grantor, shared)
         })
         .await
     }
@@ -417,11 +411,9 @@ impl Clerk {
         if self.tenures.get(cluster).and_then(|it| it.held) != Some(term) {
             return;
         }
-        if let Ok(entry) = self.client.read(&self.keys.duty(cluster)).await {
-            self.board.take_in(match entry {
-                Some(entry) => News::Put(entry),
-                None => News::Deleted { key: self.keys.duty(cluster), revision: term.0 },
-            });
+        let duty = self.keys.duty(cluster);
+        if let Ok(entry) = self.client.read(&duty).await {
+            self.board.take_in(News::of(&duty, entry, term.0), self.begun.elapsed());
         }
         self.lose(cluster, term, "etcd has refused a step of it").await;
     }
@@ -518,7 +510,8 @@ impl Clerk {
         match self.desk.release(cluster, term, &known).await {
             Ok(()) => {
                 let duty = self.keys.duty(cluster);
-                self.board.take_in(News::Deleted { key: duty, revision: term.0 });
+                let gone = News::Deleted { key: duty, revision: term.0 };
+                self.board.take_in(gone, self.begun.elapsed());
             }
             Err(problem) => {
                 tracing::warn!(%cluster, %problem, "the duty's key stays until the lease is over");
@@ -634,8 +627,9 @@ impl Clerk {
     ) -> Result<(), EtcdError> {
         let wanted = Wanted { monitor: monitor.clone() };
         let value = serde_json::to_string(&wanted).unwrap_or_default();
-        let put = [Op::Put { key: self.keys.wanted(cluster), value, lease: Some(lease) }];
-        self.client.transact(&[], &put, &[]).await.map(|_| ())
+        let put = Op::Put { key: self.keys.wanted(cluster), value, lease: Some(lease) };
+        let put = Transaction { then: vec![put], ..Transaction::default() };
+        self.client.transact(&put).await.map(|_| ())
     }
 
     fn all_held(&self) -> Vec<(ClusterName, Term)> {

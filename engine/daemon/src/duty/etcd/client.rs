@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use watchkeeper_core::duty::lease::{Entry, Index, Op, Transacted, Transaction};
 
 use super::error::{EtcdError, SetupError};
-use super::wire::{self, Complaint, Entry, Granted, Index, Op, Transacted, Unchanged};
+use super::wire::{self, Complaint, Granted};
 use crate::config::duty::EtcdConfig;
 use crate::errors::chain;
 use crate::secret::Secret;
@@ -114,24 +115,25 @@ impl Client {
 
     /// All keys that begin with `prefix`, without their values.
     pub(super) async fn index(&self, prefix: &str) -> Result<Index, EtcdError> {
-        self.ask("/v3/kv/range", &wire::range(prefix)).await
+        let wire::Range(index) = self.ask("/v3/kv/range", &wire::range(prefix)).await?;
+        Ok(index)
     }
 
     /// A key with its value, if it is there.
     pub(super) async fn read(&self, key: &str) -> Result<Option<Entry>, EtcdError> {
-        let get = [Op::Get { key: key.to_owned() }];
-        let mut answer = self.transact(&[], &get, &[]).await?;
+        let get = Transaction { then: vec![Op::get(key)], ..Transaction::default() };
+        let mut answer = self.transact(&get).await?;
         Ok(answer.found.pop().flatten())
     }
 
-    /// Does `then` if all conditions are met, else `otherwise`, at once and whole.
+    /// Carries a transaction out.
     pub(super) async fn transact(
         &self,
-        conditions: &[Unchanged],
-        then: &[Op],
-        otherwise: &[Op],
+        transaction: &Transaction,
     ) -> Result<Transacted, EtcdError> {
-        self.ask("/v3/kv/txn", &wire::transaction(conditions, then, otherwise)).await
+        let wire::Answer(answer) =
+            self.ask("/v3/kv/txn", &wire::transaction(transaction)).await?;
+        Ok(answer)
     }
 
     /// The changes of all keys that begin with `prefix`, from the revision `from` on.

@@ -1,11 +1,6 @@
 //! The duty that is held, confirmed by etcd before each step, and shared as it changes.
 //!
-//! Invariants:
-//! - A confirmation is a transaction that depends on the revision of the duty's key, which is the
-//!   term: whoever was replaced is refused by etcd itself.
-//! - When it is given, the state in etcd is what the journal held when it was asked for.
-//! - A write that arrives late does not undo a later one: each depends on the revision that the one
-//!   before it made.
+//! What is asked, and what is made of the answers, is [`watchkeeper_core::duty::lease::hold`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,15 +9,16 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
+use watchkeeper_core::duty::lease::hold::{Confirmation, Hold, Known};
+use watchkeeper_core::duty::lease::keys::{Identity, Keys};
+use watchkeeper_core::duty::lease::{Entry, Op};
 use watchkeeper_core::model::{ClusterName, Term};
 use watchkeeper_core::past::Past;
 use watchkeeper_core::state::State;
 
 use super::client::Client;
 use super::error::EtcdError;
-use super::keys::{Identity, Keys, Shared};
 use super::session::Session;
-use super::wire::{Entry, Op, Transacted, Unchanged};
 use crate::duty::Fence;
 use crate::ledger::Ledger;
 
@@ -52,23 +48,6 @@ pub(super) enum Unconfirmed {
     Refused(EtcdError),
 }
 
-/// A duty that is held.
-#[derive(Debug)]
-struct Held {
-    term: Term,
-    lease: u64,
-    /// The revision of the state's key; 0: it is not there.
-    since: u64,
-    /// The version that it has, if it is known.
-    version: Option<u64>,
-}
-
-/// What the journal has on a cluster.
-pub(super) struct Known {
-    pub(super) version: u64,
-    pub(super) past: Past,
-}
-
 /// All duties that are held.
 pub(super) struct Desk {
     client: Arc<Client>,
@@ -76,7 +55,7 @@ pub(super) struct Desk {
     me: Identity,
     ledger: Arc<Ledger>,
     session: watch::Receiver<Session>,
-    held: Mutex<BTreeMap<ClusterName, Arc<Mutex<Held>>>>,
+    held: Mutex<BTreeMap<ClusterName, Arc<Mutex<Hold>>>>,
     begun: Notify,
     lost: mpsc::UnboundedSender<(ClusterName, Term)>,
     refused: watch::Sender<BTreeMap<ClusterName, String>>,
@@ -103,8 +82,7 @@ impl Desk {
         lease: u64,
         state: Option<&Entry>,
     ) {
-        let since = state.map_or(0, |entry| entry.revision);
-        let held = Held { term, lease, since, version: None };
+        let held = Hold::begin(term, lease, state);
         self.held.lock().await.insert(cluster.clone(), Arc::new(Mutex::new(held)));
         self.begun.notify_one();
     }
@@ -141,7 +119,7 @@ impl Desk {
         let held = self.held.lock().await.get(cluster).cloned();
         let held = held.ok_or(Unconfirmed::NotHeld(term))?;
         let mut held = held.lock().await;
-        if held.term != term {
+        if held.term() != term {
             return Err(Unconfirmed::NotHeld(term));
         }
         let mut last = None;
@@ -168,9 +146,9 @@ impl Desk {
     }
 
     /// Until when the lease that a duty hangs on is certain, if it is now.
-    fn until(&self, held: &Held) -> Option<Instant> {
+    fn until(&self, held: &Hold) -> Option<Instant> {
         let session = self.session.borrow();
-        (session.certain() == Some(held.lease)).then_some(session.until)
+        (session.certain() == Some(held.lease())).then_some(session.until)
     }
 
     fn report(&self, cluster: &ClusterName, problem: &Unconfirmed, known: &Known) {
@@ -198,57 +176,26 @@ impl Desk {
     async fn ask(
         &self,
         cluster: &ClusterName,
-        held: &mut Held,
+        held: &mut Hold,
         known: &Known,
         also: &[Op],
     ) -> Result<bool, Unconfirmed> {
-        let (duty, state) = (self.keys.duty(cluster), self.keys.state(cluster));
-        let changed = held.version != Some(known.version);
-        let mut conditions = vec![Unchanged { key: duty.clone(), since: held.term.0 }];
-        let mut then = also.to_vec();
-        if changed {
-            conditions.push(Unchanged { key: state.clone(), since: held.since });
-            let value = self.value(held.term, known)?;
-            then.push(Op::Put { key: state.clone(), value, lease: None });
-        }
-        let otherwise = [Op::Get { key: duty }, Op::Get { key: state }];
-        let answer = self.client.transact(&conditions, &then, &otherwise).await;
-        let Transacted { met, revision, found } = answer.map_err(|error| {
+        let asked = held.confirm(&self.keys, cluster, &self.me, known, also).map_err(|error| {
+            let (endpoint, message) = ("this monitor".to_owned(), error.to_string());
+            Unconfirmed::Refused(EtcdError::Refused { endpoint, message })
+        })?;
+        let answer = self.client.transact(&asked).await.map_err(|error| {
             if error.passes() {
                 Unconfirmed::Silent(Some(error))
             } else {
                 Unconfirmed::Refused(error)
             }
         })?;
-        if met {
-            if changed {
-                held.since = revision;
-                held.version = Some(known.version);
-            }
-            return Ok(true);
+        match held.conclude(known.version, &answer) {
+            Confirmation::Confirmed => Ok(true),
+            Confirmation::Again => Ok(false),
+            Confirmation::Over => Err(Unconfirmed::Over(held.term())),
         }
-        let mut found = found.into_iter();
-        let duty = found.next().flatten();
-        if duty.is_none_or(|entry| entry.revision != held.term.0) {
-            return Err(Unconfirmed::Over(held.term));
-        }
-        // An earlier write arrived after all.
-        held.since = found.next().flatten().map_or(0, |entry| entry.revision);
-        held.version = None;
-        Ok(false)
-    }
-
-    fn value(&self, term: Term, known: &Known) -> Result<String, Unconfirmed> {
-        let shared = Shared {
-            term,
-            version: known.version,
-            by: self.me.clone(),
-            past: Box::new(known.past.clone()),
-        };
-        serde_json::to_string(&shared).map_err(|error| {
-            let (endpoint, message) = ("this monitor".to_owned(), error.to_string());
-            Unconfirmed::Refused(EtcdError::Refused { endpoint, message })
-        })
     }
 
     /// Writes where the cluster stands and removes the duty's key, at once.
@@ -261,7 +208,7 @@ impl Desk {
         let held = self.held.lock().await.remove(cluster);
         let held = held.ok_or(Unconfirmed::NotHeld(term))?;
         let mut held = held.lock().await;
-        held.version = None;
+        held.write_again();
         let delete = [Op::Delete { key: self.keys.duty(cluster) }];
         loop {
             match self.ask(cluster, &mut held, known, &delete).await {
@@ -281,7 +228,7 @@ impl Desk {
             for (cluster, held) in all {
                 let (term, version) = {
                     let held = held.lock().await;
-                    (held.term, held.version)
+                    (held.term(), held.version())
                 };
                 if version != Some(self.version(&cluster).await)
                     && let Err(problem) = self.confirm(&cluster, term).await

@@ -1,13 +1,15 @@
 //! What is made of etcd's answers, apart from how they come in: for [`crate::fuzzing`].
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
+use watchkeeper_core::duty::lease::board::Board;
+use watchkeeper_core::duty::lease::keys::{Keys, Shared};
 use watchkeeper_core::past::Past;
 
-use super::board::Board;
 use super::client::{complaint, garbage};
-use super::keys::{Keys, Shared};
-use super::wire::{Granted, Index, Kept, Token, Transacted, WatchLine};
+use super::wire::{Answer, Granted, Kept, Range, Token, WatchLine};
 
 /// Takes an answer in as each of the questions would. Gives what people would be told of it, and the pasts of
 /// clusters in it.
@@ -17,17 +19,18 @@ pub(crate) fn answered(status: u16, bytes: &[u8]) -> (Vec<String>, Vec<Past>) {
     let mut pasts = Vec::new();
     let mut board = Board::new(Keys::new("/wk"));
     let mut entries = Vec::new();
-    if let Some(index) = read::<Index>(bytes, &mut said) {
-        let _ = board.compare(&index);
+    let now = Duration::ZERO;
+    if let Some(Range(index)) = read(bytes, &mut said) {
+        let _ = board.compare(&index, now);
         entries.extend(index.entries);
     }
-    if let Some(transacted) = read::<Transacted>(bytes, &mut said) {
+    if let Some(Answer(transacted)) = read(bytes, &mut said) {
         entries.extend(transacted.found.into_iter().flatten());
     }
     for line in bytes.split(|byte| *byte == b'\n') {
         if let Some(line) = read::<WatchLine>(line, &mut said) {
             for news in line.result.into_news() {
-                board.take_in(news);
+                board.take_in(news, now);
             }
         }
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
+use watchkeeper_core::duty::lease::{Entry, Index, News};
 
 use super::client::Client;
 use super::error::EtcdError;
 use super::session::AGAIN;
-use super::wire::{Index, News};
 
 /// Hands on every change of keys under `prefix`, for ever; from another member when one fails. What is
 /// missed in between is found by comparing, so is what a watch that hangs does not tell.
@@ -22,7 +22,7 @@ pub(super) async fn follow(
     loop {
         // In an etcd that was set up anew, revisions begin anew.
         let Ok(from) = index.wait_for(Option::is_some).await.map(|index| {
-            next.min(index.as_ref().map_or(0, |index| index.header.revision).saturating_add(1))
+            next.min(index.as_ref().map_or(0, |index| index.revision).saturating_add(1))
         }) else {
             return;
         };
@@ -62,8 +62,7 @@ async fn listen(
             return Ok(Ended::Canceled);
         }
         for one in result.into_news() {
-            let (News::Put(super::wire::Entry { revision, .. }) | News::Deleted { revision, .. }) =
-                &one;
+            let (News::Put(Entry { revision, .. }) | News::Deleted { revision, .. }) = &one;
             *next = revision.saturating_add(1);
             if news.send(one).await.is_err() {
                 return Ok(Ended::Closed);

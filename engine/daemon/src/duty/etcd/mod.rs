@@ -1,20 +1,15 @@
 //! The duty as leases in etcd.
 //!
-//! Each monitor has one lease, kept by [`session`]. On it hangs a key per cluster that it has the duty
-//! for; the revision that made the key is the term. Whoever writes that key first has the duty, until
-//! the key goes, with its lease or by hand. Before each step etcd is asked whether the key is still
-//! the one of that term ([`desk`]), and given what a successor has to know; so a monitor that was
-//! replaced is refused there, whatever it believes.
+//! What is asked of etcd, and what is made of its answers, is [`watchkeeper_core::duty::lease`]; here it
+//! is done, and recorded.
 //!
 //! | part | what it does |
 //! |---|---|
 //! | [`wire`], [`client`], [`error`] | etcd's JSON gateway |
-//! | [`keys`] | what stands where |
 //! | [`session`] | the lease, and how long it is certain |
-//! | [`follow`], [`board`] | what stands in etcd, as it changes |
-//! | [`decide`] | what to do about a cluster, as a function |
+//! | [`follow`] | what changes in etcd |
 //! | [`desk`] | confirms what is held before each step, and shares the state |
-//! | [`clerk`], [`orders`] | does it, and records it |
+//! | [`clerk`], [`orders`] | takes the duty, keeps it, gives it away, and records that |
 //! | [`sights`] | what each monitor sees of the servers |
 //! | [`publish`] | what the clusters' tasks go by: never longer than the lease is certain |
 //!
@@ -23,15 +18,12 @@
 //! - At the moment at which the lease is certain no more, nothing is held any more. That moment is on
 //!   this machine's monotonic clock; no wall clock is asked for anything.
 
-mod board;
 mod clerk;
 mod client;
-mod decide;
 mod desk;
 mod entrances;
 mod error;
 mod follow;
-mod keys;
 mod orders;
 mod publish;
 mod session;
@@ -42,15 +34,16 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use watchkeeper_core::duty::lease::board::Board;
+use watchkeeper_core::duty::lease::keys::{Identity, Keys};
 
 pub(crate) use entrances::answered;
 pub use error::SetupError;
 
-use self::board::Board;
 use self::clerk::Clerk;
 use self::client::Client;
 use self::desk::Desk;
-use self::keys::{Identity, Keys};
 use self::publish::{Assumed, Publisher};
 use self::session::{Session, SessionTask};
 use super::{Fence, Office};
@@ -115,6 +108,7 @@ pub(super) fn start(
         unable: unable.clone(),
         tenures: std::collections::BTreeMap::new(),
         lease: None,
+        begun: Instant::now(),
         last_given: None,
         asked: Vec::new(),
         office,

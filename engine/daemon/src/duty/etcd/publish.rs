@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use watchkeeper_core::duty::lease::span::margin;
 use watchkeeper_core::guards::Duty;
 use watchkeeper_core::model::MonitorName;
 use watchkeeper_core::proposal::Severity;
 
-use super::session::{Session, Trouble, margin};
+use super::session::{Session, Trouble};
 use crate::duty::{View, Views, claim};
 
 /// What is so if the lease is certain.

@@ -1,10 +1,7 @@
 //! This daemon's lease: how long everything that hangs on it is certainly its own.
 //!
-//! Invariant: [`Session::until`] is before the moment at which etcd lets the lease go. It is counted
-//! on this machine's monotonic clock, from before the last renewal was sent, less a margin for
-//! clocks that run at different speeds. A renewal counts only if a read that no stale leader can
-//! answer was answered after it in the same term of etcd's leader: a leader that was cut off from the
-//! others goes on renewing for a moment what the next one knows nothing of.
+//! Invariant: [`Session::until`] is before the moment at which etcd lets the lease go, on this
+//! machine's monotonic clock. What a renewal is worth, and for how long, [`span`] says.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,21 +9,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use watchkeeper_core::duty::lease::keys::{Alive, Identity, Keys};
+use watchkeeper_core::duty::lease::span::{self, Renewed};
+use watchkeeper_core::duty::lease::Index;
 use watchkeeper_core::model::ClusterName;
 
 use super::client::Client;
 use super::error::EtcdError;
-use super::keys::{Alive, Identity, Keys};
-use super::wire::{Index, Op, Transacted, Unchanged};
 
 /// How long is waited before something that failed is tried again.
 pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
 /// How often a daemon looks whether another one of its name has gone.
 const CONFLICT: Duration = Duration::from_secs(1);
-
-/// How often etcd is read at the least, so that nothing depends on its telling news.
-const FLOOR: Duration = Duration::from_secs(5);
 
 /// The lease, as far as it is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +53,6 @@ impl Session {
     pub(super) fn certain(&self) -> Option<u64> {
         self.lease.filter(|_| Instant::now() < self.until)
     }
-}
-
-/// How long before its end a lease is not relied on any more.
-pub(super) fn margin(lease: Duration) -> Duration {
-    (lease / 10).max(Duration::from_millis(200))
 }
 
 /// How long is waited after an error. A refused login costs etcd a tenth of a second's work each time.
@@ -141,48 +131,31 @@ impl SessionTask {
     }
 
     fn confirmed(&self, lease: u64, asked: Instant, ttl: Duration, index: Index) {
-        let until = asked + ttl.min(self.lease).saturating_sub(margin(self.lease));
+        let until = asked + span::certain_for(ttl, self.lease);
         self.index.send_replace(Some(index));
         self.session.send_replace(Session { lease: Some(lease), until, trouble: None });
     }
 
     /// Writes this monitor's key, unless another daemon of this name has it.
     async fn announce(&mut self, lease: u64) -> Result<(), Trouble> {
-        let key = self.keys.monitor(&self.me.monitor);
         let mut clusters = self.clusters.borrow_and_update().clone();
         clusters.retain(|cluster| !self.unable.borrow_and_update().contains(cluster));
         let alive = Alive { journal: self.me.journal.clone(), clusters };
-        // Names and digits always have a JSON form.
-        let value = serde_json::to_string(&alive).unwrap_or_default();
         let mut since = 0;
         loop {
-            let Transacted { met, found, .. } = self
-                .client
-                .transact(
-                    &[Unchanged { key: key.clone(), since }],
-                    &[Op::Put { key: key.clone(), value: value.clone(), lease: Some(lease) }],
-                    &[Op::Get { key: key.clone() }],
-                )
-                .await
-                .map_err(Trouble::Etcd)?;
-            if met {
+            let put = span::announce(&self.keys, &self.me, &alive, lease, since);
+            let answer = self.client.transact(&put).await.map_err(Trouble::Etcd)?;
+            if answer.met {
                 return Ok(());
             }
-            since = match found.into_iter().flatten().next() {
-                None => 0,
-                Some(entry) => match serde_json::from_slice::<Alive>(&entry.value) {
-                    Ok(other) if other.journal != self.me.journal => {
-                        return Err(Trouble::Conflict(other.journal));
-                    }
-                    _ => entry.revision,
-                },
-            };
+            let found = answer.found.first().and_then(Option::as_ref);
+            since = span::announce_after(&self.me, found).map_err(Trouble::Conflict)?;
         }
     }
 
     /// Keeps the lease alive until it is gone.
     async fn keep(&mut self, lease: u64) {
-        let every = (self.lease / 3).min(FLOOR);
+        let every = span::renewed_every(self.lease);
         let mut due = Instant::now() + every;
         loop {
             let changed = tokio::select! {
@@ -206,9 +179,9 @@ impl SessionTask {
                 },
             }
             match self.renew(lease).await {
-                Ok(Renewed::Confirmed) => due = Instant::now() + every,
-                Ok(Renewed::Unclear) => due = Instant::now(),
-                Ok(Renewed::Gone) => return,
+                Ok(Some(Renewed::Confirmed)) => due = Instant::now() + every,
+                Ok(Some(Renewed::Unclear)) => due = Instant::now(),
+                Ok(Some(Renewed::Displaced) | None) => return,
                 Err(error) => {
                     due = Instant::now() + again(&error);
                     self.note(Trouble::Etcd(error));
@@ -217,29 +190,20 @@ impl SessionTask {
         }
     }
 
-    async fn renew(&self, lease: u64) -> Result<Renewed, EtcdError> {
+    /// Lets the lease go on; none: there is no such lease any more.
+    async fn renew(&self, lease: u64) -> Result<Option<Renewed>, EtcdError> {
         let asked = Instant::now();
         let kept = self.client.keep_alive(lease).await?;
-        let Some(ttl) = kept.ttl else { return Ok(Renewed::Gone) };
+        let Some(ttl) = kept.ttl else { return Ok(None) };
         let index = self.client.index(&self.keys.all()).await?;
-        if index.header.raft_term != kept.raft_term {
-            return Ok(Renewed::Unclear);
+        let renewed = span::renewed(kept.raft_term, &index, &self.keys, &self.me, lease);
+        match renewed {
+            Renewed::Confirmed => self.confirmed(lease, asked, ttl, index),
+            Renewed::Unclear => {}
+            Renewed::Displaced => {
+                let _ = self.client.revoke(lease).await;
+            }
         }
-        let key = self.keys.monitor(&self.me.monitor);
-        if !index.entries.iter().any(|entry| entry.key == key && entry.lease == lease) {
-            // Somebody took the name away.
-            let _ = self.client.revoke(lease).await;
-            return Ok(Renewed::Gone);
-        }
-        self.confirmed(lease, asked, ttl, index);
-        Ok(Renewed::Confirmed)
+        Ok(Some(renewed))
     }
-}
-
-/// What came of a renewal.
-enum Renewed {
-    Confirmed,
-    /// Etcd changed its leader meanwhile: to be done again.
-    Unclear,
-    Gone,
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use watchkeeper_core::duty::lease::Op;
+use watchkeeper_core::duty::lease::keys::Keys;
+use watchkeeper_core::model::MonitorName;
 
 use super::client::Client;
 use super::error::EtcdError;
-use super::keys::Keys;
 use super::session::Session;
-use super::wire::Op;
 use crate::duty::sights::{Sights, Told};
-use watchkeeper_core::model::MonitorName;
 
 /// How often it is written.
 const TELL: Duration = Duration::from_secs(3);

@@ -7,40 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-
-/// A condition of a transaction: the key was last changed in this revision; 0: it is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unchanged {
-    pub(super) key: String,
-    pub(super) since: u64,
-}
-
-/// A part of a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Op {
-    Get { key: String },
-    Put { key: String, value: String, lease: Option<u64> },
-    Delete { key: String },
-}
-
-/// A key that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    /// Empty where only keys were asked for.
-    pub(super) value: Vec<u8>,
-    /// The revision that changed it last.
-    pub(super) revision: u64,
-    /// The lease with which it goes; 0: none.
-    pub(super) lease: u64,
-}
-
-/// What became of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum News {
-    Put(Entry),
-    Deleted { key: String, revision: u64 },
-}
+use watchkeeper_core::duty::lease::{Entry, Index, News, Op, Transacted, Transaction};
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
@@ -70,7 +37,8 @@ pub(super) fn watch(prefix: &str, from: u64) -> Value {
     } })
 }
 
-pub(super) fn transaction(conditions: &[Unchanged], then: &[Op], otherwise: &[Op]) -> Value {
+pub(super) fn transaction(transaction: &Transaction) -> Value {
+    let Transaction { conditions, then, otherwise } = transaction;
     let compare: Vec<Value> = conditions
         .iter()
         .map(|it| {
@@ -168,34 +136,24 @@ struct RawResponse {
     response_range: Option<RawRange>,
 }
 
-/// What came of a transaction.
+/// The answer to a transaction.
 #[derive(Debug)]
-pub(super) struct Transacted {
-    /// Whether the conditions were met.
-    pub(super) met: bool,
-    /// The revision; that of what it put, if it put anything.
-    pub(super) revision: u64,
-    /// What its reads found, in their order.
-    pub(super) found: Vec<Option<Entry>>,
-}
+pub(super) struct Answer(pub(super) Transacted);
 
-impl<'de> Deserialize<'de> for Transacted {
+impl<'de> Deserialize<'de> for Answer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawTransaction::deserialize(deserializer)?;
         let found = raw.responses.into_iter().filter_map(|it| it.response_range);
         let found = found.map(|range| range.kvs.into_iter().next().map(Entry::from)).collect();
-        Ok(Self { met: raw.succeeded, revision: raw.header.revision, found })
+        Ok(Self(Transacted { met: raw.succeeded, revision: raw.header.revision, found }))
     }
 }
 
-/// All keys of a range, without values.
-#[derive(Debug, Clone)]
-pub(super) struct Index {
-    pub(super) header: Header,
-    pub(super) entries: Vec<Entry>,
-}
+/// The answer to a question for all keys of a range, without values.
+#[derive(Debug)]
+pub(super) struct Range(pub(super) Index);
 
-impl<'de> Deserialize<'de> for Index {
+impl<'de> Deserialize<'de> for Range {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Raw {
@@ -203,9 +161,9 @@ impl<'de> Deserialize<'de> for Index {
             #[serde(default)]
             kvs: Vec<RawEntry>,
         }
-        let raw = Raw::deserialize(deserializer)?;
-        let entries = raw.kvs.into_iter().map(Entry::from).collect();
-        Ok(Self { header: raw.header, entries })
+        let Raw { header: Header { revision, raft_term }, kvs } = Raw::deserialize(deserializer)?;
+        let entries = kvs.into_iter().map(Entry::from).collect();
+        Ok(Self(Index { revision, raft_term, entries }))
     }
 }
 
@@ -301,7 +259,7 @@ mod tests {
             "responses":[{"response_put":{"header":{"revision":"7"}}},{"response_range":{"kvs":[
             {"key":"L3drL2E=","create_revision":"2","mod_revision":"5","value":"aGk=","lease":"41"}]}},
             {"response_range":{"header":{}}}]}"#;
-        let answer: Transacted = serde_json::from_str(answer).unwrap();
+        let Answer(answer) = serde_json::from_str(answer).unwrap();
         let entry =
             Entry { key: "/wk/a".to_owned(), value: b"hi".to_vec(), revision: 5, lease: 41 };
         assert!(answer.met && answer.revision == 7);

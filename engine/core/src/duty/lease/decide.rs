@@ -2,56 +2,62 @@
 
 use std::time::Duration;
 
-use watchkeeper_core::model::{MonitorName, Term};
+use crate::model::{MonitorName, Term};
 
 use super::board::Holder;
 use super::keys::Identity;
 
 /// How long a duty has to be free before a monitor takes it that should not have it: the one that
 /// should have had the time.
-pub(super) const OTHERS_FIRST: Duration = Duration::from_millis(300);
+pub const OTHERS_FIRST: Duration = Duration::from_millis(300);
 
 /// How long the one that should have a duty has to be alive, and the one that has it to have had it,
 /// before it is given over for balance alone.
-pub(super) const CALM: Duration = Duration::from_secs(10);
+pub const CALM: Duration = Duration::from_secs(10);
 
 /// What is known.
 #[derive(Debug, Clone)]
-pub(super) struct Case<'a> {
-    pub(super) me: &'a Identity,
+pub struct Case<'a> {
+    /// This daemon.
+    pub me: &'a Identity,
     /// The own lease.
-    pub(super) lease: u64,
+    pub lease: u64,
     /// The term that the own journal says is held.
-    pub(super) held: Option<Term>,
+    pub held: Option<Term>,
     /// Who has it by etcd's word.
-    pub(super) holder: Option<&'a Holder>,
+    pub holder: Option<&'a Holder>,
     /// Who should have it, and why.
-    pub(super) assigned: Option<&'a MonitorName>,
+    pub assigned: Option<&'a MonitorName>,
     /// Whether that is what an operator wants.
-    pub(super) wanted: bool,
+    pub wanted: bool,
     /// Whether this monitor has the duty for more clusters than its share. One that has not keeps what
     /// it has: moving it would balance nothing.
-    pub(super) surplus: bool,
+    pub surplus: bool,
     /// How long that one has been alive, and how long this one has had it: the shorter of both.
-    pub(super) calm: Duration,
+    pub calm: Duration,
     /// How long it has been free.
-    pub(super) free: Duration,
+    pub free: Duration,
     /// Whether a plan is in flight.
-    pub(super) in_flight: bool,
+    pub in_flight: bool,
 }
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Move {
+pub enum Move {
     /// It is held: nothing.
     Hold(Term),
-    /// It is free, or an earlier incarnation of this daemon has it: it is taken. The revision of the
-    /// key that is there; 0: none.
-    Take { since: u64 },
+    /// It is free, or an earlier incarnation of this daemon has it: it is taken.
+    Take {
+        /// The revision of the key that is there; 0: none.
+        since: u64,
+    },
     /// It is free, and another one should take it: looked at again after this.
     Wait(Duration),
     /// It is given to the one who should have it.
-    Give { to: MonitorName },
+    Give {
+        /// To whom.
+        to: MonitorName,
+    },
     /// What was held is so no more.
     Lose,
     /// It is another's.
@@ -61,7 +67,7 @@ pub(super) enum Move {
 }
 
 /// What to do.
-pub(super) fn decide(case: &Case<'_>) -> Move {
+pub fn decide(case: &Case<'_>) -> Move {
     let Some(holder) = case.holder else { return free(case) };
     match &holder.identity {
         Some(identity) if identity == case.me => own(case, holder),

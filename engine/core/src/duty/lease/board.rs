@@ -5,13 +5,13 @@
 //! twice changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use tokio::time::Instant;
-use watchkeeper_core::duty::share::{self, Watched};
-use watchkeeper_core::model::{ClusterName, MonitorName};
+use crate::duty::share::{self, Watched};
+use crate::model::{ClusterName, MonitorName};
 
 use super::keys::{Alive, Identity, Keys, Place, Wanted};
-use super::wire::{Entry, Index, News};
+use super::{Entry, Index, News};
 
 /// A key's last news.
 #[derive(Debug)]
@@ -22,37 +22,41 @@ struct Slot {
 
 /// A monitor that is alive.
 #[derive(Debug, Clone)]
-pub(super) struct Neighbour {
-    pub(super) alive: Alive,
-    pub(super) lease: u64,
+pub struct Neighbour {
+    /// What its key says.
+    pub alive: Alive,
+    /// The lease that it hangs on.
+    pub lease: u64,
     /// When it was heard of first, on this lease.
-    pub(super) since: Instant,
+    pub since: Duration,
 }
 
 /// Who has the duty for a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
+pub struct Holder {
     /// None: what stands there cannot be read.
-    pub(super) identity: Option<Identity>,
+    pub identity: Option<Identity>,
     /// The term.
-    pub(super) revision: u64,
-    pub(super) lease: u64,
+    pub revision: u64,
+    /// The lease that it hangs on.
+    pub lease: u64,
 }
 
 /// What stands in etcd.
 #[derive(Debug)]
-pub(super) struct Board {
+pub struct Board {
     keys: Keys,
     slots: BTreeMap<String, Slot>,
     neighbours: BTreeMap<MonitorName, Neighbour>,
     wanted: BTreeMap<ClusterName, MonitorName>,
     assigned: BTreeMap<ClusterName, MonitorName>,
     /// Since when a cluster's duty has been free, where it is.
-    free: BTreeMap<ClusterName, Instant>,
+    free: BTreeMap<ClusterName, Duration>,
 }
 
 impl Board {
-    pub(super) fn new(keys: Keys) -> Self {
+    /// Nothing was heard yet.
+    pub fn new(keys: Keys) -> Self {
         Self {
             keys,
             slots: BTreeMap::new(),
@@ -64,10 +68,10 @@ impl Board {
     }
 
     /// The keys of which `index` knows more than was heard. Those that are gone are taken out.
-    pub(super) fn compare(&mut self, index: &Index) -> Vec<String> {
+    pub fn compare(&mut self, index: &Index, now: Duration) -> Vec<String> {
         let there: BTreeMap<&str, u64> =
             index.entries.iter().map(|entry| (entry.key.as_str(), entry.revision)).collect();
-        let at = index.header.revision;
+        let at = index.revision;
         let gone: Vec<String> = self
             .slots
             .iter()
@@ -77,7 +81,7 @@ impl Board {
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
-            self.take_in(News::Deleted { key, revision: at });
+            self.take_in(News::Deleted { key, revision: at }, now);
         }
         let known = |key: &str| self.slots.get(key).map_or(0, |slot| slot.heard);
         there
@@ -88,7 +92,7 @@ impl Board {
     }
 
     /// Takes in what became of a key.
-    pub(super) fn take_in(&mut self, news: News) {
+    pub fn take_in(&mut self, news: News, now: Duration) {
         let (key, heard, entry) = match news {
             News::Put(entry) => (entry.key.clone(), entry.revision, Some(entry)),
             News::Deleted { key, revision } => (key, revision, None),
@@ -101,22 +105,22 @@ impl Board {
         }
         *slot = Slot { heard, entry };
         match place {
-            Place::Monitor(name) => self.neighbour(name),
+            Place::Monitor(name) => self.neighbour(name, now),
             Place::Wanted(name) => self.want(name),
-            Place::Duty(name) => return self.duty_moved(name),
+            Place::Duty(name) => return self.duty_moved(name, now),
             Place::State(_) => return,
         }
         self.assigned = share::assign(&self.watched(), &self.wanted);
     }
 
-    fn neighbour(&mut self, name: MonitorName) {
+    fn neighbour(&mut self, name: MonitorName, now: Duration) {
         let key = self.keys.monitor(&name);
         let before = self.neighbours.remove(&name);
         let Some(entry) = self.entry(&key) else { return };
         let lease = entry.lease;
         let Ok(alive) = serde_json::from_slice::<Alive>(&entry.value) else { return };
         let since = before.filter(|it| it.lease == lease).map(|it| it.since);
-        let since = since.unwrap_or_else(Instant::now);
+        let since = since.unwrap_or(now);
         self.neighbours.insert(name, Neighbour { alive, lease, since });
     }
 
@@ -129,11 +133,11 @@ impl Board {
         };
     }
 
-    fn duty_moved(&mut self, name: ClusterName) {
+    fn duty_moved(&mut self, name: ClusterName, now: Duration) {
         if self.entry(&self.keys.duty(&name)).is_some() {
             self.free.remove(&name);
         } else {
-            self.free.entry(name).or_insert_with(Instant::now);
+            self.free.entry(name).or_insert(now);
         }
     }
 
@@ -149,7 +153,7 @@ impl Board {
     }
 
     /// Who has the duty for a cluster, if anyone has.
-    pub(super) fn holder(&self, cluster: &ClusterName) -> Option<Holder> {
+    pub fn holder(&self, cluster: &ClusterName) -> Option<Holder> {
         let entry = self.entry(&self.keys.duty(cluster))?;
         Some(Holder {
             identity: serde_json::from_slice(&entry.value).ok(),
@@ -159,27 +163,27 @@ impl Board {
     }
 
     /// Since when the duty for a cluster has been free. Asked for the first time: since now.
-    pub(super) fn free_since(&mut self, cluster: &ClusterName) -> Instant {
-        *self.free.entry(cluster.clone()).or_insert_with(Instant::now)
+    pub fn free_since(&mut self, cluster: &ClusterName, now: Duration) -> Duration {
+        *self.free.entry(cluster.clone()).or_insert(now)
     }
 
     /// Where a cluster stands, as it was written.
-    pub(super) fn state(&self, cluster: &ClusterName) -> Option<&Entry> {
+    pub fn state(&self, cluster: &ClusterName) -> Option<&Entry> {
         self.entry(&self.keys.state(cluster))
     }
 
     /// Who should have the duty for a cluster.
-    pub(super) fn assigned(&self, cluster: &ClusterName) -> Option<&MonitorName> {
+    pub fn assigned(&self, cluster: &ClusterName) -> Option<&MonitorName> {
         self.assigned.get(cluster)
     }
 
     /// How many clusters a monitor should have the duty for at the most.
-    pub(super) fn share(&self) -> usize {
+    pub fn share(&self) -> usize {
         share::share(&self.watched())
     }
 
     /// Who should have it if `not` were not there.
-    pub(super) fn assigned_without(
+    pub fn assigned_without(
         &self,
         cluster: &ClusterName,
         not: &MonitorName,
@@ -192,20 +196,21 @@ impl Board {
     }
 
     /// Whether an operator wants the monitor that should have a cluster's duty to have it.
-    pub(super) fn is_wanted(&self, cluster: &ClusterName, monitor: &MonitorName) -> bool {
+    pub fn is_wanted(&self, cluster: &ClusterName, monitor: &MonitorName) -> bool {
         self.wanted.get(cluster) == Some(monitor)
     }
 
     /// A monitor that is alive.
-    pub(super) fn monitor(&self, name: &MonitorName) -> Option<&Neighbour> {
+    pub fn monitor(&self, name: &MonitorName) -> Option<&Neighbour> {
         self.neighbours.get(name)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::Header;
     use super::*;
+
+    const NOW: Duration = Duration::ZERO;
 
     fn put(key: &str, value: &str, revision: u64) -> News {
         let (key, value) = (key.to_owned(), value.as_bytes().to_vec());
@@ -219,56 +224,56 @@ mod tests {
             revision: *revision,
             lease: 1,
         });
-        Index { header: Header { revision, raft_term: 1 }, entries: entries.collect() }
+        Index { revision, raft_term: 1, entries: entries.collect() }
     }
 
-    #[tokio::test]
-    async fn news_that_comes_late_or_twice_changes_nothing() {
+    #[test]
+    fn news_that_comes_late_or_twice_changes_nothing() {
         let mut board = Board::new(Keys::new("/wk"));
         let (prod, duty) = (ClusterName::new("prod").unwrap(), "/wk/clusters/prod/duty");
-        board.take_in(put(duty, r#"{"monitor":"vp1","journal":"a"}"#, 5));
+        board.take_in(put(duty, r#"{"monitor":"vp1","journal":"a"}"#, 5), NOW);
         assert_eq!(board.holder(&prod).unwrap().revision, 5);
-        board.take_in(News::Deleted { key: duty.to_owned(), revision: 9 });
-        board.take_in(put(duty, "{}", 7));
+        board.take_in(News::Deleted { key: duty.to_owned(), revision: 9 }, NOW);
+        board.take_in(put(duty, "{}", 7), NOW);
         assert_eq!(board.holder(&prod), None);
-        board.take_in(put(duty, "not what it should be", 10));
+        board.take_in(put(duty, "not what it should be", 10), NOW);
         assert_eq!(board.holder(&prod).unwrap().identity, None);
     }
 
-    #[tokio::test]
-    async fn what_the_watch_missed_is_found_by_comparing() {
+    #[test]
+    fn what_the_watch_missed_is_found_by_comparing() {
         let mut board = Board::new(Keys::new("/wk"));
         let prod = ClusterName::new("prod").unwrap();
         let (duty, state) = ("/wk/clusters/prod/duty", "/wk/clusters/prod/state");
-        board.take_in(put(duty, "{}", 5));
-        board.take_in(put(state, "{}", 6));
-        let missed = board.compare(&index(12, &[(state, 11), ("/wk/other", 4)]));
+        board.take_in(put(duty, "{}", 5), NOW);
+        board.take_in(put(state, "{}", 6), NOW);
+        let missed = board.compare(&index(12, &[(state, 11), ("/wk/other", 4)]), NOW);
         assert_eq!(missed, [state]);
         assert_eq!(board.holder(&prod), None, "it is gone");
         // What is older than what was heard says nothing.
-        board.take_in(put(duty, "{}", 20));
-        assert!(board.compare(&index(15, &[(state, 6)])).is_empty());
+        board.take_in(put(duty, "{}", 20), NOW);
+        assert!(board.compare(&index(15, &[(state, 6)]), NOW).is_empty());
         assert!(board.holder(&prod).is_some());
     }
 
-    #[tokio::test]
-    async fn who_is_alive_and_what_is_wanted_says_who_should_have_it() {
+    #[test]
+    fn who_is_alive_and_what_is_wanted_says_who_should_have_it() {
         let mut board = Board::new(Keys::new("/wk"));
         let prod = ClusterName::new("prod").unwrap();
         let alive = r#"{"journal":"a","clusters":["prod"]}"#;
-        board.take_in(put("/wk/monitors/vp1", alive, 1));
-        board.take_in(put("/wk/monitors/vp2", alive, 2));
+        board.take_in(put("/wk/monitors/vp1", alive, 1), NOW);
+        board.take_in(put("/wk/monitors/vp2", alive, 2), NOW);
         for name in ["vp1", "vp2"] {
             board.take_in(put(
                 "/wk/clusters/prod/wanted",
                 &format!(r#"{{"monitor":"{name}"}}"#),
                 3 + u64::from(name == "vp2"),
-            ));
+            ), NOW);
             assert_eq!(board.assigned(&prod).unwrap().as_str(), name);
         }
         let vp2 = MonitorName::new("vp2").unwrap();
         assert_eq!(board.assigned_without(&prod, &vp2).unwrap().as_str(), "vp1");
-        board.take_in(News::Deleted { key: "/wk/monitors/vp2".to_owned(), revision: 9 });
+        board.take_in(News::Deleted { key: "/wk/monitors/vp2".to_owned(), revision: 9 }, NOW);
         assert_eq!(board.assigned(&prod).unwrap().as_str(), "vp1");
     }
 }

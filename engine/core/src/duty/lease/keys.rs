@@ -3,18 +3,18 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-use watchkeeper_core::model::{ClusterName, MonitorName, Term};
-use watchkeeper_core::past::Past;
+use crate::model::{ClusterName, MonitorName, Term};
+use crate::past::Past;
 
 /// The names of the keys.
 #[derive(Debug, Clone)]
-pub(super) struct Keys {
+pub struct Keys {
     prefix: String,
 }
 
 /// What a key is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// A monitor that is alive.
     Monitor(MonitorName),
     /// Who has the duty for a cluster.
@@ -26,47 +26,52 @@ pub(super) enum Place {
 }
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Self {
+    /// Those that begin with `prefix`.
+    pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
     }
 
     /// What all keys begin with.
-    pub(super) fn all(&self) -> String {
+    pub fn all(&self) -> String {
         format!("{}/", self.prefix)
     }
 
-    pub(super) fn monitor(&self, name: &MonitorName) -> String {
+    /// A monitor that is alive.
+    pub fn monitor(&self, name: &MonitorName) -> String {
         format!("{}/monitors/{name}", self.prefix)
     }
 
-    pub(super) fn duty(&self, cluster: &ClusterName) -> String {
+    /// Who has the duty for a cluster.
+    pub fn duty(&self, cluster: &ClusterName) -> String {
         format!("{}/clusters/{cluster}/duty", self.prefix)
     }
 
-    pub(super) fn state(&self, cluster: &ClusterName) -> String {
+    /// Where the cluster stands.
+    pub fn state(&self, cluster: &ClusterName) -> String {
         format!("{}/clusters/{cluster}/state", self.prefix)
     }
 
-    pub(super) fn wanted(&self, cluster: &ClusterName) -> String {
+    /// Who is to have the duty.
+    pub fn wanted(&self, cluster: &ClusterName) -> String {
         format!("{}/clusters/{cluster}/wanted", self.prefix)
     }
 
     /// What all keys begin with that say what a monitor sees.
-    pub(super) fn all_sights(&self) -> String {
+    pub fn all_sights(&self) -> String {
         format!("{}/sights/", self.prefix)
     }
 
-    pub(super) fn sights(&self, name: &MonitorName) -> String {
+    pub fn sights(&self, name: &MonitorName) -> String {
         format!("{}{name}", self.all_sights())
     }
 
     /// Whose sights a key has.
-    pub(super) fn sees(&self, key: &str) -> Option<MonitorName> {
+    pub fn sees(&self, key: &str) -> Option<MonitorName> {
         MonitorName::new(key.strip_prefix(&self.all_sights())?).ok()
     }
 
     /// What a key is for; none: it is not one of these.
-    pub(super) fn place(&self, key: &str) -> Option<Place> {
+    pub fn place(&self, key: &str) -> Option<Place> {
         let rest = key.strip_prefix(&self.prefix)?.strip_prefix('/')?;
         if let Some(name) = rest.strip_prefix("monitors/") {
             return MonitorName::new(name).ok().map(Place::Monitor);
@@ -84,42 +89,47 @@ impl Keys {
 
 /// A daemon: two that are given the same name have different journals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
-    pub(super) monitor: MonitorName,
-    pub(super) journal: String,
+pub struct Identity {
+    /// Its name.
+    pub monitor: MonitorName,
+    /// Its journal's.
+    pub journal: String,
 }
 
 /// The value of a monitor's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Alive {
-    pub(super) journal: String,
+pub struct Alive {
+    /// Its journal's name.
+    pub journal: String,
     /// The clusters that it watches.
-    pub(super) clusters: BTreeSet<ClusterName>,
+    pub clusters: BTreeSet<ClusterName>,
 }
 
 /// The value of `wanted`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Wanted {
-    pub(super) monitor: MonitorName,
+pub struct Wanted {
+    /// Who is to have it.
+    pub monitor: MonitorName,
 }
 
 /// The value of `state`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Shared {
+pub struct Shared {
     /// Of the one who wrote it.
-    pub(super) term: Term,
+    pub term: Term,
     /// Rises with each change within the term: the number of a record of its journal.
-    pub(super) version: u64,
+    pub version: u64,
     /// Who wrote it.
     #[serde(flatten)]
-    pub(super) by: Identity,
-    pub(super) past: Box<Past>,
+    pub by: Identity,
+    /// Where the cluster stands.
+    pub past: Box<Past>,
 }
 
 impl Shared {
     /// Whether the journal `journal`, whose last record about the cluster is `version`, has all of
     /// this by itself.
-    pub(super) fn is_own(&self, me: &Identity, version: u64) -> bool {
+    pub fn is_own(&self, me: &Identity, version: u64) -> bool {
         self.by == *me && self.version <= version
     }
 }
