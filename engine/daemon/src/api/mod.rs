@@ -19,5 +19,5 @@ pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, serve};
 pub use types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
-    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
+    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport, StoppedReport,
 };

@@ -7,11 +7,12 @@ use watchkeeper_core::arbitration::{Chosen, Decision, ENGINE, Hold};
 use watchkeeper_core::execution::Progress;
 use watchkeeper_core::guards::Guard;
 use watchkeeper_core::lifecycle::{Phase, step};
-use watchkeeper_core::model::{PolicyName, ServerName, Service};
+use watchkeeper_core::model::{PolicyName, ServerName, Service, Side};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::policies::RolledBack;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
 use watchkeeper_core::state::ClusterState;
+use watchkeeper_core::stopped::Stopped;
 
 use super::standby::CHECK;
 use crate::net;
@@ -132,10 +133,7 @@ pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Cl
         Phase::NeedsOperator(side) => (
             "needs-operator",
             Severity::Critical,
-            format!(
-                "a change of side from {side} stopped on the way; nothing is done until an \
-                 operator has looked and said which side is active: `watchkeeper declare`"
-            ),
+            needs_operator(side, state.stopped.as_ref()),
         ),
     };
     Some(Claimed {
@@ -150,6 +148,27 @@ pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Cl
             labels: std::collections::BTreeMap::new(),
         },
     })
+}
+
+/// What happened, at which step, and how to go on.
+fn needs_operator(side: Side, stopped: Option<&Stopped>) -> String {
+    let Some(stopped) = stopped else {
+        return format!(
+            "a change of side from {side} was given up half-way; nothing is done until an operator has \
+             looked and said which side is active: `watchkeeper declare`"
+        );
+    };
+    let (step, why) = stopped.where_and_why();
+    let plan = stopped.plan();
+    net::one_line(&format!(
+        "the {} from {side} (plan {}) stopped at step {} of {}: {why}; nothing is done until an operator has \
+         looked: `watchkeeper status` shows what was done and what was not, then `watchkeeper resume` has it go \
+         on, `abandon` gives it up, and `declare` says which side is active",
+        plan.kind,
+        plan.number,
+        step + 1,
+        plan.steps.len()
+    ))
 }
 
 #[cfg(test)]
