@@ -53,7 +53,9 @@ impl Site {
         for server in SERVERS {
             let facts = snapshot.server(server).unwrap();
             if facts.state.status != Status::Up {
+                // What its services were last seen to do says nothing any more.
                 site.off.insert(name(server));
+                site.stop(&name(server));
             }
             site.rows.insert(name(server), 0);
             site.sequences.insert(name(server), 0);
