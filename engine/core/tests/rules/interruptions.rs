@@ -272,6 +272,13 @@ impl Run {
 
     fn resume(&mut self) {
         let resumption = self.resumption();
+        if let Event::PlanResumed { plan, term, word: Word::Again | Word::Done, by, reason } =
+            resumption.clone()
+        {
+            let unsaid = Event::PlanResumed { plan, term, word: Word::Unsaid, by, reason };
+            let refused = self.journal.clone().offer(Some(cluster()), unsaid);
+            assert!(matches!(refused, Err(ApplyError::Plan { .. })), "{}: unsaid", self.story);
+        }
         self.journal.write(resumption.clone());
         let again = self.journal.clone().offer(Some(cluster()), resumption);
         assert!(matches!(again, Err(ApplyError::NoPlan(_))), "{}: resumed twice", self.story);
@@ -324,11 +331,6 @@ impl Run {
         self.story.push_str(", then resumed after work by hand");
         self.site.heal();
         let (from, to) = (server_of(self.plan.from), server_of(self.plan.to));
-        let mut world = self.world.clone();
-        self.site.seen(&mut world);
-        if self.site.is_active(from) || world.snapshot().server(from).unwrap().state.status != watchkeeper_core::model::Status::Up {
-            return;
-        }
         self.site.stop_by_hand(to);
         self.site.start_by_hand(from);
         self.site.clients();
@@ -341,9 +343,17 @@ impl Run {
             assert_eq!(self.held(), [Guard::Standby], "{}", self.story);
             return;
         }
+        // It cannot be reached and goes on: no word of before, that it was inactive, counts.
+        let mut unseen = self.clone();
+        unseen.site.cut_server(from);
+        unseen.resume();
+        let ending = unseen.carry_out(|_, _| Fate::Done);
+        unseen.check(&ending);
+        // A server that was asked nothing, and is back, is not asked now.
+        let is_asked = self.plan.asks_to_stop(&name(from));
         self.resume();
         let ending = self.carry_out(|_, _| Fate::Done);
-        assert_eq!(ending, PlanEnding::Completed, "{}", self.story);
+        assert_eq!(ending == PlanEnding::Completed, is_asked, "{}: {ending:?}", self.story);
         self.check(&ending);
     }
 
@@ -367,8 +377,12 @@ impl Run {
                 Some(side) => {
                     assert_eq!(here.phase, Phase::Active(side));
                     assert!(!run.site.is_active(server_of(side.other())), "{}", run.story);
+                    let (from, to) = (server_of(run.plan.from), server_of(run.plan.to));
                     if run.plan.kind != PlanKind::Failover || side == run.plan.from {
                         assert_eq!(run.site.lost(server_of(side)), 0, "{}", run.story);
+                    }
+                    if side == Side::Primary && run.plan.to != Side::Primary {
+                        assert!(run.site.follows(to, from), "{}: no standby is left", run.story);
                     }
                 }
                 None => assert_eq!(here.phase, Phase::NeedsOperator(run.plan.from)),

@@ -160,10 +160,10 @@ fn needs_operator(side: Side, stopped: Option<&Stopped>) -> String {
     };
     let (step, why) = stopped.where_and_why();
     let plan = stopped.plan();
+    // The line is cut at its end.
     net::one_line(&format!(
-        "the {} from {side} (plan {}) stopped at step {} of {}: {why}; nothing is done until an operator has \
-         looked: `watchkeeper status` shows what was done and what was not, then `watchkeeper resume` has it go \
-         on, `abandon` gives it up, and `declare` says which side is active",
+        "the {} from {side} (plan {}) stopped at step {} of {}, and nothing is done: look at \
+         `watchkeeper status`, then `watchkeeper resume`, `abandon` or `declare`; {why}",
         plan.kind,
         plan.number,
         step + 1,

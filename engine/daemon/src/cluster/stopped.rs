@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::event::{Evaluated, Event};
-use watchkeeper_core::execution::Word;
+use watchkeeper_core::execution::{Next, Progress, Word};
 use watchkeeper_core::guards::{Check, Duty, Guard, GuardHold, Situation};
 use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::state::ClusterState;
@@ -31,20 +31,19 @@ impl Watch {
     /// No further step of the plan in flight is begun; the attempt that is under way comes to its end.
     pub(super) async fn abort(&self, by: String, reason: String) -> Result<Answer, Refusal> {
         self.has_the_duty()?;
-        let state = self.ledger.cluster(&self.name).await;
-        let Some(progress) = state.progress else {
-            let why = "no plan is in flight";
-            return Err(Refusal::Impossible(match state.stopped {
-                Some(stopped) => format!("{why}: {}", stands(&stopped)),
-                None => why.to_owned(),
-            }));
-        };
-        if let Some(said) = progress.aborted() {
-            let why = format!("{} wants no further step already: {}", said.by, said.reason);
-            return Err(Refusal::Impossible(why));
+        let name = &self.name;
+        let mut found = Err(Refusal::Unrecorded);
+        let writing = self.ledger.record_with(|state| {
+            found = in_flight(&state.cluster(name));
+            let Ok(progress) = &found else { return Vec::new() };
+            let plan = progress.plan().number;
+            vec![(Some(name.clone()), Event::PlanAborted { plan, by, reason })]
+        });
+        let written = writing.await.is_ok();
+        let progress = found?;
+        if !written {
+            return Err(Refusal::Unrecorded);
         }
-        let plan = progress.plan().number;
-        self.note(Event::PlanAborted { plan, by, reason }).await?;
         let step = progress.index();
         Ok(Answer::Aborted { plan: Box::new(progress.plan().clone()), step })
     }
@@ -146,6 +145,26 @@ pub(crate) fn left(
     setup: &Setup,
 ) -> Left {
     stopped.left(snapshot, setup.limits.fresh_ms)
+}
+
+/// The plan in flight that can be stopped; the error says why there is none.
+fn in_flight(state: &ClusterState) -> Result<Progress, Refusal> {
+    let Some(progress) = &state.progress else {
+        let why = "no plan is in flight";
+        return Err(Refusal::Impossible(match &state.stopped {
+            Some(stopped) => format!("{why}: {}", stands(stopped)),
+            None => why.to_owned(),
+        }));
+    };
+    if let Some(said) = progress.aborted() {
+        let why = format!("{} wants no further step already: {}", said.by, said.reason);
+        return Err(Refusal::Impossible(why));
+    }
+    if progress.next() == Next::End {
+        let why = format!("plan {} is ending", progress.plan().number);
+        return Err(Refusal::Impossible(why));
+    }
+    Ok(progress.clone())
 }
 
 /// The plan that stopped; the error says why there is none.

@@ -98,8 +98,18 @@ impl Site {
         Service::ALL.into_iter().any(|it| it.exclusive() && self.runs(server, it))
     }
 
-    /// Somebody starts a side by hand, the other one being stopped.
+    /// Whether the repository on one server follows that on the other one.
+    pub(super) fn follows(&self, to: &str, from: &str) -> bool {
+        self.follows.as_ref() == Some(&(name(from), name(to)))
+    }
+
+    pub(super) fn cut_server(&mut self, server: &str) {
+        self.cut.insert(name(server));
+    }
+
+    /// Somebody starts a side by hand, its power included, the other one being stopped.
     pub(super) fn start_by_hand(&mut self, server: &str) {
+        self.off.remove(&name(server));
         self.running.extend(Service::ALL.map(|service| id(server, service)));
     }
 
@@ -142,14 +152,9 @@ impl Site {
             }
             self.acknowledged += 1;
             let row = self.acknowledged;
+            // Whoever follows has it later, once somebody has waited for it.
             self.rows.insert(here.clone(), row);
-            self.sequences.insert(here.clone(), row);
-            if let Some((from, to)) = &self.follows
-                && *from == here
-                && self.runs(to.as_str(), Service::Repository)
-            {
-                self.rows.insert(to.clone(), row);
-            }
+            self.sequences.insert(here, row);
         }
     }
 
