@@ -488,6 +488,45 @@ impl ClusterState {
             | Event::PolicyModeSet { .. }
             | Event::PolicyRolledBack { .. }
             | Event::PolicyRetried { .. } => self.policy(record),
+            Event::PlanBegun(_)
+            | Event::StepIntended { .. }
+            | Event::StepEnded { .. }
+            | Event::PlanEnded { .. }
+            | Event::PlanAborted { .. }
+            | Event::PlanResumed { .. }
+            | Event::PlanAbandoned { .. } => self.plan(record)?,
+            Event::Declared { side, .. } => {
+                let before = self.phase.side();
+                self.transition(seq, Trigger::OperatorDeclares(*side))?;
+                if *side != before {
+                    self.active_since = record.at;
+                }
+                self.stopped = None;
+                self.cooling_since = None;
+            }
+            Event::MaintenanceOn { by, reason, until, service } => {
+                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
+                let maintenance =
+                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
+                match service {
+                    Some(id) => {
+                        self.services_in_maintenance.insert(id.clone(), maintenance);
+                    }
+                    None => self.maintenance = Some(maintenance),
+                }
+            }
+            Event::MaintenanceOff { service: Some(id), .. } => {
+                self.services_in_maintenance.remove(id);
+            }
+            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, record: &Record) -> Result<(), ApplyError> {
+        let seq = record.seq;
+        match &record.event {
             Event::PlanBegun(plan) => {
                 self.admit(seq, plan.term)?;
                 self.transition(seq, plan.kind.trigger())?;
@@ -536,9 +575,7 @@ impl ClusterState {
             Event::PlanAbandoned { plan, side, .. } => {
                 let stopped = self.take_stopped(seq, *plan)?;
                 if let Some(side) = side {
-                    stopped
-                        .check_left(*side)
-                        .map_err(|source| ApplyError::Plan { seq, source })?;
+                    stopped.check_left(*side).map_err(|source| ApplyError::Plan { seq, source })?;
                     let before = self.phase.side();
                     self.transition(seq, Trigger::ChangeAbandoned(*side))?;
                     if *side != before {
@@ -546,30 +583,6 @@ impl ClusterState {
                     }
                 }
             }
-            Event::Declared { side, .. } => {
-                let before = self.phase.side();
-                self.transition(seq, Trigger::OperatorDeclares(*side))?;
-                if *side != before {
-                    self.active_since = record.at;
-                }
-                self.stopped = None;
-                self.cooling_since = None;
-            }
-            Event::MaintenanceOn { by, reason, until, service } => {
-                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
-                let maintenance =
-                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
-                match service {
-                    Some(id) => {
-                        self.services_in_maintenance.insert(id.clone(), maintenance);
-                    }
-                    None => self.maintenance = Some(maintenance),
-                }
-            }
-            Event::MaintenanceOff { service: Some(id), .. } => {
-                self.services_in_maintenance.remove(id);
-            }
-            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
             _ => {}
         }
         Ok(())

@@ -84,10 +84,7 @@ impl Stopped {
         }
         let then = situation.snapshot.facts().cluster.phase;
         (then != situation.phase).then(|| {
-            format!(
-                "the facts are from when the cluster was {then}, it is {} now",
-                situation.phase
-            )
+            format!("the facts are from when the cluster was {then}, it is {} now", situation.phase)
         })
     }
 
@@ -98,9 +95,10 @@ impl Stopped {
             .filter_map(|one| match one.state.status {
                 Status::Up => Some(format!("{} runs", one.id)),
                 Status::Unknown => Some(format!("{} is unknown", one.id)),
-                Status::Down if one.state.since > self.at => {
-                    Some(format!("{} may have run: it is seen stopped since {}", one.id, one.state.since))
-                }
+                Status::Down if one.state.since > self.at => Some(format!(
+                    "{} may have run: it is seen stopped since {}",
+                    one.id, one.state.since
+                )),
                 Status::Down => None,
             })
             .collect();
@@ -155,7 +153,9 @@ impl Stopped {
             );
             return Left { side: Some(from), why };
         }
-        let why = format!("services were begun to be started on the {to}, and they are not all seen stopped");
+        let why = format!(
+            "services were begun to be started on the {to}, and they are not all seen stopped"
+        );
         Left { side: None, why }
     }
 

@@ -40,8 +40,8 @@ pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
 pub use standby::StandbySetup;
-pub(crate) use stopped::left;
 pub use stopped::ResumeOrder;
+pub(crate) use stopped::left;
 pub use view::ClusterView;
 
 use policies::Failures;

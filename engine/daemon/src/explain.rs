@@ -150,9 +150,7 @@ pub fn most_telling(evaluations: &[Record]) -> Option<u64> {
 /// followed it.
 pub fn is_of_resumption(rest: &[Record]) -> bool {
     let before = |record: &&Record| !matches!(record.event, Event::Evaluated(_));
-    rest.iter()
-        .take_while(before)
-        .any(|record| matches!(record.event, Event::PlanResumed { .. }))
+    rest.iter().take_while(before).any(|record| matches!(record.event, Event::PlanResumed { .. }))
 }
 
 /// The plan that was begun together with the evaluation, and its attempts.
@@ -504,11 +502,8 @@ impl Carried {
                     None => ("under way", ""),
                 };
                 let took = attempt.ended.map_or(0, |ended| ended.since(attempt.begun));
-                let again = if before > 0 {
-                    format!(" (attempt {})", before + 1)
-                } else {
-                    String::new()
-                };
+                let again =
+                    if before > 0 { format!(" (attempt {})", before + 1) } else { String::new() };
                 writeln!(f, "  {:>2}. {}{again}: {word}, {took} ms; {detail}", i + 1, step.act)?;
             }
             if !tried {

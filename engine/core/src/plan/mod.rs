@@ -449,9 +449,8 @@ impl Plan {
     /// The first step by which the repository on the new side stops being a copy of that on the old
     /// side; none: the plan leaves the repositories as they are.
     pub fn takes_over(&self) -> Option<usize> {
-        let takes = |act: &Act| {
-            matches!(act, Act::DetachRepository { .. } | Act::CarrySequences { .. })
-        };
+        let takes =
+            |act: &Act| matches!(act, Act::DetachRepository { .. } | Act::CarrySequences { .. });
         self.steps.iter().position(|step| takes(&step.act))
     }
 

@@ -33,7 +33,11 @@ impl Journal {
         assert!(problem.is_none(), "{problem:?}");
     }
 
-    pub(crate) fn offer(&mut self, cluster: Option<ClusterName>, event: Event) -> Result<(), ApplyError> {
+    pub(crate) fn offer(
+        &mut self,
+        cluster: Option<ClusterName>,
+        event: Event,
+    ) -> Result<(), ApplyError> {
         let seq = self.state.seq + 1;
         let record = Record { seq, at: Timestamp(NOW.0 + seq * 10), cluster, event };
         self.state.apply(&record)?;

@@ -169,7 +169,8 @@ impl Run {
             return self.end_step(index, attempt, Outcome::NotBegun { detail });
         }
         let arrives = !matches!(fate, Fate::Fails | Fate::CommandLost);
-        let result = if arrives { self.site.perform(&act, &self.plan) } else { Err(detail.clone()) };
+        let result =
+            if arrives { self.site.perform(&act, &self.plan) } else { Err(detail.clone()) };
         // A command of the site's own that may not be repeated is theirs to guard against doubling.
         if fate == Fate::Twice && act.repeatable() {
             let again = self.site.perform(&act, &self.plan);
@@ -370,7 +371,13 @@ impl Run {
             let stopped = run.journal.here().stopped.unwrap();
             let Left { side, why } = stopped.left(&world.snapshot(), world.limits.fresh_ms);
             let (by, reason) = ("ada".to_owned(), "a test".to_owned());
-            run.journal.write(Event::PlanAbandoned { plan: run.plan.number, side, why, by, reason });
+            run.journal.write(Event::PlanAbandoned {
+                plan: run.plan.number,
+                side,
+                why,
+                by,
+                reason,
+            });
             let here = run.journal.here();
             assert_eq!(here.stopped, None);
             match side {
@@ -407,8 +414,7 @@ impl Run {
 
 /// Every sort of plan, with a server that hangs and is fenced beside those that are lost.
 fn all() -> Vec<(World, PlanKind, bool)> {
-    let mut all: Vec<_> =
-        plans().into_iter().map(|(world, kind)| (world, kind, false)).collect();
+    let mut all: Vec<_> = plans().into_iter().map(|(world, kind)| (world, kind, false)).collect();
     let mut hanging = World::new().with_site_steps();
     hanging.arrangements.proof = Proof::Fence { within_ms: 40_000 };
     hanging.lose("dm1");

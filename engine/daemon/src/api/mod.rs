@@ -19,5 +19,6 @@ pub(crate) use server::ReloadRequest;
 pub use server::{ApiContext, serve};
 pub use types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
-    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport, StoppedReport,
+    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
+    StoppedReport,
 };

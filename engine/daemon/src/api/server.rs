@@ -27,12 +27,13 @@ use watchkeeper_core::stopped::Stopped;
 use super::door::Listening;
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
-    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport, StoppedReport,
+    OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
+    StoppedReport,
 };
 use super::{alerts, rehearse};
 use crate::cluster::{
-    self, Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish, Refusal,
-    ResumeOrder, Setup,
+    self, Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish,
+    Refusal, ResumeOrder, Setup,
 };
 use crate::deliver::Receivers;
 use crate::duty::{Duties, Wish};

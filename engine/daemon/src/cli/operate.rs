@@ -100,12 +100,7 @@ async fn follow(
 }
 
 /// Waits for the end of a plan that is to stop. It may have been quicker, and be completed.
-async fn end(
-    client: &Client,
-    cluster: &str,
-    plan: &Plan,
-    json: bool,
-) -> Result<Exit, ClientError> {
+async fn end(client: &Client, cluster: &str, plan: &Plan, json: bool) -> Result<Exit, ClientError> {
     loop {
         let report: StatusReport = client.get("/v1/status").await?;
         let Some(now) = report.clusters.into_iter().find(|it| it.name == cluster) else {

@@ -119,9 +119,8 @@ pub(super) async fn abandon(
 /// Where a change of side stopped, what was not done, and how to go on.
 pub(super) fn ways(stopped: &StoppedReport, cluster: &str) -> String {
     let StoppedReport { number, kind, at, step, steps, act, why, left, .. } = stopped;
-    let mut out = format!(
-        "plan {number} ({kind}) STOPPED at step {step} of {steps} ({act}), {at}: {why}\n"
-    );
+    let mut out =
+        format!("plan {number} ({kind}) STOPPED at step {step} of {steps} ({act}), {at}: {why}\n");
     if !stopped.begun {
         out.push_str("  that step was not begun\n");
     }
@@ -131,10 +130,7 @@ pub(super) fn ways(stopped: &StoppedReport, cluster: &str) -> String {
     }
     let _ = writeln!(out, "  what was done: watchkeeper explain --cluster {cluster}");
     let word = if stopped.needs_word { "--step done|again " } else { "" };
-    let _ = writeln!(
-        out,
-        "  to go on: watchkeeper resume --cluster {cluster} {word}--reason ..."
-    );
+    let _ = writeln!(out, "  to go on: watchkeeper resume --cluster {cluster} {word}--reason ...");
     let then = stopped.if_abandoned.map_or_else(
         || "no side counts as active then, and you have to declare one".to_owned(),
         |side| format!("the {side} counts as active then"),

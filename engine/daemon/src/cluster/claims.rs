@@ -130,11 +130,9 @@ pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Cl
         Phase::SwitchingBack => {
             ("switchback", Severity::Info, format!("switching back to the primary: {reason}"))
         }
-        Phase::NeedsOperator(side) => (
-            "needs-operator",
-            Severity::Critical,
-            needs_operator(side, state.stopped.as_ref()),
-        ),
+        Phase::NeedsOperator(side) => {
+            ("needs-operator", Severity::Critical, needs_operator(side, state.stopped.as_ref()))
+        }
     };
     Some(Claimed {
         source: ENGINE.to_owned(),

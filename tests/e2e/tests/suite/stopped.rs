@@ -53,11 +53,14 @@ async fn what_stopped_says_how_to_go_on_and_goes_on() {
         let alert = alerts.find(|it| it.name == "needs-operator" && it.source == "engine");
         alert.map(|it| it.summary.clone())
     };
-    let status =
-        world.wait_for("the alert", |status| of_engine(cluster(status)).is_some()).await;
+    let status = world.wait_for("the alert", |status| of_engine(cluster(status)).is_some()).await;
     let told = of_engine(cluster(&status)).unwrap();
     for says in [
-        &format!("the switchover from primary (plan {}) stopped at step {} of", plan.number, at + 1)[..],
+        &format!(
+            "the switchover from primary (plan {}) stopped at step {} of",
+            plan.number,
+            at + 1
+        )[..],
         "start dm2/daemon",
         "`watchkeeper resume`",
         "`abandon`",
@@ -66,18 +69,28 @@ async fn what_stopped_says_how_to_go_on_and_goes_on() {
         assert!(told.contains(says), "{says}: {told}");
     }
     let stopped = world.cluster().await.stopped.expect("it is shown");
-    assert_eq!((stopped.number, stopped.step, stopped.steps), (plan.number, at + 1, plan.steps.len()));
+    assert_eq!(
+        (stopped.number, stopped.step, stopped.steps),
+        (plan.number, at + 1, plan.steps.len())
+    );
     assert!(stopped.begun && !stopped.needs_word, "{stopped:#?}");
     let left: Vec<String> = plan.steps[at + 1..].iter().map(|it| it.act.to_string()).collect();
     assert_eq!(stopped.left, left);
     assert_eq!(stopped.if_abandoned, None);
     assert!(stopped.if_abandoned_why.contains("make dm2/repository independent"), "{stopped:#?}");
     let status = world.ok(&["status"]).await.out;
-    for says in ["STOPPED at step", "not begun: start dm2/agent; start dm2/rest", "to go on: watchkeeper resume"] {
+    for says in [
+        "STOPPED at step",
+        "not begun: start dm2/agent; start dm2/rest",
+        "to go on: watchkeeper resume",
+    ] {
         assert!(status.contains(says), "{says}: {status}");
     }
     let explained = world.ok(&["explain"]).await.out;
-    assert!(explained.contains("switchover") && explained.contains("stopped: start dm2/daemon"), "{explained}");
+    assert!(
+        explained.contains("switchover") && explained.contains("stopped: start dm2/daemon"),
+        "{explained}"
+    );
 
     // Nothing has been done about it: it stops again, and is none the worse.
     let again = world.cli(&["resume", "--reason", "a try"]).await;
@@ -105,7 +118,8 @@ async fn what_stopped_says_how_to_go_on_and_goes_on() {
             _ => None,
         })
         .collect();
-    let reasons = ["a try", "DM2 has room on its disk again"].map(|it| (Word::Unsaid, it.to_owned()));
+    let reasons =
+        ["a try", "DM2 has room on its disk again"].map(|it| (Word::Unsaid, it.to_owned()));
     assert_eq!(said, reasons);
     let explained = world.ok(&["explain"]).await.out;
     for says in ["had it go on: a try", "had it go on: DM2 has room", "completed after"] {
@@ -173,7 +187,9 @@ async fn what_the_old_side_has_written_since_holds_the_resumption() {
     world
         .wait_for("it is seen", |status| {
             let up = |it: &&watchkeeper::api::ServiceReport| {
-                it.server.as_str() == "dm1" && it.service == Service::Daemon && it.status == Status::Up
+                it.server.as_str() == "dm1"
+                    && it.service == Service::Daemon
+                    && it.status == Status::Up
             };
             cluster(status).services.iter().any(|it| up(&it))
         })
@@ -194,9 +210,7 @@ async fn what_the_old_side_has_written_since_holds_the_resumption() {
     let status = world.let_pass(5).await;
     assert!(cluster(&status).phase.contains("operator") && cluster(&status).stopped.is_none());
     world.ok(&["declare", "primary", "--reason", "it serves"]).await;
-    world
-        .wait_site("the side is whole again", |site| site.is_ready("dm1", Service::Rest))
-        .await;
+    world.wait_site("the side is whole again", |site| site.is_ready("dm1", Service::Rest)).await;
     world.assert_never_both();
 }
 
@@ -208,9 +222,10 @@ async fn given_up_before_anything_was_begun_across_the_old_side_is_whole_again()
     world.run().await;
     world.ok(&["switchover", "--no-wait", "--reason", "patching DM1"]).await;
     world
-        .wait_intended("a stop", |act| {
-            matches!(act, Act::StopService(id) if id.service == Service::Daemon)
-        })
+        .wait_intended(
+            "a stop",
+            |act| matches!(act, Act::StopService(id) if id.service == Service::Daemon),
+        )
         .await;
     let aborted = world.ok(&["abort", "--reason", "the wrong night"]).await.out;
     assert!(aborted.contains("stops at step") && aborted.contains("STOPPED at step"), "{aborted}");
@@ -219,7 +234,10 @@ async fn given_up_before_anything_was_begun_across_the_old_side_is_whole_again()
     assert_eq!(stopped.if_abandoned, Some(Side::Primary), "{stopped:#?}");
     assert!(!world.site.is_running("dm1", Service::Rest));
     let said = world.ok(&["abandon", "--reason", "tomorrow"]).await.out;
-    assert!(said.contains("is given up, and the primary counts as active: nothing was begun"), "{said}");
+    assert!(
+        said.contains("is given up, and the primary counts as active: nothing was begun"),
+        "{said}"
+    );
     for service in [Service::Activemq, Service::Daemon, Service::Rest] {
         world.wait_site("it is back", |site| site.is_ready("dm1", service)).await;
     }

@@ -66,9 +66,15 @@ async fn prepare() -> World {
     let mut world = World::prepare_with(|site| site.latency = LATENCY).await;
     world.config.replicated().set("clusters.prod.plan.attempts", 1);
     let notes = world.path("notes").display().to_string();
-    for (name, point) in [("early", "before-stop"), ("between", "before-start"), ("late", "after-start")] {
+    for (name, point) in
+        [("early", "before-stop"), ("between", "before-start"), ("late", "after-start")]
+    {
         // What must not be done twice says so itself, in the end.
-        world.config.site_step(name, point, &format!("echo {name} {{plan}} >> {notes}; sleep 0.06"));
+        world.config.site_step(
+            name,
+            point,
+            &format!("echo {name} {{plan}} >> {notes}; sleep 0.06"),
+        );
     }
     world
 }
@@ -109,11 +115,7 @@ async fn order(world: &World, change: Change) -> (Plan, u64) {
 }
 
 /// Waits until a step that is aimed at is under way; false if the plan ends before.
-async fn wait_step(
-    world: &World,
-    (plan, begun): (&Plan, u64),
-    aims: &BTreeSet<usize>,
-) -> bool {
+async fn wait_step(world: &World, (plan, begun): (&Plan, u64), aims: &BTreeSet<usize>) -> bool {
     let since = Instant::now();
     loop {
         match standing(world, plan, begun) {
@@ -127,11 +129,7 @@ async fn wait_step(
 }
 
 /// Everything befalls the step that was seen under way, or one that has followed since; gives that one.
-async fn befall(
-    world: &mut World,
-    (plan, begun): (&Plan, u64),
-    befalls: Befalls,
-) -> Option<usize> {
+async fn befall(world: &mut World, (plan, begun): (&Plan, u64), befalls: Befalls) -> Option<usize> {
     if befalls == Befalls::Abort {
         let said = world.cli(&["abort", "--no-wait", "--reason", "a test", "--json"]).await;
         return match serde_json::from_str(&said.out) {
@@ -182,12 +180,12 @@ async fn resume(world: &mut World, plan: &Plan) {
             .into_iter()
             .find(|name| plan.steps[step].act.to_string().ends_with(name));
         let done = name.is_some_and(|name| notes.contains(&format!("{name} {}\n", plan.number)));
-        let word: &[&str] = match (needs_word, done) {
+        let of_step: &[&str] = match (needs_word, done) {
             (false, _) => &[],
             (true, false) => &["--step", "again"],
             (true, true) => &["--step", "done"],
         };
-        let said = world.cli(&[&order[..], word].concat()).await;
+        let said = world.cli(&[&order[..], of_step].concat()).await;
         match said.code {
             Some(0) => return,
             // The facts are from before.
@@ -231,7 +229,10 @@ async fn carry(world: &mut World, clients: &mut Clients, change: Change, aims: &
         stops += 1;
         match &report.stopped {
             Some(stopped) => {
-                assert_eq!(report.phase, format!("in need of an operator, {} before", change.to.other()));
+                assert_eq!(
+                    report.phase,
+                    format!("in need of an operator, {} before", change.to.other())
+                );
                 assert_eq!((stopped.number, stopped.steps), (plan.number, plan.steps.len()));
                 resume(world, &plan).await;
                 last = Some((plan, begun));
@@ -314,8 +315,8 @@ async fn aborted_in_every_step_every_change_of_side_goes_on_and_completes() {
             stops += carry(&mut world, &mut clients, *change, aims).await;
         }
     }
-    let steps: usize = world.changes().iter().map(|plan| plan.steps.len()).max().unwrap();
-    assert!(stops > steps, "{stops} stops, {steps} steps");
+    let longest: usize = world.changes().iter().map(|plan| plan.steps.len()).max().unwrap();
+    assert!(stops > longest, "{stops} stops, {longest} steps");
     assert_steps_ran_once(&world);
     println!("{} changes of side, stopped {stops} times", world.changes().len());
 }
