@@ -66,15 +66,15 @@ async fn prepare() -> World {
     let mut world = World::prepare_with(|site| site.latency = LATENCY).await;
     world.config.replicated().set("clusters.prod.plan.attempts", 1);
     let notes = world.path("notes").display().to_string();
-    for (name, point) in
-        [("early", "before-stop"), ("between", "before-start"), ("late", "after-start")]
-    {
-        // What must not be done twice says so itself, in the end.
-        world.config.site_step(
-            name,
-            point,
-            &format!("echo {name} {{plan}} >> {notes}; sleep 0.06"),
-        );
+    // What must not be done twice says so itself, in the end. The first is under way while the order for the
+    // plan is still being answered.
+    for (name, point, takes) in [
+        ("early", "before-stop", "0.6"),
+        ("between", "before-start", "0.1"),
+        ("late", "after-start", "0.1"),
+    ] {
+        let command = format!("echo {name} {{plan}} >> {notes}; sleep {takes}");
+        world.config.site_step(name, point, &command);
     }
     world
 }
