@@ -169,6 +169,9 @@ pub struct Progress {
     /// may be so no longer is made sure of anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     behind: Option<usize>,
+    /// The furthest step that was begun before it was taken up again: it may be the one behind that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    furthest: Option<usize>,
 }
 
 /// An event does not fit the progress it is applied to: the journal is not what this program
@@ -197,6 +200,7 @@ impl Progress {
             uncertain: false,
             aborted: None,
             behind: None,
+            furthest: None,
         }
     }
 
@@ -217,13 +221,19 @@ impl Progress {
 
     /// Whether the step at `index` was begun, in this run of the plan or in an earlier one.
     pub fn was_begun(&self, index: usize) -> bool {
-        self.has_passed(index) || (index == self.index && self.begun > 0)
+        let now = index < self.index || (index == self.index && self.begun > 0);
+        now || self.was_begun_before(index)
     }
 
     /// Whether the step at `index` had its turn to the end, in this run of the plan or in an earlier
     /// one that came further.
     pub fn has_passed(&self, index: usize) -> bool {
         index < self.index.max(self.behind.unwrap_or(0))
+    }
+
+    fn was_begun_before(&self, index: usize) -> bool {
+        self.behind.is_some_and(|behind| index < behind)
+            || self.furthest.is_some_and(|furthest| index <= furthest)
     }
 
     /// Whether it ended with a step of which nobody knows whether it took effect, and which cannot
@@ -397,6 +407,9 @@ impl Progress {
             return Err(OutOfOrder { plan: self.plan.number, problem });
         }
         let reached = self.index + usize::from(word == Word::Done);
+        if self.begun > 0 {
+            self.furthest = self.furthest.max(Some(self.index));
+        }
         self.behind = self.behind.max(Some(reached));
         self.ended = None;
         self.aborted = None;
@@ -412,8 +425,9 @@ impl Progress {
 
     /// Goes to the step at `index`, or the first one after it that is to have a turn.
     fn go_to(&mut self, index: usize) {
+        let taken_over = self.plan.takes_over().is_some_and(|step| self.was_begun_before(step));
         let had_its_turn = |index: usize| {
-            let again = |step: &Step| self.plan.made_sure_of_again(step, self.behind);
+            let again = |step: &Step| step.act.to_be_made_sure_of(taken_over);
             self.behind.is_some_and(|behind| index < behind)
                 && self.plan.steps.get(index).is_some_and(|step| !again(step))
         };

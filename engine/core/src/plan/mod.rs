@@ -266,13 +266,14 @@ impl Act {
     }
 
     /// Whether what it made sure of, or did, may be so no longer some time later, so that a plan that is
-    /// taken up again does it anew. It looks first, and what is still so costs a look.
-    pub const fn to_be_made_sure_of(&self) -> bool {
+    /// taken up again does it anew. It looks first, and what is still so costs a look. A repository that
+    /// was `taken_over` receives nothing any more, and is waited for no more.
+    pub const fn to_be_made_sure_of(&self, taken_over: bool) -> bool {
         match self {
+            Self::AwaitReplication { .. } => !taken_over,
             Self::StartService(_)
             | Self::StopService(_)
             | Self::ConfirmInactive { .. }
-            | Self::AwaitReplication { .. }
             | Self::Verify { .. } => true,
             Self::DetachRepository { .. }
             | Self::CopyRepository { .. }
@@ -452,17 +453,6 @@ impl Plan {
         let takes =
             |act: &Act| matches!(act, Act::DetachRepository { .. } | Act::CarrySequences { .. });
         self.steps.iter().position(|step| takes(&step.act))
-    }
-
-    /// Whether a step that had its turn has it once more when the plan is taken up again, and the
-    /// steps before `behind` had theirs. A repository that was taken over is waited for no more.
-    pub(crate) fn made_sure_of_again(&self, step: &Step, behind: Option<usize>) -> bool {
-        let taken_over = match (self.takes_over(), behind) {
-            (Some(takes), Some(behind)) => takes <= behind,
-            _ => false,
-        };
-        step.act.to_be_made_sure_of()
-            && !(taken_over && matches!(step.act, Act::AwaitReplication { .. }))
     }
 
     /// Whether the plan may no longer end as if it had never begun once the step at `index` is

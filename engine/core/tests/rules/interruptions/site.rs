@@ -18,6 +18,13 @@ pub(super) fn server_of(side: Side) -> &'static str {
     }
 }
 
+/// The rows, whichever number they have, and the greatest number.
+#[derive(Debug, Clone, Default)]
+struct Table {
+    rows: BTreeSet<u64>,
+    greatest: u64,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Site {
     running: BTreeSet<ServiceId>,
@@ -25,13 +32,13 @@ pub(super) struct Site {
     cut: BTreeSet<ServerName>,
     /// Servers without power.
     off: BTreeSet<ServerName>,
-    /// The newest row in each repository, and the number that its sequence has given last.
-    rows: BTreeMap<ServerName, u64>,
+    /// What each repository holds, and the number that its sequence has given last.
+    tables: BTreeMap<ServerName, Table>,
     sequences: BTreeMap<ServerName, u64>,
     /// Which repository follows which.
     follows: Option<(ServerName, ServerName)>,
-    /// The newest row that a client was told is kept.
-    pub(super) acknowledged: u64,
+    /// How many rows clients were told are kept; they are counted from 0.
+    acknowledged: u64,
     /// How often a step of the site's own took effect.
     pub(super) ran: BTreeMap<String, u32>,
     /// Acts that this model has no picture of, and that were done.
@@ -57,7 +64,7 @@ impl Site {
                 site.off.insert(name(server));
                 site.stop(&name(server));
             }
-            site.rows.insert(name(server), 0);
+            site.tables.insert(name(server), Table::default());
             site.sequences.insert(name(server), 0);
         }
         let both = |side| name(server_of(side));
@@ -118,8 +125,9 @@ impl Site {
     }
 
     /// What is lost if this server's repository counts from now on.
-    pub(super) fn lost(&self, server: &str) -> u64 {
-        self.acknowledged - self.rows[&name(server)]
+    pub(super) fn lost(&self, server: &str) -> usize {
+        let rows = &self.tables[&name(server)].rows;
+        (0..self.acknowledged).filter(|row| !rows.contains(row)).count()
     }
 
     /// What a monitor that looks now finds, in `world`.
@@ -147,14 +155,15 @@ impl Site {
             }
             let here = name(server);
             let number = self.sequences[&here] + 1;
-            if number <= self.rows[&here] {
-                self.broken.push(format!("row {number} was given twice on {server}"));
+            let table = self.tables.get_mut(&here).unwrap();
+            if number <= table.greatest {
+                self.broken.push(format!("number {number} was given twice on {server}"));
             }
-            self.acknowledged += 1;
-            let row = self.acknowledged;
             // Whoever follows has it later, once somebody has waited for it.
-            self.rows.insert(here.clone(), row);
-            self.sequences.insert(here, row);
+            table.rows.insert(self.acknowledged);
+            table.greatest = number;
+            self.acknowledged += 1;
+            self.sequences.insert(here, number);
         }
     }
 
@@ -178,7 +187,7 @@ impl Site {
         if let Act::CarrySequences { from, to } = act {
             self.reach(to)?;
             let known = self.reach(from).map_or(0, |()| self.sequences[from]);
-            self.sequences.insert(to.clone(), known.max(self.rows[to]));
+            self.sequences.insert(to.clone(), known.max(self.tables[to].greatest));
             return Ok(());
         }
         for server in servers(act) {
@@ -194,13 +203,13 @@ impl Site {
                 if !follows {
                     return Err(format!("{to} is not receiving from {from}"));
                 }
-                self.rows.insert(to.clone(), self.rows[from]);
+                self.tables.insert(to.clone(), self.tables[from].clone());
             }
             Act::DetachRepository { server } => {
                 self.follows.take_if(|(_, to)| to == server);
             }
             Act::CopyRepository { from, to } => {
-                self.rows.insert(to.clone(), self.rows[from]);
+                self.tables.insert(to.clone(), self.tables[from].clone());
                 self.follows = Some((from.clone(), to.clone()));
             }
             Act::Site(step) => {
