@@ -289,9 +289,9 @@ impl Run {
     fn ways_on(self) -> usize {
         self.clone().goes_on();
         self.clone().goes_on_too_early();
-        self.clone().is_resumed_after_work_by_hand();
-        self.clone().is_given_up();
-        self.is_declared();
+        self.clone().goes_on_after_work_by_hand();
+        self.clone().give_up();
+        self.declare();
         5
     }
 
@@ -328,7 +328,7 @@ impl Run {
 
     /// Meanwhile somebody has made the old side active. What was written there is not lost unseen, and the
     /// sides are not both active.
-    fn is_resumed_after_work_by_hand(mut self) {
+    fn goes_on_after_work_by_hand(mut self) {
         self.story.push_str(", then resumed after work by hand");
         self.site.heal();
         let (from, to) = (server_of(self.plan.from), server_of(self.plan.to));
@@ -360,7 +360,7 @@ impl Run {
 
     /// The side that counts afterwards, if one does, is one that may: the other one is not active, and nothing
     /// that was acknowledged is lost.
-    fn is_given_up(mut self) {
+    fn give_up(mut self) {
         self.story.push_str(", then abandoned");
         for healed in [false, true] {
             if healed {
@@ -399,7 +399,7 @@ impl Run {
     }
 
     /// An operator knows better.
-    fn is_declared(self) {
+    fn declare(self) {
         for side in [Side::Primary, Side::Secondary] {
             let mut journal = self.journal.clone();
             let resumption = self.resumption();
