@@ -11,6 +11,7 @@ mod order;
 mod policies;
 mod setup;
 mod standby;
+mod stopped;
 mod suspects;
 mod view;
 
@@ -39,6 +40,8 @@ pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
 pub use standby::StandbySetup;
+pub use stopped::ResumeOrder;
+pub(crate) use stopped::left;
 pub use view::ClusterView;
 
 use policies::Failures;
