@@ -89,11 +89,29 @@ impl Lab {
     /// One of the lab's own commands, such as `["kill", "dm1", "daemon"]`. It returns when the
     /// fault is in force.
     pub fn run(&self, arguments: &[&str]) {
+        self.try_run(arguments).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// The same; the error is what it said in failing.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<(), String> {
         let output = self
             .tool(arguments)
             .output()
             .unwrap_or_else(|error| panic!("tests/lab/lab cannot be run: {error}"));
-        assert!(output.status.success(), "lab {}: {}", arguments.join(" "), said(&output));
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(format!("lab {}: {}", arguments.join(" "), said(&output)))
+        }
+    }
+
+    /// Starts one of the lab's own commands, and does not wait for its end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Child {
+        self.tool(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("tests/lab/lab cannot be run: {error}"))
     }
 
     /// Runs a program in a host, to its end, and gives what it printed; the error is what it said
@@ -217,6 +235,11 @@ pub(crate) fn crash(lab: &str, host: &str) -> bool {
     let mut command = Command::new(machine::tool("lab"));
     command.args(["--name", lab, "crash", host]).stdin(Stdio::null());
     command.output().is_ok_and(|output| output.status.success())
+}
+
+/// Whether a host of a lab has no power.
+pub(crate) fn is_off(lab: &str, host: &str) -> bool {
+    !Path::new("/run/watchkeeper-lab").join(lab).join("host").join(host).join("pid1").exists()
 }
 
 impl Drop for Lab {

@@ -17,6 +17,7 @@
 )]
 
 pub mod bmc;
+pub mod chaos;
 mod lab;
 mod machine;
 mod monitor;
