@@ -26,8 +26,8 @@ struct Cli {
     #[arg(long, default_value_t = 1)]
     from: u64,
     /// So many labs at once
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=8))]
-    labs: u64,
+    #[arg(long, default_value_t = 2)]
+    labs: usize,
     /// Begin no further schedule after so many hours
     #[arg(long)]
     hours: Option<f64>,
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         eprintln!("lab-chaos: {why}");
         return ExitCode::FAILURE;
     }
+    watchkeeper_lab::labs_at_once(cli.labs);
     let begun = Instant::now();
     let total = if let Some(seed) = cli.seed { one(seed) } else { many(&cli, begun) };
     print(&cli, &total, begun.elapsed());
@@ -98,7 +99,7 @@ fn many(cli: &Cli, begun: Instant) -> Total {
     let (next, total) = (AtomicU64::new(0), Mutex::new(Total::default()));
     let limit = cli.hours.map(|hours| Duration::from_secs_f64(hours.max(0.0) * 3_600.0));
     std::thread::scope(|scope| {
-        for _ in 0..cli.labs {
+        for _ in 0..cli.labs.max(1) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);

@@ -18,6 +18,8 @@ pub struct Taken {
     pub key: String,
     /// When, in milliseconds since 1970.
     pub at: u64,
+    /// Whether it is that the journal cannot be written, which no journal has.
+    pub unwritable: bool,
 }
 
 /// For how long a monitor or its receiver was ended, or stood still: an answer may have been lost, or not recorded.
@@ -43,6 +45,8 @@ pub struct News {
     pub notifications: usize,
     /// How many were taken twice, with a reason.
     pub doubled: usize,
+    /// Monitors whose receivers heard that nothing can be recorded.
+    pub unwritable: BTreeSet<Host>,
 }
 
 /// What happened to one alert, in both journals.
@@ -132,6 +136,12 @@ fn odd(fingerprint: &str, story: &Story) -> Vec<String> {
 fn deliveries(made: &BTreeSet<(Host, u64)>, taken: &[Taken], gone: &[Gone], news: &mut News) {
     let mut came = BTreeMap::<(Host, u64), Vec<&Taken>>::new();
     for one in taken {
+        if one.unwritable {
+            if !news.unwritable.insert(one.monitor) {
+                news.violations.push(format!("{} cannot write, and said so twice", one.monitor));
+            }
+            continue;
+        }
         let number = one.key.rsplit('-').next().and_then(|number| number.parse().ok());
         let Some(number) = number else {
             news.violations.push(format!("{} is no key of a notification", one.key));

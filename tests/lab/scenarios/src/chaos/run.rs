@@ -11,7 +11,7 @@ use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::plan::PlanKind;
 
 use super::ending;
-use super::fault::Host;
+use super::fault::{Fault, Host};
 use super::hurt::Hurt;
 use super::news;
 use super::past::Past;
@@ -275,6 +275,11 @@ impl Checked<'_> {
         if self.active.is_some() {
             let told = news::judge(&past, &site.taken(), &hurt.gone);
             violations.extend(told.violations);
+            for host in told.unwritable {
+                if !self.schedule.has(|fault| fault == Fault::Full(host)) {
+                    violations.push(format!("{host} said that nothing can be recorded, and had room"));
+                }
+            }
             counts.notifications = count(told.notifications);
             counts.doubled = count(told.doubled);
         }

@@ -62,9 +62,20 @@ pub struct Schedule {
 }
 
 /// Until when everything that is to go wrong has gone wrong, in milliseconds.
-pub const TROUBLE: u64 = 12_000;
+pub const TROUBLE: u64 = 14_000;
 
-const SERVICES: [&str; 5] = ["activemq", "repository", "daemon", "agent", "rest"];
+/// The agent seldom: one of several is no reason for anything.
+const SERVICES: [&str; 9] = [
+    "activemq",
+    "activemq",
+    "repository",
+    "repository",
+    "daemon",
+    "daemon",
+    "rest",
+    "rest",
+    "agent",
+];
 
 impl Schedule {
     /// The schedule of a seed.
@@ -79,12 +90,14 @@ impl Schedule {
             // What goes wrong in the middle of something else is what nobody has thought of.
             let at = match last {
                 Some(last) if making.rng.u32(0..3) > 0 => last + making.rng.u64(0..4_000),
-                _ => making.rng.u64(0..TROUBLE * 2 / 3),
+                _ => making.rng.u64(0..TROUBLE / 2),
             };
             let at = at.min(TROUBLE - 500);
             last = Some(at);
-            let until = at + making.rng.u64(500..8_000);
-            making.one(at, until.min(TROUBLE));
+            // Long enough for a change of side, twice of three times.
+            let short = making.rng.u32(0..3) == 0;
+            let takes = if short { making.rng.u64(300..3_000) } else { making.rng.u64(6_000..TROUBLE) };
+            making.one(at, (at + takes).min(TROUBLE));
         }
         making.moments.sort_by_key(|moment| moment.at);
         let finale = making.rng.u32(0..3) == 0;
@@ -116,7 +129,7 @@ impl Making {
 
     fn one(&mut self, at: u64, until: u64) {
         // The primary is what most of it is about.
-        let side = self.pick(&["dm1", "dm1", "dm2"]);
+        let side = self.pick(&["dm1", "dm1", "dm1", "dm2"]);
         let server = self.pick(&["dm1", "dm1", "dm2", "dm3"]);
         let monitor = self.pick(self.duty.monitors());
         let service = self.pick(&SERVICES);

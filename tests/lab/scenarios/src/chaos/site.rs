@@ -37,7 +37,7 @@ const QUICK: [(&str, &str); 6] = [
 ];
 
 const SETTINGS: &str = "{ down-confirmations = 2, unreachable-confirmations = 3, stray-confirmations = 2, \
-                        rescue-attempts = 2, rescue-window = \"1m\" }";
+                        rescue-attempts = 1, rescue-window = \"1m\" }";
 
 /// A lab on which a schedule runs. Dropping it takes everything down.
 pub(super) struct Site<'a> {
@@ -137,6 +137,8 @@ impl<'a> Site<'a> {
                     monitor: host,
                     key: line.pointer("/key")?.as_str()?.to_owned(),
                     at: line.pointer("/at")?.as_u64()?,
+                    unwritable: line.pointer("/body/alerts/0/name")
+                        == Some(&"journal-unwritable".into()),
                 })
             });
             lines.collect::<Vec<_>>()

@@ -32,7 +32,7 @@ fn made(id: u64, ended: bool) -> Value {
 }
 
 fn taken(id: u64, at: u64) -> Taken {
-    Taken { monitor: "vp1", key: format!("0a1b-{id}"), at }
+    Taken { monitor: "vp1", key: format!("0a1b-{id}"), at, unwritable: false }
 }
 
 /// An alert that began and is over, and was told so.
@@ -47,7 +47,7 @@ fn violations(records: &[(u64, Value)], taken: &[Taken], gone: &[Gone]) -> Vec<S
 #[test]
 fn what_was_told_and_came_once_is_well() {
     let news = judge(&past(&whole()), &[taken(0, 10), taken(1, 20)], &[]);
-    assert_eq!(news, News { violations: vec![], notifications: 2, doubled: 0 });
+    assert_eq!(news, News { notifications: 2, ..News::default() });
 }
 
 #[test]
@@ -113,4 +113,14 @@ fn what_was_given_up_or_never_made_is_told() {
         found,
         ["notification 0 of vp1 was given up: refused", "vp1 never made notification 9, which came"]
     );
+}
+
+#[test]
+fn that_nothing_can_be_recorded_is_told_once_and_is_in_no_journal() {
+    let unwritable = Taken { unwritable: true, ..taken(99, 15) };
+    let mut came = vec![taken(0, 10), unwritable.clone(), taken(1, 20)];
+    let news = judge(&past(&whole()), &came, &[]);
+    assert_eq!((news.violations.len(), news.unwritable.len()), (0, 1), "{news:?}");
+    came.push(unwritable);
+    assert!(violations(&whole(), &came, &[])[0].contains("said so twice"));
 }
