@@ -244,10 +244,15 @@ pub(crate) fn is_off(lab: &str, host: &str) -> bool {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let ended = Command::new(machine::tool("down"))
-            .args(["--name", &self.name])
-            .stdin(Stdio::null())
-            .output();
+        let down = || {
+            let mut command = Command::new(machine::tool("down"));
+            command.args(["--name", &self.name]).stdin(Stdio::null()).output()
+        };
+        // Something that was just being run in a host may have come in between.
+        let ended = match down() {
+            Ok(output) if !output.status.success() => down(),
+            ended => ended,
+        };
         match ended {
             Ok(output) if output.status.success() => {}
             Ok(output) => eprintln!("lab {} is not down: {}", self.name, said(&output)),

@@ -37,7 +37,7 @@ pub(super) struct Hurt {
     pub(super) gone: Vec<Gone>,
     /// How many milliseconds each monitor's clock went ahead.
     pub(super) ahead: Vec<(Host, u64)>,
-    /// Commands of operators that are still under way.
+    /// Commands that nobody waits for, such as an operator's.
     orders: Vec<Child>,
 }
 
@@ -226,11 +226,11 @@ impl Hurt {
     }
 
     /// Starts a member of etcd, if there is to be one and none runs.
-    fn run_member(&self, site: &Site<'_>, host: Host) {
+    fn run_member(&mut self, site: &Site<'_>, host: Host) {
         let wanted = self.duty.is_some_and(|duty| duty.members().contains(&host));
         if wanted && site.lab.try_exec(host, &["pgrep", "-x", "etcd"]).is_err() {
             // It is not waited for: without the others it is not healthy.
-            drop(site.lab.command(&["etcd", "run", host]));
+            self.orders.push(site.lab.command(&["etcd", "run", host]));
         }
     }
 
@@ -273,7 +273,7 @@ impl Hurt {
         off.into_iter().filter(|host| self.boot(site, host, true).is_ok()).collect()
     }
 
-    /// Ends the commands of operators that are still under way.
+    /// Ends the commands that are still under way.
     pub(super) fn end_orders(&mut self) {
         for mut order in self.orders.drain(..) {
             let _ = order.kill();

@@ -118,7 +118,8 @@ fn odd(fingerprint: &str, story: &Story) -> Vec<String> {
     let mut odd = Vec::new();
     if story.untold {
         odd.push(format!("{what} was not told to anybody"));
-    } else if *raised > 0 && *told == 0 {
+    // What is over before it could be told is told once, with its beginning and its end.
+    } else if *raised > 0 && *told + *told_over == 0 {
         odd.push(format!("{what} was raised {raised} times, and no receiver was to be told"));
     }
     if told > raised || told_over > ended {

@@ -67,6 +67,13 @@ fn an_alert_that_nobody_was_to_be_told_of_is_missing() {
 }
 
 #[test]
+fn one_that_was_over_before_it_could_be_told_is_told_once() {
+    let records = [(1, fired()), (2, over()), (3, made(0, true))];
+    assert_eq!(violations(&records, &[taken(0, 10)], &[]), [""; 0]);
+    assert_eq!(violations(&records, &[], &[]).len(), 1);
+}
+
+#[test]
 fn an_end_that_nobody_was_told_is_missing() {
     let found = violations(&[(1, fired()), (2, made(0, false)), (3, over())], &[taken(0, 10)], &[]);
     assert!(found.len() == 1 && found[0].contains("the last word"), "{found:?}");
