@@ -14,7 +14,9 @@ use watchkeeper_lab::chaos::{Counts, Report, Schedule, run};
 
 /// Runs random faults on labs of real servers, and checks what must never be. Needs root, and what the lab needs.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  lab-chaos --seed 4711\n  lab-chaos --seeds 200 --from 1 --labs 2 --json")]
+#[command(
+    after_help = "Examples:\n  lab-chaos --seed 4711\n  lab-chaos --seeds 200 --from 1 --labs 2 --json"
+)]
 struct Cli {
     /// Tell what happens with this seed
     #[arg(long, conflicts_with_all = ["seeds", "hours"])]
@@ -53,7 +55,11 @@ fn main() -> ExitCode {
         for schedule in (from..from.saturating_add(seeds)).map(Schedule::of) {
             println!("{schedule}");
             for moment in &schedule.moments {
-                println!("{:>8.3} {}", Duration::from_millis(moment.at).as_secs_f64(), moment.fault);
+                println!(
+                    "{:>8.3} {}",
+                    Duration::from_millis(moment.at).as_secs_f64(),
+                    moment.fault
+                );
             }
         }
         return ExitCode::SUCCESS;
@@ -77,7 +83,8 @@ fn tried(seed: u64) -> Report {
         Ok(None) => "no lab can be brought up".to_owned(),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().cloned();
-            said.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned())).unwrap_or_default()
+            said.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()))
+                .unwrap_or_default()
         }
     };
     let violations = vec![format!("the run ended early: {why}")];
@@ -123,9 +130,14 @@ impl Total {
         let seconds = Duration::from_millis(counts.ms).as_secs();
         if violations.is_empty() {
             let Counts { failovers, planned, faults, .. } = counts;
-            eprintln!("seed {seed}: well after {seconds} s, {faults} faults, {failovers} failovers, {planned} planned");
+            eprintln!(
+                "seed {seed}: well after {seconds} s, {faults} faults, {failovers} failovers, {planned} planned"
+            );
         } else {
-            eprintln!("seed {seed}: FAILED (lab-chaos --seed {seed} runs it again)\n{story}{}", violations.join("\n"));
+            eprintln!(
+                "seed {seed}: FAILED (lab-chaos --seed {seed} runs it again)\n{story}{}",
+                violations.join("\n")
+            );
             self.failed.insert(seed, violations);
         }
     }
@@ -152,8 +164,22 @@ fn print(cli: &Cli, total: &Total, took: Duration) {
         "{} schedules in {} s: {} faults, {} failovers, {} planned changes, {} rescues and strays stopped, {} times \
          fenced, {} times declared by an operator; {} looks, {} pairs with strays, {} with deceived witnesses; {} jobs, {} of \
          them carried over by planned changes; {} notifications, {} of them twice; {} failed: {:?}",
-        it.schedules, took.as_secs(), it.faults, it.failovers, it.planned, it.repairs, it.fenced, it.declared,
-        it.looks, it.strays, it.deceived, it.jobs, it.carried, it.notifications, it.doubled,
-        total.failed.len(), total.failed.keys().collect::<Vec<_>>()
+        it.schedules,
+        took.as_secs(),
+        it.faults,
+        it.failovers,
+        it.planned,
+        it.repairs,
+        it.fenced,
+        it.declared,
+        it.looks,
+        it.strays,
+        it.deceived,
+        it.jobs,
+        it.carried,
+        it.notifications,
+        it.doubled,
+        total.failed.len(),
+        total.failed.keys().collect::<Vec<_>>()
     );
 }

@@ -5,8 +5,8 @@
 //! controller wants stands in a file, and a thread here carries it out.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Bmc {
         let stop = Arc::new(AtomicBool::new(false));
         let hand = Arc::new(Mutex::new(()));
         let power = Some(switch(lab, host, &folder, (&stop, &hand)));
-        let bmc = Self { power, stop, folder, hand };
+        let bmc = Self { stop, power, folder, hand };
         wait_for(&format!("the controller of {host}"), || {
             let port = port.to_string();
             let options = ["-I", "lanplus", "-C", "3", "-H", ADDRESS, "-p", &port];

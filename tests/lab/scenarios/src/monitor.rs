@@ -165,7 +165,9 @@ impl<'a> Monitor<'a> {
         let log = format!("/lab/{}/daemon.log", folder(self.host));
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
-        if let Some(mut before) = self.daemon.replace(self.lab.spawn(self.host, &["sh", "-c", &line])) {
+        if let Some(mut before) =
+            self.daemon.replace(self.lab.spawn(self.host, &["sh", "-c", &line]))
+        {
             let _ = before.kill();
             let _ = before.wait();
         }

@@ -12,7 +12,7 @@ use super::site::{Site, within};
 use crate::Monitor;
 
 /// How long it may take until all is well again: many times what it takes on a machine that has the time.
-const RECOVERY: Duration = Duration::from_secs(180);
+const RECOVERY: Duration = Duration::from_mins(3);
 
 /// From one look of the operator's to the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,7 +47,11 @@ pub(super) fn recover(
         well
     })
     .map_err(|instead| {
-        format!("it is not well {} s after the last fault: {instead}\n{}", RECOVERY.as_secs(), site.story())
+        format!(
+            "it is not well {} s after the last fault: {instead}\n{}",
+            RECOVERY.as_secs(),
+            site.story()
+        )
     })
 }
 
@@ -93,9 +97,9 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
         tell(format!("an operator switches {host} on"));
     }
     let Some((monitor, cluster)) = site.holder() else { return };
-    let [one, other] = sight.so_far().alive;
+    let [of_dm1, of_dm2] = sight.so_far().alive;
     if !asks_for_an_operator(&cluster) {
-        let across = if is_primary(&cluster) { other } else { one };
+        let across = if is_primary(&cluster) { of_dm2 } else { of_dm1 };
         if fires(&cluster, "rescue-exhausted") && across.is_empty() {
             let host = if is_primary(&cluster) { "dm1" } else { "dm2" };
             tell(format!("an operator starts by hand what {host} does not run"));
@@ -104,11 +108,8 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
         return;
     }
     let serves = |side: &[&str]| side.contains(&"daemon");
-    let (side, across) = if serves(&other) && !serves(&one) {
-        ("secondary", "dm1")
-    } else {
-        ("primary", "dm2")
-    };
+    let (side, across) =
+        if serves(&of_dm2) && !serves(&of_dm1) { ("secondary", "dm1") } else { ("primary", "dm2") };
     for service in ["rest", "daemon", "activemq"] {
         let _ = site.lab.try_exec(across, &["/etc/init.d/dm", service, "stop"]);
     }

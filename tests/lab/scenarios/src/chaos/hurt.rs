@@ -8,8 +8,8 @@ use super::news::Gone;
 use super::schedule::{Duty, Schedule};
 use super::sides::{Blind, Span};
 use super::site::Site;
-use crate::now;
 use crate::monitor::write;
+use crate::now;
 
 /// What a host starts when it boots with its services.
 fn services(host: Host) -> &'static str {
@@ -95,9 +95,34 @@ impl Hurt {
             Fault::Joined(from, to) => self.join(site, from, to),
             Fault::Lossy(host, percent) => {
                 lab.try_run(&["loss", host, &percent.to_string()])?;
-                if percent == 0 { self.lossy.remove(&host) } else { self.lossy.insert(host) };
+                if percent == 0 {
+                    self.lossy.remove(&host)
+                } else {
+                    self.lossy.insert(host)
+                };
                 Ok(())
             }
+            Fault::Ordered => {
+                self.order(site);
+                Ok(())
+            }
+            Fault::ByHand(host, service) => {
+                let start = format!("STARTED_BY=hand /etc/init.d/dm {service} start");
+                lab.try_exec(host, &["sh", "-c", &start]).map(drop)
+            }
+            _ => self.befall_monitor(site, fault, begun),
+        }
+    }
+
+    /// Something goes wrong with a monitor, or what it needs, or is put right.
+    fn befall_monitor(
+        &mut self,
+        site: &mut Site<'_>,
+        fault: Fault,
+        begun: u64,
+    ) -> Result<(), String> {
+        let lab = site.lab;
+        match fault {
             Fault::Killed(host) => {
                 lab.try_exec(host, &["pkill", "-9", "-x", "watchkeeper"])?;
                 self.gone_since.entry(host).or_insert(begun);
@@ -136,14 +161,6 @@ impl Hurt {
                 let _ = std::fs::remove_file(lab.file(&format!("refuse-{host}")));
                 Ok(())
             }
-            Fault::ByHand(host, service) => {
-                let start = format!("STARTED_BY=hand /etc/init.d/dm {service} start");
-                lab.try_exec(host, &["sh", "-c", &start]).map(drop)
-            }
-            Fault::Ordered => {
-                self.order(site);
-                Ok(())
-            }
             Fault::Wanted(host) => {
                 self.say(site, host, &["duty", "take", "--reason", "chaos"]);
                 Ok(())
@@ -152,6 +169,8 @@ impl Hurt {
                 self.say(site, host, &["duty", "cancel", "--reason", "chaos"]);
                 Ok(())
             }
+            // That is not about monitors.
+            _ => Ok(()),
         }
     }
 

@@ -159,9 +159,7 @@ fn deliveries(made: &BTreeSet<(Host, u64)>, taken: &[Taken], gone: &[Gone], news
         }
         for (one, next) in all.iter().zip(all.iter().skip(1)) {
             let lost = gone.iter().any(|it| {
-                it.monitor == *monitor
-                    && it.from <= next.at
-                    && it.until + LAST_WORDS >= one.at
+                it.monitor == *monitor && it.from <= next.at && it.until + LAST_WORDS >= one.at
             });
             if one.key != next.key {
                 let keys = format!("{} and {}", one.key, next.key);

@@ -66,9 +66,7 @@ pub(super) mod tests {
 
     /// A plan that asks dm1, and starts the daemon on dm2.
     pub(in crate::chaos) fn plan(number: u64, kind: &Value) -> Value {
-        let step = |act: Value| {
-            json!({"act": act, "timeout_ms": 1, "attempts": 1, "retry_delay_ms": 0, "on_failure": "stop"})
-        };
+        let step = |act: Value| json!({"act": act, "timeout_ms": 1, "attempts": 1, "retry_delay_ms": 0, "on_failure": "stop"});
         let proof = json!({"witnesses": 1});
         let mut plan = json!({
             "event": "plan-begun", "number": number, "cluster": "prod", "term": 1, "from": "primary", "to": "secondary",

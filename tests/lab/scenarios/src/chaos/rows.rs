@@ -226,7 +226,12 @@ pub fn judge(owed: &BTreeSet<&str>, there: &BTreeSet<String>, host: Host) -> Vec
     if lost.is_empty() {
         return Vec::new();
     }
-    vec![format!("{} of {} acknowledged jobs are not on {host}: {}", lost.len(), owed.len(), lost.join(", "))]
+    vec![format!(
+        "{} of {} acknowledged jobs are not on {host}: {}",
+        lost.len(),
+        owed.len(),
+        lost.join(", ")
+    )]
 }
 
 #[cfg(test)]

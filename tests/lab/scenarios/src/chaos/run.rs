@@ -131,7 +131,11 @@ impl Story {
         let mut text = String::new();
         for (at, what) in &self.lines {
             let since = at.cast_signed() - self.begun.cast_signed();
-            let _ = writeln!(text, "{:>8.3} {what}", Duration::from_millis(since.unsigned_abs()).as_secs_f64());
+            let _ = writeln!(
+                text,
+                "{:>8.3} {what}",
+                Duration::from_millis(since.unsigned_abs()).as_secs_f64()
+            );
         }
         text
     }
@@ -165,8 +169,8 @@ pub fn run(seed: u64) -> Option<Report> {
     hurt.end_orders();
     let jobs = writer.end();
     let seen = sight.end();
-    let checked = Checked { schedule: &schedule, seen: &seen, jobs: &jobs, active };
-    let mut counts = checked.judge(&site, &hurt, &mut story, &mut violations);
+    let all = Checked { schedule: &schedule, seen: &seen, jobs: &jobs, active };
+    let mut counts = all.judge(&site, &hurt, &mut story, &mut violations);
     if !violations.is_empty() {
         keep(&site, seed, &mut story);
     }
@@ -249,7 +253,8 @@ impl Checked<'_> {
                 self.seen.looks, self.seen.whole
             ));
         }
-        let past = within(Duration::from_secs(60), Duration::from_secs(1), || site.past(&hurt.ahead));
+        let past =
+            within(Duration::from_mins(1), Duration::from_secs(1), || site.past(&hurt.ahead));
         let past = match past {
             Ok(past) => past,
             Err(why) => {
@@ -277,7 +282,8 @@ impl Checked<'_> {
             violations.extend(told.violations);
             for host in told.unwritable {
                 if !self.schedule.has(|fault| fault == Fault::Full(host)) {
-                    violations.push(format!("{host} said that nothing can be recorded, and had room"));
+                    violations
+                        .push(format!("{host} said that nothing can be recorded, and had room"));
                 }
             }
             counts.notifications = count(told.notifications);

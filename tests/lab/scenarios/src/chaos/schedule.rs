@@ -96,7 +96,8 @@ impl Schedule {
             last = Some(at);
             // Long enough for a change of side, twice of three times.
             let short = making.rng.u32(0..3) == 0;
-            let takes = if short { making.rng.u64(300..3_000) } else { making.rng.u64(6_000..TROUBLE) };
+            let takes =
+                if short { making.rng.u64(300..3_000) } else { making.rng.u64(6_000..TROUBLE) };
             making.one(at, (at + takes).min(TROUBLE));
         }
         making.moments.sort_by_key(|moment| moment.at);
@@ -135,6 +136,9 @@ impl Making {
         let service = self.pick(&SERVICES);
         let boots = self.rng.bool();
         let lost = self.moments.iter().any(|it| it.fault == Fault::Off(monitor));
+        // Once: which of its records are from after which jump could not be told else.
+        let jumps = |it: &Moment| matches!(it.fault, Fault::Clock(host, _) if host == monitor);
+        let jumped = self.moments.iter().any(jumps);
         let mut both = |fault, over| {
             self.moments.push(Moment { at, fault });
             self.moments.push(Moment { at: until, fault: over });
@@ -155,7 +159,7 @@ impl Making {
                 self.add(at, Fault::Full(monitor));
                 self.add(until, Fault::Freed(monitor));
             }
-            18 => {
+            18 if !jumped => {
                 let seconds = self.rng.u32(1_000..10_000);
                 self.add(at, Fault::Clock(monitor, seconds));
             }
@@ -175,8 +179,7 @@ impl Making {
             if !all && self.rng.bool() {
                 continue;
             }
-            for (from, to, wanted) in
-                [(one, other, directions != 1), (other, one, directions != 2)]
+            for (from, to, wanted) in [(one, other, directions != 1), (other, one, directions != 2)]
             {
                 if wanted {
                     self.add(at, Fault::Cut(from, to));

@@ -122,8 +122,7 @@ struct Known {
 
 impl Known {
     fn of(past: &Past) -> Self {
-        let mut known =
-            Self { plans: BTreeMap::new(), starts: Vec::new(), confirmed: Vec::new() };
+        let mut known = Self { plans: BTreeMap::new(), starts: Vec::new(), confirmed: Vec::new() };
         let mut intended = BTreeMap::new();
         for Written { at, event, .. } in past.records() {
             match event {
@@ -136,18 +135,13 @@ impl Known {
                         known.starts.push((id.to_string(), *plan, *at));
                     }
                 }
-                Event::StepEnded {
-                    plan,
-                    step,
-                    attempt,
-                    outcome: Outcome::Done { detail, .. },
-                } => {
+                Event::StepEnded { plan, step, attempt, outcome: Outcome::Done { detail, .. } } => {
                     if let Some(Act::ConfirmInactive { server, .. }) = known.act(*plan, *step) {
                         let began = intended.get(&(*plan, *step, *attempt));
                         known.confirmed.push(Confirmed {
                             plan: *plan,
                             server: server.to_string(),
-                            how: how(&detail),
+                            how: how(detail),
                             intended: began.copied().unwrap_or(*at),
                             ended: *at,
                         });
@@ -172,12 +166,7 @@ impl Known {
     }
 
     /// Why both may have been alive at once.
-    fn excuse(
-        &self,
-        earlier: &Process,
-        later: &Process,
-        spans: &[Span],
-    ) -> Result<Excuse, String> {
+    fn excuse(&self, earlier: &Process, later: &Process, spans: &[Span]) -> Result<Excuse, String> {
         if later.by == By::Others {
             return Ok(Excuse::Stray);
         }
@@ -190,8 +179,7 @@ impl Known {
             let about = |process: &Process| confirmed.server == process.host;
             // It ran on, and nobody saw it; or it stood still, and went on with what it was told before.
             let ran_on = about(earlier) && earlier.start <= confirmed.ended;
-            let went_on =
-                about(later) && plan.is_some_and(|(_, begun)| *begun <= confirmed.ended);
+            let went_on = about(later) && plan.is_some_and(|(_, begun)| *begun <= confirmed.ended);
             if !ran_on && !went_on {
                 continue;
             }
@@ -203,10 +191,14 @@ impl Known {
         }
         let plan = plan.map_or_else(
             || "no plan is known to have started it".to_owned(),
-            |(plan, _)| format!("the later one was started by plan {}, a {}", plan.number, plan.kind),
+            |(plan, _)| {
+                format!("the later one was started by plan {}, a {}", plan.number, plan.kind)
+            },
         );
         Err(match seen_by {
-            Some(witness) => format!("{plan}; {witness} said that the other was gone, and could see it"),
+            Some(witness) => {
+                format!("{plan}; {witness} said that the other was gone, and could see it")
+            }
             None => plan,
         })
     }
@@ -215,10 +207,8 @@ impl Known {
     /// wait for what it cannot see.
     fn is_stray(&self, process: &Process, plan: Option<&(Plan, u64)>) -> bool {
         let Some((plan, _)) = plan else { return false };
-        let mine = self
-            .confirmed
-            .iter()
-            .filter(|it| it.plan == plan.number && it.server == process.host);
+        let mine =
+            self.confirmed.iter().filter(|it| it.plan == plan.number && it.server == process.host);
         let Some(confirmed) = mine.max_by_key(|it| it.ended) else {
             return matches!(plan.kind, PlanKind::Rescue(_));
         };
@@ -238,9 +228,8 @@ fn how(detail: &str) -> How {
 /// Whether a confirmation rests on witnesses who could not see. The error names one who could.
 fn deceived(confirmed: &Confirmed, spans: &[Span]) -> Result<bool, String> {
     let How::Witnessed(witnesses) = &confirmed.how else { return Ok(false) };
-    let during = |span: &&Span| {
-        span.from <= confirmed.ended && span.until + TESTIMONY >= confirmed.intended
-    };
+    let during =
+        |span: &&Span| span.from <= confirmed.ended && span.until + TESTIMONY >= confirmed.intended;
     for witness in witnesses {
         let blind = spans.iter().filter(during).any(|span| match span.what {
             Blind::Cut(from, to) => {

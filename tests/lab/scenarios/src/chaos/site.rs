@@ -68,7 +68,9 @@ impl<'a> Site<'a> {
                              mount -t tmpfs -o size=32m tmpfs /var/lib/watchkeeper";
                 lab.try_exec(host, &["sh", "-c", mount]).unwrap_or_else(|why| panic!("{why}"));
             }
-            if schedule.has(|fault| matches!(fault, super::fault::Fault::Clock(at, _) if at == *host)) {
+            if schedule
+                .has(|fault| matches!(fault, super::fault::Fault::Clock(at, _) if at == *host))
+            {
                 write(&lab.file(&format!("clock-{host}")), b"+0\n");
                 monitor.run_by(if *host == "vp1" { CLOCK_VP1 } else { CLOCK_VP2 });
             }
@@ -190,8 +192,7 @@ pub(super) fn within<T>(
 }
 
 fn text(schedule: &Schedule, host: Host) -> String {
-    let levels =
-        if schedule.fenced { [r#"["bmc-dm1"]"#, r#"["bmc-dm2"]"#] } else { ["[]"; 2] };
+    let levels = if schedule.fenced { [r#"["bmc-dm1"]"#, r#"["bmc-dm2"]"#] } else { ["[]"; 2] };
     let setup = Setup { cooldown: "4s", settings: SETTINGS, levels, ..Setup::default() };
     let mut text = configuration(&Setup { duty: "@DUTY@", fences: "@FENCES@", ..setup })
         .replace("@DUTY@", &duty(schedule.duty, host))

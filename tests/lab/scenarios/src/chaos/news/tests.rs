@@ -63,7 +63,9 @@ fn an_alert_that_nobody_was_to_be_told_of_is_missing() {
     let found = violations(&[(1, fired())], &[], &[]);
     assert!(found.len() == 1 && found[0].contains("no receiver was to be told"), "{found:?}");
     let untold = json!({"event": "alert-untold", "fingerprint": ALERT, "why": "nobody wants it"});
-    assert!(violations(&[(1, fired()), (2, over()), (3, untold)], &[], &[])[0].contains("not told"));
+    assert!(
+        violations(&[(1, fired()), (2, over()), (3, untold)], &[], &[])[0].contains("not told")
+    );
 }
 
 #[test]
@@ -118,7 +120,10 @@ fn what_was_given_up_or_never_made_is_told() {
     let found = violations(&records, &came, &[]);
     assert_eq!(
         found,
-        ["notification 0 of vp1 was given up: refused", "vp1 never made notification 9, which came"]
+        [
+            "notification 0 of vp1 was given up: refused",
+            "vp1 never made notification 9, which came"
+        ]
     );
 }
 

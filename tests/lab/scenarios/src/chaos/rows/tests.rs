@@ -52,11 +52,9 @@ fn what_a_daemon_took_that_somebody_started_beside_the_plan_is_not_owed() {
     let jobs = [job("a", "dm1", 9_000), job("b", "dm1", 10_800)];
     let process = |start, by| Process { host: "dm1", service: "daemon", by, start };
     let there = [changed(Some(PlanKind::Switchover), "dm2", 10_000)];
-    for (by, start, expected) in [
-        (By::Others, 10_500, 1),
-        (By::Others, 9_500, 2),
-        (By::Monitor, 10_500, 2),
-    ] {
+    for (by, start, expected) in
+        [(By::Others, 10_500, 1), (By::Others, 9_500, 2), (By::Monitor, 10_500, 2)]
+    {
         let processes = vec![process(1, By::Monitor), process(start, by)];
         let seen = Seen { processes, ..Seen::default() };
         assert_eq!(owed(&jobs, &there, &seen).0.len(), expected, "{by:?} {start}");
@@ -80,6 +78,7 @@ fn changes_are_what_the_journals_say_was_completed() {
         (4, ended(2, json!({"ending": "completed"}))),
         (5, json!({"event": "declared", "side": "primary", "by": "ada", "reason": ""})),
     ];
-    let found: Vec<_> = changes(&past(&records)).into_iter().map(|it| (it.kind, it.to, it.begun)).collect();
+    let found: Vec<_> =
+        changes(&past(&records)).into_iter().map(|it| (it.kind, it.to, it.begun)).collect();
     assert_eq!(found, [(Some(PlanKind::Switchover), "dm2", 3), (None, "dm1", 5)]);
 }

@@ -51,7 +51,10 @@ fn witnesses_excuse_only_what_every_one_of_them_could_not_see() {
     let whole = (5_000, 30_000);
     let [dm2, dm3] = [cut("dm1", "dm2", whole), cut("dm3", "dm1", whole)];
     let one = judge(&seen, &past(&failover(BY_WITNESSES)), &[dm2]);
-    assert!(one.violations[0].contains("dm3 said that the other was gone, and could see it"), "{one:?}");
+    assert!(
+        one.violations[0].contains("dm3 said that the other was gone, and could see it"),
+        "{one:?}"
+    );
     let all = judge(&seen, &past(&failover(BY_WITNESSES)), &[dm2, dm3]);
     assert_eq!((all.violations.len(), all.deceived), (0, 1), "{all:?}");
     let frozen = Span { what: Blind::Frozen("dm1"), from: 9_000, until: 15_000 };
