@@ -97,9 +97,9 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
         tell(format!("an operator switches {host} on"));
     }
     let Some((monitor, cluster)) = site.holder() else { return };
-    let [of_dm1, of_dm2] = sight.so_far().alive;
+    let [primary, secondary] = sight.so_far().alive;
     if !asks_for_an_operator(&cluster) {
-        let across = if is_primary(&cluster) { of_dm2 } else { of_dm1 };
+        let across = if is_primary(&cluster) { secondary } else { primary };
         if fires(&cluster, "rescue-exhausted") && across.is_empty() {
             let host = if is_primary(&cluster) { "dm1" } else { "dm2" };
             tell(format!("an operator starts by hand what {host} does not run"));
@@ -108,8 +108,11 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
         return;
     }
     let serves = |side: &[&str]| side.contains(&"daemon");
-    let (side, across) =
-        if serves(&of_dm2) && !serves(&of_dm1) { ("secondary", "dm1") } else { ("primary", "dm2") };
+    let (side, across) = if serves(&secondary) && !serves(&primary) {
+        ("secondary", "dm1")
+    } else {
+        ("primary", "dm2")
+    };
     for service in ["rest", "daemon", "activemq"] {
         let _ = site.lab.try_exec(across, &["/etc/init.d/dm", service, "stop"]);
     }

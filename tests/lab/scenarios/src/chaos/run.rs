@@ -168,8 +168,8 @@ pub fn run(seed: u64) -> Option<Report> {
     }
     hurt.end_orders();
     let jobs = writer.end();
-    let seen = sight.end();
-    let all = Checked { schedule: &schedule, seen: &seen, jobs: &jobs, active };
+    let looked = sight.end();
+    let all = Checked { schedule: &schedule, seen: &looked, jobs: &jobs, active };
     let mut counts = all.judge(&site, &hurt, &mut story, &mut violations);
     if !violations.is_empty() {
         keep(&site, seed, &mut story);

@@ -10,7 +10,6 @@ fn passes(seed: u64) {
     eprintln!("{}: {:?}", Schedule::of(seed), report.counts);
 }
 
-/// The schedules of three seeds, each with another way of sharing the duty.
 #[test]
 fn random_faults_on_one_monitor_with_fencing_leave_all_well() {
     passes(SEEDS[0]);
@@ -26,5 +25,5 @@ fn random_faults_on_two_monitors_over_etcd_leave_all_well() {
     passes(SEEDS[2]);
 }
 
-/// Of each of them comes a change of side.
-const SEEDS: [u64; 3] = [1, 2, 3];
+/// Each with another way of sharing the duty, and something that makes for a change of side.
+const SEEDS: [u64; 3] = [8, 33, 36];
