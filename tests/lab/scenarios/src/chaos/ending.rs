@@ -107,8 +107,8 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
         }
         return;
     }
-    let serves = |side: &[&str]| side.contains(&"daemon");
-    let (side, across) = if serves(&secondary) && !serves(&primary) {
+    let has_daemon = |side: &[&str]| side.contains(&"daemon");
+    let (active, across) = if has_daemon(&secondary) && !has_daemon(&primary) {
         ("secondary", "dm1")
     } else {
         ("primary", "dm2")
@@ -116,10 +116,10 @@ fn operate(site: &mut Site<'_>, hurt: &mut Hurt, sight: &Sight, tell: &mut impl 
     for service in ["rest", "daemon", "activemq"] {
         let _ = site.lab.try_exec(across, &["/etc/init.d/dm", service, "stop"]);
     }
-    let said = monitor.say(&["declare", side, "--reason", "looked"]);
+    let said = monitor.say(&["declare", active, "--reason", "looked"]);
     tell(match said {
-        Ok(_) => format!("an operator declares the {side}"),
-        Err(why) => format!("an operator cannot declare the {side}: {why}"),
+        Ok(_) => format!("an operator declares the {active}"),
+        Err(why) => format!("an operator cannot declare the {active}: {why}"),
     });
 }
 
