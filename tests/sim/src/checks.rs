@@ -116,7 +116,9 @@ impl Checks {
                 if !self.etcd || !matches!(grantor, Grantor::Operator { .. }) {
                     self.held[monitor] = *term;
                 }
-                if matches!(grantor, Grantor::Lease) && self.last_owner.replace(monitor) != Some(monitor) {
+                if matches!(grantor, Grantor::Lease)
+                    && self.last_owner.replace(monitor) != Some(monitor)
+                {
                     self.counts.handovers += 1;
                 }
             }
@@ -148,9 +150,9 @@ impl Checks {
         if self.etcd {
             let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
             let span = etcd.duties.get(&deed.term.0);
-            let in_force = span.zip(intended).is_some_and(|(span, intended)| {
-                span.until.is_none_or(|until| until >= *intended)
-            });
+            let in_force = span
+                .zip(intended)
+                .is_some_and(|(span, intended)| span.until.is_none_or(|until| until >= *intended));
             if !in_force {
                 return Err(format!(
                     "{} sends step {} of plan {} in term {}, which was over before it was intended",

@@ -1,7 +1,7 @@
 //! One seed from its beginning to its end: what happens next, and who is to know of it.
 
-mod befalling;
 mod asking;
+mod befalling;
 mod ending;
 mod fencing;
 mod probing;
@@ -12,12 +12,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use watchkeeper_core::duty::Change;
+use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
 use watchkeeper_core::model::Service;
-use watchkeeper_core::duty::Change;
-use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::holds::Told;
@@ -290,9 +290,7 @@ impl Run {
             Happening::Question(question) => self.asked(&question),
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
-                self.with(monitor, life, |it, now, wishes| {
-                    it.hear_reply(now, &reply, wishes)
-                })
+                self.with(monitor, life, |it, now, wishes| it.hear_reply(now, &reply, wishes))
             }
             Happening::Unanswered { monitor, life, number } => {
                 self.with(monitor, life, |it, _, _| {

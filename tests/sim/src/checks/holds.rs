@@ -171,7 +171,9 @@ impl Holds {
             return Err("maintenance is on".to_owned());
         }
         match &plan.kind {
-            PlanKind::Rescue(id) => self.rescue(monitor, plan.from, deeds::number(&id.server), id.service),
+            PlanKind::Rescue(id) => {
+                self.rescue(monitor, plan.from, deeds::number(&id.server), id.service)
+            }
             PlanKind::Clear(id) => clear(plan.from, deeds::number(&id.server), id.service),
             PlanKind::Failover if matches!(plan.ordered_by, OrderedBy::Policy(_)) => {
                 self.failover(now, monitor, plan.from, setting)

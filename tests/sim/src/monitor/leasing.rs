@@ -237,8 +237,7 @@ impl Monitor {
             return Ok(());
         }
         let Deed { plan, step, attempt, .. } = *deed;
-        let ended =
-            watchkeeper_core::event::Event::StepEnded { plan, step, attempt, outcome };
+        let ended = watchkeeper_core::event::Event::StepEnded { plan, step, attempt, outcome };
         self.record(now, vec![ended]).map(drop)
     }
 

@@ -37,9 +37,7 @@ impl Run {
         call: &Call,
         answer: Option<Answer>,
     ) -> Result<(), Violation> {
-        self.with(call.monitor, call.life, |it, now, wishes| {
-            it.answered(now, call, answer, wishes)
-        })
+        self.with(call.monitor, call.life, |it, now, wishes| it.answered(now, call, answer, wishes))
     }
 
     /// A member has not answered in time: the next one is asked the same.

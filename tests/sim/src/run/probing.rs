@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeeper_core::facts::{Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{
+    Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value,
+};
 use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
@@ -74,8 +76,7 @@ impl Run {
             found.push(replication);
         }
         let active = World::of_side(self.monitors[number].here().phase.side());
-        let testimonies =
-            if silent { self.testimonies(number, server, way) } else { Vec::new() };
+        let testimonies = if silent { self.testimonies(number, server, way) } else { Vec::new() };
         let told = Box::new(Told {
             at: 0,
             silent,

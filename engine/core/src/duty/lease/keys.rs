@@ -61,6 +61,7 @@ impl Keys {
         format!("{}/sights/", self.prefix)
     }
 
+    /// What this monitor sees of the servers.
     pub fn sights(&self, name: &MonitorName) -> String {
         format!("{}{name}", self.all_sights())
     }

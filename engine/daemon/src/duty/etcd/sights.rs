@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use watchkeeper_core::duty::lease::Op;
 use watchkeeper_core::duty::lease::keys::Keys;
+use watchkeeper_core::duty::lease::{Op, Transaction};
 use watchkeeper_core::model::MonitorName;
 
 use super::client::Client;
@@ -51,7 +51,9 @@ impl Sharing {
                 // Names and numbers always have a JSON form.
                 let value = serde_json::to_string(&told).unwrap_or_default();
                 let put = Op::Put { key: key.clone(), value, lease: Some(lease) };
-                if let Err(error) = self.client.transact(&[], &[put], &[]).await {
+                let write =
+                    Transaction { conditions: Vec::new(), then: vec![put], otherwise: Vec::new() };
+                if let Err(error) = self.client.transact(&write).await {
                     tracing::debug!(%error, "what is seen here is not told through etcd");
                 }
             }
