@@ -263,6 +263,10 @@ impl Holds {
 }
 
 fn clear(active: Side, server: usize, service: Service) -> Result<(), String> {
+    // Nothing is synchronised while the secondary is active.
+    if service == Service::Sync && active == Side::Secondary {
+        return Ok(());
+    }
     let across = World::of_side(active.other());
     let stays = service == Service::Repository && active == Side::Primary;
     let agent = service == Service::Agent && active == Side::Primary;
