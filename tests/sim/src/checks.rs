@@ -144,11 +144,15 @@ impl Checks {
         Ok(())
     }
 
-    /// A step's command goes out. With etcd its term was in force there after it was intended: who was
+    /// A step's command goes out: that it is intended is written down. With etcd its term was in force there after it was intended: who was
     /// passed over meanwhile has been told so.
     pub fn sent(&mut self, etcd: &Etcd, deed: &Deed) -> Result<(), Violation> {
+        let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
+        if intended.is_none() {
+            let (monitor, step, plan) = (Node::Monitor(deed.monitor), deed.step, deed.plan);
+            return Err(format!("{monitor} sends step {step} of plan {plan}, and has not written that down"));
+        }
         if self.etcd {
-            let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
             let span = etcd.duties.get(&deed.term.0);
             let in_force = span
                 .zip(intended)
@@ -200,6 +204,18 @@ impl Checks {
         self.plans.entry((monitor, plan.number)).or_insert_with(|| plan.clone());
     }
 
+    /// What is known of a plan, be it from the monitor that had the duty before and began it.
+    fn known<T: Copy>(
+        &self,
+        what: &BTreeMap<(usize, u64), T>,
+        monitor: usize,
+        plan: u64,
+    ) -> Option<T> {
+        let before = (1 - monitor, plan);
+        let same = self.plans.get(&(monitor, plan)) == self.plans.get(&before);
+        what.get(&(monitor, plan)).or_else(|| what.get(&before).filter(|_| same)).copied()
+    }
+
     /// What a step of a plan does.
     pub fn act(&self, monitor: usize, plan: u64, step: usize) -> Option<Act> {
         let plan = self.plans.get(&(monitor, plan))?;
@@ -233,7 +249,7 @@ impl Checks {
             Power::Off => false,
             Power::Frozen => true,
         };
-        let at = self.fenced.get(&(monitor, plan)).copied().unwrap_or(world.now);
+        let at = self.known(&self.fenced, monitor, plan).unwrap_or(world.now);
         self.confirmed.insert((monitor, plan), Confirmed { at });
         // What was switched off was not taken for inactive: nothing excuses it that runs later.
         let deceived = deceived && !matches!(proof, Proof::Fence { .. });
@@ -267,11 +283,11 @@ impl Checks {
             return Ok(());
         }
         // It stood still while it was taken for gone, and goes on with what it was told before.
-        let begun = self.begun.get(&(monitor, plan));
-        if self.deceived[server].is_some_and(|at| begun.is_some_and(|begun| *begun <= at)) {
+        let begun = self.known(&self.begun, monitor, plan);
+        if self.deceived[server].is_some_and(|at| begun.is_some_and(|begun| begun <= at)) {
             return Ok(());
         }
-        let mine = self.confirmed.get(&(monitor, plan)).copied();
+        let mine = self.known(&self.confirmed, monitor, plan);
         for (running, unit) in other.units.iter().filter(|(service, _)| service.exclusive()) {
             let Process::Running { cause: theirs, since } = unit.process else { continue };
             // Every witness was cut off from it, or it stood still.

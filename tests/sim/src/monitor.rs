@@ -2,6 +2,7 @@
 //! of etcd in [`leasing`]. All that is to happen elsewhere is given back as [`Wish`]es.
 
 pub mod leasing;
+mod rogue;
 mod site;
 mod talking;
 
@@ -18,7 +19,7 @@ use watchkeeper_core::execution::{Next, Outcome};
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{self, Duty, Situation};
 use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{MonitorName, Side, Term, Timestamp};
+use watchkeeper_core::model::{MonitorName, PolicyName, Side, Term, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion, Revision};
 use watchkeeper_core::snapshot::{Background, Snapshot};
@@ -40,6 +41,9 @@ const LISTEN_FIRST: u64 = 3_000;
 
 /// How long everything may take to be seen anew.
 const SETTLE: u64 = 10_000;
+
+/// How often a monitor without the duty judges the facts all the same.
+const IDLE: u64 = 5_000;
 
 /// What a monitor says to the other one.
 #[derive(Debug, Clone)]
@@ -119,6 +123,8 @@ pub struct Monitor {
     rests: bool,
     held: Option<Term>,
     snapshots: u64,
+    /// Without the duty nothing is judged again before.
+    idle_until: u64,
     leasing: Option<Box<leasing::Leasing>>,
 }
 
@@ -148,6 +154,7 @@ impl Monitor {
             rests: false,
             held: None,
             snapshots: 0,
+            idle_until: 0,
             leasing: None,
         }
     }
@@ -331,25 +338,44 @@ impl Monitor {
         if !self.settled(now) {
             return Ok(());
         }
-        let Duty::Held(term) = self.duty(now) else { return Ok(()) };
+        let duty = self.duty(now);
+        // Who does not have the duty looks all the same, and is held by that.
+        if !matches!(duty, Duty::Held(_)) && now < self.idle_until {
+            return Ok(());
+        }
+        self.idle_until = now + IDLE;
+        let term = match (&duty, self.here().tenure.standing()) {
+            (Duty::Held(term), _) | (_, Standing::Held { term }) => *term,
+            _ => self.here().tenure.seen(),
+        };
         let snapshot = self.snapshot(now);
         let here = self.here();
-        let duty = Duty::Held(term);
         let situation = self.situation(&snapshot, &duty);
         let outcome = testkit::evaluate_with::<DataMoverHa>(&snapshot, &self.site.settings, &[])
             .map_err(|detail| Failure { kind: FailureKind::Trap, detail });
-        let opinion = Opinion {
-            policy: self.site.policy.clone(),
+        let opinion = |policy: &PolicyName, outcome| Opinion {
+            policy: policy.clone(),
             revision: Revision { digest: String::new(), version: String::new() },
             reads: BTreeSet::new(),
             outcome,
         };
-        let decision = arbitration::decide(&situation, &[opinion], &self.site.seats);
+        let mut opinions = vec![opinion(&self.site.policy, outcome)];
+        let (rogue, seed) = &self.site.rogue;
+        opinions.extend(seed.map(|seed| opinion(rogue, self.rogue(now, seed))));
+        let decision = arbitration::decide(&situation, &opinions, &self.site.seats);
+        let objects = |one: &Opinion| one.outcome.as_ref().map_or(true, |it| !it.holds.is_empty());
+        if decision.to_carry_out().is_some() && opinions.iter().any(objects) {
+            return Err(format!("{} acts though a policy failed or objects", self.me()));
+        }
         let plan = decision.to_carry_out().map(|chosen| {
             let by = OrderedBy::Policy(chosen.policy.clone());
             let kind = plan_kind(&chosen.proposal.action);
             self.plan(&snapshot, term, kind, by, chosen.proposal.reason.clone())
         });
+        if matches!(duty, Duty::NotHeld(_)) {
+            // Whoever has the duty tells people.
+            return self.record(now, plan.into_iter().collect()).map(drop);
+        }
         let changes = here.alerts.compare(
             Some(self.site.cluster()),
             &decision.alerts,

@@ -398,7 +398,9 @@ impl Run {
                         plan.kind,
                         plan.reason
                     ));
-                    if plan.kind == PlanKind::Failover && self.serves_wholly(plan.from) {
+                    if plan.kind == PlanKind::Failover
+                        && self.monitors[number].is_judicious(&plan.ordered_by)
+                        && self.serves_wholly(plan.from) {
                         self.checks.counts.needless += 1;
                         self.say("needlessly");
                     }

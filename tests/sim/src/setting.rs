@@ -14,6 +14,8 @@ pub struct Setting {
     pub cooldown_ms: u64,
     /// Whether the primary takes over again by itself.
     pub failback: bool,
+    /// A policy that asks for anything at any time sits beside the others: its seed.
+    pub rogue: Option<u64>,
     /// After how many changes of side of other clusters within a minute none is begun; 0: no limit.
     pub storm_limit: u32,
 }
@@ -21,7 +23,7 @@ pub struct Setting {
 impl Setting {
     /// As most sites are, with this proof.
     pub const fn of(proof: Proof) -> Self {
-        Self { proof, etcd: false, cooldown_ms: 60_000, failback: false, storm_limit: 0 }
+        Self { proof, etcd: false, cooldown_ms: 60_000, failback: false, rogue: None, storm_limit: 0 }
     }
 
     /// What a seed says.
@@ -37,6 +39,7 @@ impl Setting {
             etcd: rng.u32(0..3) == 0,
             cooldown_ms: [5_000, 60_000, 600_000][rng.usize(0..3)],
             failback: rng.u32(0..3) == 0,
+            rogue: (rng.u32(0..4) == 0).then(|| rng.u64(..)),
             storm_limit: rng.u32(0..3),
         }
     }

@@ -33,7 +33,7 @@ pub struct Told {
     pub silent: bool,
     /// A server that could be asked saw it alive.
     pub alive_elsewhere: bool,
-    /// Another server could be asked.
+    /// Another server could be asked, now or earlier in the same silence.
     pub in_view: bool,
     /// Why it could not take over.
     pub lacks: Option<&'static str>,
@@ -64,7 +64,9 @@ pub struct Holds {
 
 impl Holds {
     /// A monitor was told what there is to know of a server.
-    pub fn told(&mut self, monitor: usize, server: usize, told: Told) {
+    pub fn told(&mut self, monitor: usize, server: usize, mut told: Told) {
+        let before = self.told[monitor][server].as_ref();
+        told.in_view |= told.silent && before.is_some_and(|it| it.silent && it.in_view);
         self.told[monitor][server] = Some(told);
     }
 
@@ -245,7 +247,7 @@ impl Holds {
             return Err("it was told that others see the silent side alive".to_owned());
         }
         if active.silent && !active.in_view {
-            return Err("it looked at the silent side while it saw no other server".to_owned());
+            return Err("it looked at the silent side only while it saw no other server".to_owned());
         }
         if let Some(lacks) = standby.lacks {
             return Err(format!("it was told that the standby {lacks}"));
@@ -265,6 +267,10 @@ impl Holds {
 }
 
 fn clear(active: Side, server: usize, service: Service) -> Result<(), String> {
+    // Nothing is synchronised while the secondary is active.
+    if service == Service::Sync && active == Side::Secondary {
+        return Ok(());
+    }
     let across = World::of_side(active.other());
     let stays = service == Service::Repository && active == Side::Primary;
     let agent = service == Service::Agent && active == Side::Primary;

@@ -24,6 +24,8 @@ pub struct Site {
     pub(super) seats: Vec<Standing>,
     pub(super) names: [MonitorName; 2],
     pub(super) policy: PolicyName,
+    /// The policy that asks for anything, and its seed if it sits there.
+    pub(super) rogue: (PolicyName, Option<u64>),
     pub(super) unknown: ClusterState,
     pub(super) settings: data_mover_ha::Settings,
     /// Whether the duty is shared through etcd.
@@ -34,6 +36,16 @@ pub struct Site {
     pub nothing: Arc<str>,
 }
 
+fn seat(policy: &PolicyName) -> Standing {
+    Standing {
+        policy: policy.clone(),
+        grants: Grant::ALL.into_iter().collect(),
+        servers: None,
+        on_failure: OnPolicyFailure::Hold,
+        mode: Mode::Enforce,
+    }
+}
+
 impl Site {
     /// The site of a run.
     ///
@@ -41,7 +53,8 @@ impl Site {
     /// Never: the names are names.
     #[expect(clippy::unwrap_used, reason = "constants that every test shows to be names")]
     pub fn new(setting: Setting) -> Self {
-        let policy = PolicyName::new("data-mover-ha").unwrap();
+        let [policy, rogue] =
+            ["data-mover-ha", "rogue"].map(|name| PolicyName::new(name).unwrap());
         Self {
             topology: watchkeeper_cases::world::five_servers(),
             arrangements: Arrangements {
@@ -61,15 +74,10 @@ impl Site {
                 storm_limit: setting.storm_limit,
                 storm_window_ms: STORM,
             },
-            seats: vec![Standing {
-                policy: policy.clone(),
-                grants: Grant::ALL.into_iter().collect(),
-                servers: None,
-                on_failure: OnPolicyFailure::Hold,
-                mode: Mode::Enforce,
-            }],
+            seats: setting.rogue.map(|_| seat(&rogue)).into_iter().chain([seat(&policy)]).collect(),
             names: ["vp1", "vp2"].map(|name| MonitorName::new(name).unwrap()),
             policy,
+            rogue: (rogue, setting.rogue),
             unknown: ClusterState::default(),
             settings: data_mover_ha::Settings { failback: setting.failback, ..Default::default() },
             etcd: setting.etcd,
