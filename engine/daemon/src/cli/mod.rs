@@ -173,7 +173,7 @@ struct Change {
     /// Why, for the journal
     #[arg(long)]
     reason: String,
-    /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
+    /// A guard that is not to hold it: maintenance, freshness, cooldown, vantage, standby or storm
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
     /// Only show the plan, and what every guard says of it
