@@ -150,7 +150,9 @@ impl Checks {
         let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
         if intended.is_none() {
             let (monitor, step, plan) = (Node::Monitor(deed.monitor), deed.step, deed.plan);
-            return Err(format!("{monitor} sends step {step} of plan {plan}, and has not written that down"));
+            return Err(format!(
+                "{monitor} sends step {step} of plan {plan}, and has not written that down"
+            ));
         }
         if self.etcd {
             let span = etcd.duties.get(&deed.term.0);

@@ -400,7 +400,8 @@ impl Run {
                     ));
                     if plan.kind == PlanKind::Failover
                         && self.monitors[number].is_judicious(&plan.ordered_by)
-                        && self.serves_wholly(plan.from) {
+                        && self.serves_wholly(plan.from)
+                    {
                         self.checks.counts.needless += 1;
                         self.say("needlessly");
                     }
