@@ -1,0 +1,149 @@
+//! A copy of the tree in which breaks are tried out.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::breaks::Break;
+
+/// Who noticed a break, and by what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    /// The first seed that failed, with what it came to.
+    pub(crate) simulation: Option<(u64, String)>,
+    /// None: it does not run this code.
+    pub(crate) model: Option<bool>,
+    /// The core's tests that failed.
+    pub(crate) tests: Vec<String>,
+}
+
+impl Noticed {
+    /// Whether the simulation or the model did.
+    pub(crate) const fn by_any(&self) -> bool {
+        self.simulation.is_some() || matches!(self.model, Some(true))
+    }
+}
+
+/// The copy.
+pub(crate) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// Copies what git knows of the repository; files that are the same stay as they are, so that
+    /// little is built anew.
+    pub(crate) fn copy(repository: &Path, to: &Path) -> Result<Self, String> {
+        let listed = command("git", &["ls-files"], repository)?;
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        for file in listed.lines() {
+            let Ok(content) = std::fs::read(repository.join(file)) else { continue };
+            let there = to.join(file);
+            if std::fs::read(&there).is_ok_and(|known| known == content) {
+                continue;
+            }
+            let folder = there.parent().unwrap_or(to);
+            std::fs::create_dir_all(folder)
+                .and_then(|()| std::fs::write(&there, content))
+                .map_err(|error| format!("{}: {error}", there.display()))?;
+        }
+        Ok(Self { root: to.to_path_buf() })
+    }
+
+    /// Breaks, tries, and puts right.
+    pub(crate) fn try_out(&self, one: &Break, seeds: u64) -> Result<Noticed, String> {
+        let file = self.root.join(&one.file);
+        let read = std::fs::read_to_string(&file);
+        let source = read.map_err(|error| format!("{}: {error}", file.display()))?;
+        let write = |text: &str| {
+            std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))
+        };
+        write(&one.apply(&source)?)?;
+        let noticed = self.all(one, seeds);
+        write(&source)?;
+        noticed
+    }
+
+    fn all(&self, one: &Break, seeds: u64) -> Result<Noticed, String> {
+        let built = self.cargo(&["build", "-p", "watchkeeper-sim"])?;
+        if !built.status.success() {
+            let told = String::from_utf8_lossy(&built.stderr).into_owned();
+            return Err(format!("{} does not compile:\n{told}", one.name));
+        }
+        let simulated = self.cargo(&[
+            "run",
+            "-p",
+            "watchkeeper-sim",
+            "--",
+            "--failures",
+            "1",
+            "--seeds",
+            &seeds.to_string(),
+        ])?;
+        let simulation = failed_seed(&String::from_utf8_lossy(&simulated.stdout));
+        let model = if one.model {
+            Some(!self.cargo(&["test", "-p", "watchkeeper-model"])?.status.success())
+        } else {
+            None
+        };
+        let tests = if one.twin {
+            Vec::new()
+        } else {
+            let tested = self.cargo(&[
+                "test",
+                "-p",
+                "watchkeeper-core",
+                "--lib",
+                "--test",
+                "rules",
+                "--no-fail-fast",
+            ])?;
+            failed_tests(&String::from_utf8_lossy(&tested.stdout))
+        };
+        Ok(Noticed { simulation, model, tests })
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<Output, String> {
+        let (first, rest) = arguments.split_first().ok_or("nothing to run")?;
+        let all: Vec<&str> =
+            [*first, "--profile", "mutation"].into_iter().chain(rest.iter().copied()).collect();
+        command("cargo", &all, &self.root)
+    }
+}
+
+fn command(program: &str, arguments: &[&str], folder: &Path) -> Result<Output, String> {
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))
+}
+
+/// The first `seed N: what` of the simulation's output.
+fn failed_seed(output: &str) -> Option<(u64, String)> {
+    output.lines().find_map(|line| {
+        let (number, what) = line.strip_prefix("seed ")?.split_once(": ")?;
+        Some((number.parse().ok()?, what.to_owned()))
+    })
+}
+
+/// The names of the tests that failed.
+fn failed_tests(output: &str) -> Vec<String> {
+    let failed = |line: &str| {
+        line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_owned)
+    };
+    output.lines().filter_map(failed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_read_from_what_is_printed() {
+        let output = "note\nseed 17: both sides are active: dm1\n3 seeds in 1 s";
+        let failed = failed_seed(output);
+        assert_eq!(failed, Some((17, "both sides are active: dm1".to_owned())));
+        assert_eq!(failed_seed("3 seeds in 1 s"), None);
+        let output = "test a::b ... ok\ntest a::c ... FAILED\ntest result: FAILED.";
+        assert_eq!(failed_tests(output), ["a::c"]);
+    }
+}
