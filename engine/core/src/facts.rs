@@ -219,6 +219,8 @@ impl Fact {
             || self.latest.reason.code != observation.reason.code;
         if self.latest.status == observation.status {
             self.streak = self.streak.saturating_add(1);
+            // Later than now only if the clock was set back.
+            self.since = self.since.min(observation.at);
         } else {
             self.since = observation.at;
             self.streak = 1;
@@ -305,6 +307,7 @@ impl FactBook {
         let Some(fact) = self.facts.get_mut(probe).filter(|_| times > 0) else { return };
         fact.streak = fact.streak.saturating_add(times);
         fact.latest.at = at;
+        fact.since = fact.since.min(at);
         if fact.latest.status == Status::Up || !fact.latest.values.is_empty() {
             fact.values_at = at;
         }

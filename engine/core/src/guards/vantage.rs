@@ -12,6 +12,7 @@
 //! answered for a while.
 
 use super::Situation;
+use super::freshness::is_to_come;
 use crate::facts::Value;
 use crate::model::{ServerName, Status};
 use crate::snapshot::{Facts, Place, ServerFacts};
@@ -64,6 +65,7 @@ fn sees_nobody(facts: &Facts, active: &ServerFacts) -> bool {
         it.state.status == Status::Up
             && it.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
             && it.state.seen >= active.state.since
+            && !is_to_come(it.state.seen, facts.at)
     };
     others.peek().is_some() && !others.any(in_view)
 }

@@ -158,11 +158,22 @@ impl World {
         code: ReasonCode,
         ago_ms: u64,
     ) {
+        self.saw_when(server, service, status, code, Timestamp(NOW.0 - ago_ms));
+    }
+
+    pub(crate) fn saw_when(
+        &mut self,
+        server: &str,
+        service: Option<Service>,
+        status: Status,
+        code: ReasonCode,
+        at: Timestamp,
+    ) {
         self.book.observe(Observation {
             probe: ProbeId { server: name(server), service, name: Arc::from("ssh") },
             status,
             reason: Reason::new(code, format!("seen {status}")),
-            at: Timestamp(NOW.0 - ago_ms),
+            at,
             took_ms: 20,
             values: BTreeMap::new(),
         });
