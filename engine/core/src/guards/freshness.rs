@@ -5,11 +5,16 @@
 //! no reason for a change of side and need no probe; what was never probed otherwise is not known,
 //! and acting on it would be acting on nothing. A service in maintenance is no reason either, and may
 //! be gone with its probes: it holds no change of side.
+//!
+//! What was seen later than now was seen before the clock was set back, and nobody can say when.
 
 use super::Situation;
 use crate::model::Service;
 use crate::plan::PlanKind;
 use crate::snapshot::{Place, ServiceFacts, State};
+
+/// A clock may be set back by so much without anything being looked at anew.
+const CLOCK_MS: u64 = 1_000;
 
 pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
     let facts = situation.snapshot.facts();
@@ -38,6 +43,9 @@ pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String
         .filter_map(|(what, state)| {
             if state.confirmations == 0 {
                 Some(format!("{what} was never probed"))
+            } else if state.seen.since(facts.at) > CLOCK_MS {
+                let ahead = state.seen.since(facts.at) / 1000;
+                Some(format!("{what} was last seen {ahead} s after now: the clock was set back"))
             } else if age(state) > situation.limits.fresh_ms {
                 Some(format!("{what} was last seen {} s ago", age(state) / 1000))
             } else {

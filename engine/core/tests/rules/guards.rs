@@ -202,6 +202,14 @@ fn stale_facts_hold_what_they_concern() {
     free(&world, &PlanKind::Failover);
     world.saw_at("dm2", None, Status::Up, ReasonCode::Serving, 15_001);
     held(&world, &PlanKind::Failover, Guard::Freshness, "dm2 was last seen");
+    // What was seen later than now was seen before the clock was set back.
+    let seen_ahead = |ahead| {
+        let mut world = World::new();
+        world.saw_ahead("dm1", Service::Daemon, ahead);
+        world
+    };
+    free(&seen_ahead(1_000), &PlanKind::Failover);
+    held(&seen_ahead(9_000), &PlanKind::Failover, Guard::Freshness, "9 s after now: the clock");
     // An additional server is neither old nor new side.
     let mut world = World::new();
     world.saw_at("dm3", Some(Service::Agent), Status::Up, ReasonCode::Serving, 1_000_000);

@@ -150,6 +150,18 @@ impl World {
         self.saw_at(server, service, status, code, 1_000);
     }
 
+    /// Found down by a clock that was ahead of what it is set to now.
+    pub(crate) fn saw_ahead(&mut self, server: &str, service: Service, ahead_ms: u64) {
+        self.book.observe(Observation {
+            probe: ProbeId { server: name(server), service: Some(service), name: Arc::from("ssh") },
+            status: Status::Down,
+            reason: Reason::new(ReasonCode::NotRunning, "seen ahead"),
+            at: NOW.plus(ahead_ms),
+            took_ms: 20,
+            values: BTreeMap::new(),
+        });
+    }
+
     pub(crate) fn saw_at(
         &mut self,
         server: &str,
