@@ -234,7 +234,7 @@ impl Holds {
         for server in [active, standby] {
             let told = self.told[monitor][server].as_ref();
             let at = told.map(|told| told.at).filter(|at| now - at <= FRESH);
-            if at.is_none() {
+            if at.is_none() && !self.clocks {
                 return Err(format!("nothing was heard of {} for long", Node::Server(server)));
             }
         }
