@@ -483,7 +483,7 @@ mod tests {
             probe: probe.clone(),
             ..observation("", status, 1)
         };
-        let testimony = ProbeId::testimony(&name("dm1"), &name("dm2"));
+        let testimony = ProbeId::testimony(&name("dm1"), name("dm2"));
         assert_eq!(
             (testimony.to_string().as_str(), testimony.witness()),
             ("dm1/from-dm2", Some("dm2"))
