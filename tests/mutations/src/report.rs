@@ -49,7 +49,8 @@ pub(crate) fn write(page: &Path, rows: &[(&Break, Noticed)]) -> Result<(), Strin
         table.push_str(&row(one, noticed));
         table.push('\n');
     }
-    let with = between(&text, &table).ok_or_else(|| format!("{} has no markers", page.display()))?;
+    let with =
+        between(&text, &table).ok_or_else(|| format!("{} has no markers", page.display()))?;
     std::fs::write(page, with).map_err(problem)
 }
 
@@ -78,6 +79,9 @@ mod tests {
             model: Some(false),
             tests: vec!["a".to_owned(), "b".to_owned()],
         };
-        assert_eq!(row(&one, &noticed), "| a guard | seed 7: both  sides | - | `a` and 1 more |  |");
+        assert_eq!(
+            row(&one, &noticed),
+            "| a guard | seed 7: both  sides | - | `a` and 1 more |  |"
+        );
     }
 }

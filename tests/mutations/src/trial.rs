@@ -127,9 +127,8 @@ fn failed_seed(output: &str) -> Option<(u64, String)> {
 
 /// The names of the tests that failed.
 fn failed_tests(output: &str) -> Vec<String> {
-    let failed = |line: &str| {
-        line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_owned)
-    };
+    let failed =
+        |line: &str| line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(str::to_owned);
     output.lines().filter_map(failed).collect()
 }
 

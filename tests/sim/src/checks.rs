@@ -116,7 +116,9 @@ impl Checks {
                 if !self.etcd || !matches!(grantor, Grantor::Operator { .. }) {
                     self.held[monitor] = *term;
                 }
-                if matches!(grantor, Grantor::Lease) && self.last_owner.replace(monitor) != Some(monitor) {
+                if matches!(grantor, Grantor::Lease)
+                    && self.last_owner.replace(monitor) != Some(monitor)
+                {
                     self.counts.handovers += 1;
                 }
             }
@@ -148,13 +150,15 @@ impl Checks {
         let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
         if intended.is_none() {
             let (monitor, step, plan) = (Node::Monitor(deed.monitor), deed.step, deed.plan);
-            return Err(format!("{monitor} sends step {step} of plan {plan}, and has not written that down"));
+            return Err(format!(
+                "{monitor} sends step {step} of plan {plan}, and has not written that down"
+            ));
         }
         if self.etcd {
             let span = etcd.duties.get(&deed.term.0);
-            let in_force = span.zip(intended).is_some_and(|(span, intended)| {
-                span.until.is_none_or(|until| until >= *intended)
-            });
+            let in_force = span
+                .zip(intended)
+                .is_some_and(|(span, intended)| span.until.is_none_or(|until| until >= *intended));
             if !in_force {
                 return Err(format!(
                     "{} sends step {} of plan {} in term {}, which was over before it was intended",

@@ -1,7 +1,7 @@
 //! One seed from its beginning to its end: what happens next, and who is to know of it.
 
-mod befalling;
 mod asking;
+mod befalling;
 mod ending;
 mod fencing;
 mod probing;
@@ -12,12 +12,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use watchkeeper_core::duty::Change;
+use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
 use watchkeeper_core::model::Service;
-use watchkeeper_core::duty::Change;
-use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::holds::Told;
@@ -290,9 +290,7 @@ impl Run {
             Happening::Question(question) => self.asked(&question),
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
-                self.with(monitor, life, |it, now, wishes| {
-                    it.hear_reply(now, &reply, wishes)
-                })
+                self.with(monitor, life, |it, now, wishes| it.hear_reply(now, &reply, wishes))
             }
             Happening::Unanswered { monitor, life, number } => {
                 self.with(monitor, life, |it, _, _| {
@@ -304,7 +302,7 @@ impl Run {
                 self.at_etcd(call);
                 Ok(())
             }
-            Happening::FromEtcd { call, answer } => self.from_etcd(&call, Some(answer)),
+            Happening::FromEtcd { call, answer } => self.etcd_answers(&call, Some(answer)),
             Happening::Silent(call) => self.silent(call),
             Happening::News { monitor, life, news } => {
                 self.with(monitor, life, |it, now, wishes| it.told(now, news, wishes))
@@ -402,7 +400,8 @@ impl Run {
                     ));
                     if plan.kind == PlanKind::Failover
                         && self.monitors[number].is_judicious(&plan.ordered_by)
-                        && self.serves_wholly(plan.from) {
+                        && self.serves_wholly(plan.from)
+                    {
                         self.checks.counts.needless += 1;
                         self.say("needlessly");
                     }

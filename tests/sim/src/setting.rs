@@ -23,7 +23,14 @@ pub struct Setting {
 impl Setting {
     /// As most sites are, with this proof.
     pub const fn of(proof: Proof) -> Self {
-        Self { proof, etcd: false, cooldown_ms: 60_000, failback: false, rogue: None, storm_limit: 0 }
+        Self {
+            proof,
+            etcd: false,
+            cooldown_ms: 60_000,
+            failback: false,
+            rogue: None,
+            storm_limit: 0,
+        }
     }
 
     /// What a seed says.

@@ -224,7 +224,7 @@ impl Monitor {
             Duty::Held(term) => Some(term),
             _ => None,
         };
-        if held != self.held { self.look(now, wishes) } else { Ok(()) }
+        if held == self.held { Ok(()) } else { self.look(now, wishes) }
     }
 
     /// An attempt was refused before it began: recorded, if that is still for this monitor to say.
@@ -237,8 +237,7 @@ impl Monitor {
             return Ok(());
         }
         let Deed { plan, step, attempt, .. } = *deed;
-        let ended =
-            watchkeeper_core::event::Event::StepEnded { plan, step, attempt, outcome };
+        let ended = watchkeeper_core::event::Event::StepEnded { plan, step, attempt, outcome };
         self.record(now, vec![ended]).map(drop)
     }
 

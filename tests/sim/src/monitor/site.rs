@@ -53,8 +53,7 @@ impl Site {
     /// Never: the names are names.
     #[expect(clippy::unwrap_used, reason = "constants that every test shows to be names")]
     pub fn new(setting: Setting) -> Self {
-        let [policy, rogue] =
-            ["data-mover-ha", "rogue"].map(|name| PolicyName::new(name).unwrap());
+        let [policy, rogue] = ["data-mover-ha", "rogue"].map(|name| PolicyName::new(name).unwrap());
         Self {
             topology: watchkeeper_cases::world::five_servers(),
             arrangements: Arrangements {

@@ -156,12 +156,7 @@ impl Monitor {
         }
     }
 
-    fn hear(
-        &mut self,
-        now: u64,
-        report: &Report,
-        wishes: &mut Vec<Wish>,
-    ) -> Result<(), Violation> {
+    fn hear(&mut self, now: u64, report: &Report, wishes: &mut Vec<Wish>) -> Result<(), Violation> {
         self.theirs = Some(report.clone());
         let change = heed(&self.here().tenure, report, self.peer(), self.first());
         self.change(now, change, wishes).map(drop)

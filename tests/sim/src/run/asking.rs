@@ -32,14 +32,12 @@ impl Run {
         }
     }
 
-    pub(super) fn from_etcd(
+    pub(super) fn etcd_answers(
         &mut self,
         call: &Call,
         answer: Option<Answer>,
     ) -> Result<(), Violation> {
-        self.with(call.monitor, call.life, |it, now, wishes| {
-            it.answered(now, call, answer, wishes)
-        })
+        self.with(call.monitor, call.life, |it, now, wishes| it.answered(now, call, answer, wishes))
     }
 
     /// A member has not answered in time: the next one is asked the same.
@@ -53,7 +51,7 @@ impl Run {
             self.call(call);
             return Ok(());
         }
-        self.from_etcd(&call, None)
+        self.etcd_answers(&call, None)
     }
 
     /// Etcd tells everybody who can hear it what has changed.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeeper_core::facts::{Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{
+    Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value,
+};
 use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
@@ -74,8 +76,7 @@ impl Run {
             found.push(replication);
         }
         let active = World::of_side(self.monitors[number].here().phase.side());
-        let testimonies =
-            if silent { self.testimonies(number, server, way) } else { Vec::new() };
+        let testimonies = if silent { self.testimonies(number, server, way) } else { Vec::new() };
         let told = Box::new(Told {
             at: 0,
             silent,
@@ -118,13 +119,13 @@ impl Run {
                 continue;
             }
             let way = world.both_ways(Node::Server(witness), Node::Server(about));
-            let (status, word) = match world.machines[about].power {
+            let (status, what) = match world.machines[about].power {
                 Power::On if way => (Status::Up, "alive"),
                 // Its kernel accepts connections, and nothing speaks.
                 Power::Frozen if way => (Status::Unknown, "hung"),
                 _ => (Status::Down, "gone"),
             };
-            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(word.into()));
+            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(what.into()));
             found.push(Observation {
                 probe: ProbeId::testimony(&suspect.name, &server.name),
                 status,

@@ -264,11 +264,14 @@ mod tests {
         board.take_in(put("/wk/monitors/vp1", alive, 1), NOW);
         board.take_in(put("/wk/monitors/vp2", alive, 2), NOW);
         for name in ["vp1", "vp2"] {
-            board.take_in(put(
-                "/wk/clusters/prod/wanted",
-                &format!(r#"{{"monitor":"{name}"}}"#),
-                3 + u64::from(name == "vp2"),
-            ), NOW);
+            board.take_in(
+                put(
+                    "/wk/clusters/prod/wanted",
+                    &format!(r#"{{"monitor":"{name}"}}"#),
+                    3 + u64::from(name == "vp2"),
+                ),
+                NOW,
+            );
             assert_eq!(board.assigned(&prod).unwrap().as_str(), name);
         }
         let vp2 = MonitorName::new("vp2").unwrap();

@@ -43,13 +43,7 @@ pub enum Renewed {
 
 /// What a renewal is worth that a leader of the term `raft_term` has answered, given the keys that were
 /// read after it.
-pub fn renewed(
-    raft_term: u64,
-    index: &Index,
-    keys: &Keys,
-    me: &Identity,
-    lease: u64,
-) -> Renewed {
+pub fn renewed(raft_term: u64, index: &Index, keys: &Keys, me: &Identity, lease: u64) -> Renewed {
     let key = keys.monitor(&me.monitor);
     if index.raft_term != raft_term {
         Renewed::Unclear

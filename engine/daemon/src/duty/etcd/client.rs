@@ -131,8 +131,7 @@ impl Client {
         &self,
         transaction: &Transaction,
     ) -> Result<Transacted, EtcdError> {
-        let wire::Answer(answer) =
-            self.ask("/v3/kv/txn", &wire::transaction(transaction)).await?;
+        let wire::Answer(answer) = self.ask("/v3/kv/txn", &wire::transaction(transaction)).await?;
         Ok(answer)
     }
 

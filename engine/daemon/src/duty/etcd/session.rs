@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use watchkeeper_core::duty::lease::Index;
 use watchkeeper_core::duty::lease::keys::{Alive, Identity, Keys};
 use watchkeeper_core::duty::lease::span::{self, Renewed};
-use watchkeeper_core::duty::lease::Index;
 use watchkeeper_core::model::ClusterName;
 
 use super::client::Client;

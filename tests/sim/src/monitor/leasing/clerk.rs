@@ -46,15 +46,30 @@ pub(super) struct Tenancy {
 pub(super) enum Clerk {
     Idle,
     /// What changed without its being told is read.
-    Reads { number: u64, keys: Vec<String> },
+    Reads {
+        number: u64,
+        keys: Vec<String>,
+    },
     /// The duty is taken.
-    Takes { number: u64, lease: u64, grantor: Grantor },
+    Takes {
+        number: u64,
+        lease: u64,
+        grantor: Grantor,
+    },
     /// What could not be recorded is undone.
-    Undoes { number: u64 },
+    Undoes {
+        number: u64,
+    },
     /// Etcd has refused a step: who has it is read.
-    Looks { number: u64, term: Term },
+    Looks {
+        number: u64,
+        term: Term,
+    },
     /// An operator's wish is written; by force if so.
-    Wants { number: u64, force: bool },
+    Wants {
+        number: u64,
+        force: bool,
+    },
     /// The desk gives the duty away.
     Releases,
 }
@@ -136,7 +151,8 @@ impl Leasing {
             && self.held() == Some(term)
         {
             let get = Op::get(self.keys.duty(&self.cluster));
-            let number = self.transact(Transaction { then: vec![get], ..Transaction::default() }, wishes);
+            let number =
+                self.transact(Transaction { then: vec![get], ..Transaction::default() }, wishes);
             self.clerk = Clerk::Looks { number, term };
             return Ok(None);
         }
@@ -305,9 +321,7 @@ impl Leasing {
         let holder = identity.map(|it| it.monitor);
         let here = monitor.here();
         let known = match here.tenure.standing() {
-            Standing::Elsewhere { term, holder: known } => {
-                term.0 == revision && *known == holder
-            }
+            Standing::Elsewhere { term, holder: known } => term.0 == revision && *known == holder,
             _ => false,
         };
         let left_over = holder.is_some() && here.alerts.firing().any(|it| it.source != DUTY);

@@ -30,8 +30,15 @@ pub(super) enum Job {
 pub(super) enum Desk {
     Free,
     /// With the version of what was written.
-    Asked { number: u64, job: Job, version: u64 },
-    Rests { until: u64, job: Job },
+    Asked {
+        number: u64,
+        job: Job,
+        version: u64,
+    },
+    Rests {
+        until: u64,
+        job: Job,
+    },
 }
 
 impl Desk {

@@ -23,13 +23,38 @@ const CONFIGURED: Duration = Duration::from_millis(LEASE);
 pub(super) enum Session {
     /// Nothing until then; then a lease is asked for.
     Waits(u64),
-    Grants { number: u64, asked: u64 },
+    Grants {
+        number: u64,
+        asked: u64,
+    },
     /// The own key is written: for the first time, with the moment at which the lease was asked for.
-    Announces { number: u64, lease: u64, asked: Option<u64>, able: bool },
-    Reads { number: u64, lease: u64, asked: u64 },
-    Keeps { lease: u64, due: u64 },
-    Renews { number: u64, lease: u64, asked: u64 },
-    Compares { number: u64, lease: u64, asked: u64, ttl: Duration, raft_term: u64 },
+    Announces {
+        number: u64,
+        lease: u64,
+        asked: Option<u64>,
+        able: bool,
+    },
+    Reads {
+        number: u64,
+        lease: u64,
+        asked: u64,
+    },
+    Keeps {
+        lease: u64,
+        due: u64,
+    },
+    Renews {
+        number: u64,
+        lease: u64,
+        asked: u64,
+    },
+    Compares {
+        number: u64,
+        lease: u64,
+        asked: u64,
+        ttl: Duration,
+        raft_term: u64,
+    },
 }
 
 impl Session {
@@ -45,8 +70,8 @@ impl Session {
     }
 }
 
-const fn millis(duration: Duration) -> u64 {
-    duration.as_millis() as u64
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Leasing {
@@ -119,10 +144,7 @@ impl Leasing {
             (Session::Grants { asked, .. }, Some(Answer::Granted(lease))) => {
                 self.announce(now, lease, Some(asked), 0, wishes);
             }
-            (
-                Session::Announces { lease, asked, able, .. },
-                Some(Answer::Transacted(answer)),
-            ) => {
+            (Session::Announces { lease, asked, able, .. }, Some(Answer::Transacted(answer))) => {
                 if answer.met {
                     self.told_able = able;
                     match asked {
@@ -160,8 +182,12 @@ impl Leasing {
                 Renewed::Displaced => self.opens_later(now, Some(lease), wishes),
             },
             // Nobody has answered, or etcd says that it cannot be.
-            (Session::Announces { lease, asked: None, .. }, _)
-            | (Session::Renews { lease, .. } | Session::Compares { lease, .. }, _) => {
+            (
+                Session::Announces { lease, asked: None, .. }
+                | Session::Renews { lease, .. }
+                | Session::Compares { lease, .. },
+                _,
+            ) => {
                 self.session = Session::Keeps { lease, due: now + AGAIN };
             }
             (Session::Announces { lease, .. }, _) => {
