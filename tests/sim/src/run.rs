@@ -302,7 +302,7 @@ impl Run {
                 self.at_etcd(call);
                 Ok(())
             }
-            Happening::FromEtcd { call, answer } => self.from_etcd(&call, Some(answer)),
+            Happening::FromEtcd { call, answer } => self.etcd_answers(&call, Some(answer)),
             Happening::Silent(call) => self.silent(call),
             Happening::News { monitor, life, news } => {
                 self.with(monitor, life, |it, now, wishes| it.told(now, news, wishes))

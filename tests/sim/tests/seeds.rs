@@ -63,7 +63,11 @@ fn a_seed_tells_the_same_story_each_time() {
 }
 
 fn told(proof: Proof, faults: Vec<(u64, Fault)>) -> Report {
-    let report = play(1, Setting::of(proof), faults, true);
+    told_with(Setting::of(proof), faults)
+}
+
+fn told_with(setting: Setting, faults: Vec<(u64, Fault)>) -> Report {
+    let report = play(1, setting, faults, true);
     println!("{}", report.story);
     assert_eq!(report.violation, None);
     report
@@ -129,5 +133,44 @@ fn a_server_that_answers_again_and_serves_is_not_fenced() {
         }
         let counts = told(FENCE, faults).counts;
         assert_eq!((counts.fenced, counts.changes), (0, 0), "{counts:?}");
+    }
+}
+
+/// The duty is shared through etcd, and dm1 goes off: whichever monitor has it begins a failover.
+fn through_etcd(faults: Vec<(u64, Fault)>) -> Counts {
+    let setting = Setting { etcd: true, ..Setting::of(Proof::Witnesses(2)) };
+    let lost = [(30_000, Fault::Off(0)), (140_000, Fault::On(0, true))];
+    told_with(setting, faults.into_iter().chain(lost).collect()).counts
+}
+
+/// It says that it is sure of the duty, and etcd is asked before each step all the same.
+#[test]
+fn who_is_passed_over_by_force_in_a_failover_sends_nothing_more() {
+    for moment in 0..80 {
+        let faults = [0, 1].map(|monitor| (34_000 + moment * 53, Fault::Forced(monitor)));
+        let counts = through_etcd(faults.into());
+        assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
+    }
+}
+
+/// The lease ends in etcd while the monitor cannot hear that, just after another of etcd's members leads
+/// and the one before it went on renewing it.
+#[test]
+fn a_monitor_that_etcd_cannot_be_asked_by_has_stopped_before_another_goes_on() {
+    for moment in 0..40 {
+        let at = 31_000 + moment * 157;
+        let mut faults = vec![(at, Fault::Elected)];
+        for monitor in [0, 1] {
+            let (from, to) = (Node::Monitor(monitor), Node::Etcd);
+            let mut one = faults.clone();
+            one.extend([(at, Fault::Cut(to, from)), (at + 700, Fault::Cut(from, to))]);
+            one.extend([(at + 30_000, Fault::Joined(to, from))]);
+            one.extend([(at + 30_000, Fault::Joined(from, to))]);
+            let counts = through_etcd(one);
+            assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
+        }
+        faults.extend([(at, Fault::Unheard), (at + 9_000, Fault::Heard)]);
+        let counts = through_etcd(faults);
+        assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
     }
 }

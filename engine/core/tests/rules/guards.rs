@@ -53,6 +53,8 @@ fn without_the_duty_nothing_is_begun() {
     for kind in [rescue(), clear(), PlanKind::Failover, PlanKind::Switchover] {
         held(&world, &kind, Guard::Duty, "vp2 has it");
     }
+    world.duty = Duty::Uncertain("etcd is silent".to_owned());
+    held(&world, &PlanKind::Failover, Guard::Duty, "cannot be sure to have the duty to act: etcd");
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct Holds {
     maintenance: Option<(usize, u64)>,
     /// A clock was set: what is told from moments on clocks says nothing any more.
     clocks: bool,
+    /// Probes hung, longer than the daemon lets them: what is between two looks is not known.
+    hung: bool,
     /// The duty was taken by force: who was passed over hears of it later.
     forced: bool,
 }
@@ -78,6 +80,11 @@ impl Holds {
     /// A clock is set.
     pub const fn clock_set(&mut self) {
         self.clocks = true;
+    }
+
+    /// Probes hang.
+    pub const fn hung(&mut self) {
+        self.hung = true;
     }
 
     /// Somebody takes the duty by force.
@@ -246,7 +253,7 @@ impl Holds {
         if active.silent && active.alive_elsewhere {
             return Err("it was told that others see the silent side alive".to_owned());
         }
-        if active.silent && !active.in_view {
+        if active.silent && !active.in_view && !self.hung {
             return Err("it looked at the silent side only while it saw no other server".to_owned());
         }
         if let Some(lacks) = standby.lacks {

@@ -224,7 +224,7 @@ impl Monitor {
             Duty::Held(term) => Some(term),
             _ => None,
         };
-        if held != self.held { self.look(now, wishes) } else { Ok(()) }
+        if held == self.held { Ok(()) } else { self.look(now, wishes) }
     }
 
     /// An attempt was refused before it began: recorded, if that is still for this monitor to say.

@@ -32,7 +32,7 @@ impl Run {
         }
     }
 
-    pub(super) fn from_etcd(
+    pub(super) fn etcd_answers(
         &mut self,
         call: &Call,
         answer: Option<Answer>,
@@ -51,7 +51,7 @@ impl Run {
             self.call(call);
             return Ok(());
         }
-        self.from_etcd(&call, None)
+        self.etcd_answers(&call, None)
     }
 
     /// Etcd tells everybody who can hear it what has changed.

@@ -39,12 +39,12 @@ impl Run {
             Fault::Lacks(server, lack) => self.world.machines[server].lack = Some(lack),
             Fault::Whole(server) => self.world.machines[server].lack = None,
             Fault::Hangs(monitor, server) => {
+                self.checks.holds.hung();
                 self.hang.insert((monitor, server));
             }
             Fault::Looks(monitor, server) => {
                 self.hang.remove(&(monitor, server));
             }
-            Fault::Maintenance(on) => self.maintain(on)?,
             Fault::Elsewhere => {
                 self.checks.holds.elsewhere(now);
                 for monitor in &mut self.monitors {
@@ -89,17 +89,26 @@ impl Run {
                     unit.process = Process::Running { cause: Cause::Others, since: now };
                 }
             }
+            Fault::NoQuorum => self.etcd.quorum = false,
+            Fault::Quorum => self.etcd.quorum = true,
+            Fault::Unheard => self.etcd.heard = false,
+            Fault::Heard => self.etcd.heard = true,
+            Fault::Elected => self.etcd.elect(now),
+            _ => return self.wish(fault),
+        }
+        Ok(())
+    }
+
+    /// What an operator wants.
+    fn wish(&mut self, fault: Fault) -> Result<(), Violation> {
+        match fault {
+            Fault::Maintenance(on) => self.maintain(on)?,
             Fault::Ordered => {
                 for number in 0..2 {
                     let life = self.monitors[number].life;
                     self.with(number, life, |it, now, wishes| it.order(now, wishes).map(drop))?;
                 }
             }
-            Fault::NoQuorum => self.etcd.quorum = false,
-            Fault::Quorum => self.etcd.quorum = true,
-            Fault::Unheard => self.etcd.heard = false,
-            Fault::Heard => self.etcd.heard = true,
-            Fault::Elected => self.etcd.elect(now),
             Fault::Wanted(number) | Fault::Forced(number) if self.setting.etcd => {
                 let life = self.monitors[number].life;
                 let force = matches!(fault, Fault::Forced(_));
@@ -108,8 +117,6 @@ impl Run {
                 }
                 self.with(number, life, |it, now, wishes| it.wanted(now, force, wishes))?;
             }
-            // Between two monitors nobody is asked then, and who says so has made sure.
-            Fault::Forced(_) => {}
             Fault::Cancelled(number) => {
                 let life = self.monitors[number].life;
                 self.with(number, life, |it, _, wishes| {
@@ -124,6 +131,8 @@ impl Run {
                     Ok(())
                 })?;
             }
+            // By force between two monitors: nobody is asked then, and who says so has made sure.
+            _ => {}
         }
         Ok(())
     }

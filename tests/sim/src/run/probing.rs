@@ -119,13 +119,13 @@ impl Run {
                 continue;
             }
             let way = world.both_ways(Node::Server(witness), Node::Server(about));
-            let (status, word) = match world.machines[about].power {
+            let (status, what) = match world.machines[about].power {
                 Power::On if way => (Status::Up, "alive"),
                 // Its kernel accepts connections, and nothing speaks.
                 Power::Frozen if way => (Status::Unknown, "hung"),
                 _ => (Status::Down, "gone"),
             };
-            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(word.into()));
+            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(what.into()));
             found.push(Observation {
                 probe: ProbeId::testimony(&suspect.name, &server.name),
                 status,

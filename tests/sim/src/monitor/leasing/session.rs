@@ -70,8 +70,8 @@ impl Session {
     }
 }
 
-const fn millis(duration: Duration) -> u64 {
-    duration.as_millis() as u64
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Leasing {
@@ -182,8 +182,12 @@ impl Leasing {
                 Renewed::Displaced => self.opens_later(now, Some(lease), wishes),
             },
             // Nobody has answered, or etcd says that it cannot be.
-            (Session::Announces { lease, asked: None, .. }, _)
-            | (Session::Renews { lease, .. } | Session::Compares { lease, .. }, _) => {
+            (
+                Session::Announces { lease, asked: None, .. }
+                | Session::Renews { lease, .. }
+                | Session::Compares { lease, .. },
+                _,
+            ) => {
                 self.session = Session::Keeps { lease, due: now + AGAIN };
             }
             (Session::Announces { lease, .. }, _) => {
