@@ -14,7 +14,7 @@ UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard $(patsubst %
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help build programs guests languages scripted wasm demo test soak mutations lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
+.PHONY: help build programs guests languages scripted wasm demo test soak mutations chaos lint bench bench-failover lab-up lab-down clean-lab $(GUESTS:%=guest/%)
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ soak: ## so many simulated runs with faults, from N=100000 (a failing seed is to
 
 mutations: ## break each guard and what else keeps one side active, and see who notices (an hour)
 	$(CARGO) run -p watchkeeper-mutations -- --page docs/safety.md
+
+chaos: guests ## so many schedules of random faults on labs of real servers, from N=20 (root); CHAOS="--from 1001 --labs 3 --json"
+	tests/lab/install-packages
+	$(CARGO) run -p watchkeeper-lab --bin lab-chaos -- --seeds $(or $(N),20) $(CHAOS)
 
 lint: wasm ## format, clippy, documentation, shell scripts, dependencies
 	$(CARGO) fmt --all --check

@@ -10,7 +10,7 @@ use crate::alerting::{
 };
 use crate::arbitration::{Decision, Standing};
 use crate::duty;
-use crate::execution::{Outcome, PlanEnding};
+use crate::execution::{Outcome, PlanEnding, Word};
 use crate::facts::Observation;
 use crate::guards::{Duty, Limits};
 use crate::model::{
@@ -224,6 +224,42 @@ pub enum Event {
         /// How.
         #[serde(flatten)]
         ending: PlanEnding,
+    },
+    /// An operator wants no further step of the plan in flight.
+    PlanAborted {
+        /// The plan's number.
+        plan: u64,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator has a plan that stopped on the way go on.
+    PlanResumed {
+        /// The plan's number.
+        plan: u64,
+        /// The term in which it goes on.
+        term: Term,
+        /// What the operator says of the step at which it stopped.
+        #[serde(default)]
+        word: Word,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator has given up a plan that stopped on the way.
+    PlanAbandoned {
+        /// The plan's number.
+        plan: u64,
+        /// The side that counts as active from now; none: an operator has to say.
+        side: Option<Side>,
+        /// Why that side, or why none, for people.
+        why: String,
+        /// Who.
+        by: String,
+        /// Why it was given up.
+        reason: String,
     },
     /// The duty to act for the cluster came, went, or is known to be elsewhere.
     Duty(duty::Change),

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{OnFailure, Plan, Step};
+use crate::plan::{Act, OnFailure, Plan, Step};
 
 /// How many attempts at one step may be cut short by the end of the monitor's process before the
 /// step is left alone. They do not count as attempts of the step's own.
@@ -116,6 +116,31 @@ pub enum Next<'a> {
 const NOT_REPEATABLE: &str = "the monitor stopped while it was under way, and it is not known to \
                               be harmless to repeat; find out whether it took effect";
 const INTERRUPTED: &str = "the monitor stopped each time while it was under way; find out why";
+const ABORTED: &str = "the monitor stopped while it was under way, and an operator wants no further \
+                       attempt";
+
+/// Who said something about a plan, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an operator says of the step at which a plan stopped, when it is taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// Nothing: the step looks for itself. Not possible if nobody knows whether it took effect and
+    /// it cannot look.
+    #[default]
+    Unsaid,
+    /// It did not take effect: it is carried out.
+    Again,
+    /// It took effect, or was done by hand: the plan goes on behind it. Only of a site's own step.
+    Done,
+}
 
 /// How far a plan has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +159,19 @@ pub struct Progress {
     /// Whether a step was begun after which the plan can no longer be refused.
     touched: bool,
     ended: Option<PlanEnding>,
+    /// Whether it ended with a step of which nobody knows whether it took effect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    uncertain: bool,
+    /// An operator wants no further step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aborted: Option<Said>,
+    /// It was taken up again: the steps before this one have had their turn, and of them only what
+    /// may be so no longer is made sure of anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behind: Option<usize>,
+    /// The furthest step that was begun before it was taken up again: it may be the one behind that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    furthest: Option<usize>,
 }
 
 /// An event does not fit the progress it is applied to: the journal is not what this program
@@ -159,6 +197,10 @@ impl Progress {
             under_way: false,
             touched: false,
             ended: None,
+            uncertain: false,
+            aborted: None,
+            behind: None,
+            furthest: None,
         }
     }
 
@@ -177,13 +219,45 @@ impl Progress {
         self.touched
     }
 
+    /// Whether the step at `index` was begun, in this run of the plan or in an earlier one.
+    pub fn was_begun(&self, index: usize) -> bool {
+        let now = index < self.index || (index == self.index && self.begun > 0);
+        now || self.was_begun_before(index)
+    }
+
+    /// Whether the step at `index` had its turn to the end, in this run of the plan or in an earlier
+    /// one that came further.
+    pub fn has_passed(&self, index: usize) -> bool {
+        index < self.index.max(self.behind.unwrap_or(0))
+    }
+
+    fn was_begun_before(&self, index: usize) -> bool {
+        self.behind.is_some_and(|behind| index < behind)
+            || self.furthest.is_some_and(|furthest| index <= furthest)
+    }
+
+    /// Whether it ended with a step of which nobody knows whether it took effect, and which cannot
+    /// look for itself.
+    pub fn needs_word(&self) -> bool {
+        let step = self.plan.steps.get(self.index);
+        self.uncertain && step.is_some_and(|step| !step.act.repeatable())
+    }
+
+    /// Who wants no further step, and why.
+    pub const fn aborted(&self) -> Option<&Said> {
+        self.aborted.as_ref()
+    }
+
     /// What is next. Whoever carries the plan out asks when no attempt of its own is under way.
     pub fn next(&self) -> Next<'_> {
         let Some(step) = self.plan.steps.get(self.index) else { return Next::End };
-        if self.ended.is_some() {
+        if self.ended.is_some() || (self.aborted.is_some() && !self.under_way) {
             return Next::End;
         }
         let settle = |why| Next::Settle { index: self.index, attempt: self.begun, step, why };
+        if self.aborted.is_some() {
+            return settle(ABORTED);
+        }
         if self.under_way && !step.act.repeatable() {
             return settle(NOT_REPEATABLE);
         }
@@ -205,9 +279,12 @@ impl Progress {
         if let Some(ending) = &self.ended {
             return ending.clone();
         }
-        match self.plan.steps.get(self.index) {
-            None => PlanEnding::Completed,
-            Some(step) => self.stopped(format!("{}: not carried out", step.act)),
+        match (self.plan.steps.get(self.index), &self.aborted) {
+            (None, _) => PlanEnding::Completed,
+            (Some(step), None) => self.stopped(format!("{}: not carried out", step.act)),
+            (Some(step), Some(Said { by, reason })) => {
+                self.stopped(format!("{}: {by} wants no further step: {reason}", step.act))
+            }
         }
     }
 
@@ -258,6 +335,7 @@ impl Progress {
             }
             (Outcome::NotBegun { .. }, _) => {}
             (Outcome::Uncertain { detail }, OnFailure::Stop) => {
+                self.uncertain = true;
                 self.ended =
                     Some(PlanEnding::Failed { step: index, detail: format!("{what}: {detail}") });
             }
@@ -290,8 +368,74 @@ impl Progress {
         Err(self.out_of_order(&format!("it ended ({ending:?})"), self.next()))
     }
 
-    const fn advance(&mut self) {
-        self.index += 1;
+    /// Takes in how it ended, which may be that it was given up on the way.
+    pub fn end(&mut self, ending: &PlanEnding) -> Result<(), OutOfOrder> {
+        self.check_ending(ending)?;
+        self.uncertain |= self.under_way;
+        self.under_way = false;
+        self.ended = Some(ending.clone());
+        Ok(())
+    }
+
+    /// Takes in that an operator wants no further step. An attempt that is under way comes to its
+    /// end.
+    pub fn abort(&mut self, said: Said) -> Result<(), OutOfOrder> {
+        if self.ended.is_some() {
+            return Err(self.out_of_order("no further step is wanted", Next::End));
+        }
+        self.aborted = Some(said);
+        Ok(())
+    }
+
+    /// Takes a plan that stopped on its way up again. What was made sure of before is made sure of
+    /// anew where it may be so no longer ([`Act::to_be_made_sure_of`]): in particular no exclusive
+    /// service is started before the old side is found inactive again. What else was done is done.
+    ///
+    /// [`Act::to_be_made_sure_of`]: crate::plan::Act::to_be_made_sure_of
+    pub fn resume(&mut self, word: Word) -> Result<(), OutOfOrder> {
+        let what = "it was taken up again";
+        if !matches!(self.ended, Some(PlanEnding::Failed { .. })) {
+            return Err(self.out_of_order(what, self.next()));
+        }
+        if word == Word::Unsaid && self.needs_word() {
+            let problem = format!("{what}, but nobody said whether step {} was done", self.index);
+            return Err(OutOfOrder { plan: self.plan.number, problem });
+        }
+        let step = self.plan.steps.get(self.index);
+        if word == Word::Done && !step.is_some_and(|step| matches!(step.act, Act::Site(_))) {
+            let problem = format!("{what} behind step {}, which looks for itself", self.index);
+            return Err(OutOfOrder { plan: self.plan.number, problem });
+        }
+        let reached = self.index + usize::from(word == Word::Done);
+        if self.begun > 0 {
+            self.furthest = self.furthest.max(Some(self.index));
+        }
+        self.behind = self.behind.max(Some(reached));
+        self.ended = None;
+        self.aborted = None;
+        self.uncertain = false;
+        self.under_way = false;
+        self.go_to(0);
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        self.go_to(self.index + 1);
+    }
+
+    /// Goes to the step at `index`, or the first one after it that is to have a turn.
+    fn go_to(&mut self, index: usize) {
+        let taken_over = self.plan.takes_over().is_some_and(|step| self.was_begun_before(step));
+        let had_its_turn = |index: usize| {
+            let again = |step: &Step| step.act.to_be_made_sure_of(taken_over);
+            self.behind.is_some_and(|behind| index < behind)
+                && self.plan.steps.get(index).is_some_and(|step| !again(step))
+        };
+        let mut index = index;
+        while had_its_turn(index) {
+            index += 1;
+        }
+        self.index = index;
         self.begun = 0;
         self.failures = 0;
         self.interruptions = 0;

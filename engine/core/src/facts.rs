@@ -26,13 +26,13 @@ pub struct ProbeId {
 }
 
 impl ProbeId {
-    /// What `witness` finds of `server`, looked at from there.
-    pub fn testimony(server: &ServerName, witness: &ServerName) -> Self {
+    /// What `witness`, another server or another monitor, finds of `server`, looked at from there.
+    pub fn testimony(server: &ServerName, witness: impl fmt::Display) -> Self {
         let name = Arc::from(format!("{FROM}{witness}"));
         Self { server: server.clone(), service: None, name }
     }
 
-    /// The server that looks, if this is a testimony.
+    /// Who looks, if this is a testimony.
     pub fn witness(&self) -> Option<&str> {
         if self.service.is_some() {
             return None;
@@ -219,6 +219,8 @@ impl Fact {
             || self.latest.reason.code != observation.reason.code;
         if self.latest.status == observation.status {
             self.streak = self.streak.saturating_add(1);
+            // Later than now only if the clock was set back.
+            self.since = self.since.min(observation.at);
         } else {
             self.since = observation.at;
             self.streak = 1;
@@ -305,6 +307,7 @@ impl FactBook {
         let Some(fact) = self.facts.get_mut(probe).filter(|_| times > 0) else { return };
         fact.streak = fact.streak.saturating_add(times);
         fact.latest.at = at;
+        fact.since = fact.since.min(at);
         if fact.latest.status == Status::Up || !fact.latest.values.is_empty() {
             fact.values_at = at;
         }
@@ -480,7 +483,7 @@ mod tests {
             probe: probe.clone(),
             ..observation("", status, 1)
         };
-        let testimony = ProbeId::testimony(&name("dm1"), &name("dm2"));
+        let testimony = ProbeId::testimony(&name("dm1"), name("dm2"));
         assert_eq!(
             (testimony.to_string().as_str(), testimony.witness()),
             ("dm1/from-dm2", Some("dm2"))

@@ -17,11 +17,12 @@
 //! 11. [`alerting`]: what is wrong at this moment, and what is still to be told
 //! 12. [`arbitration`]: from proposals to one decision
 //! 13. [`execution`]: how far a plan has come, and what is next after any crash
-//! 14. [`past`]: what decisions rest on beside the facts, as a successor gets it
-//! 15. [`duty`]: which monitor may act, and how that passes from one to the other
-//! 16. [`event`]: what the journal holds
-//! 17. [`state`]: the fold of the events
-//! 18. [`replay`]: recorded history, gone through again with other policies
+//! 14. [`stopped`]: a change of side that stopped on the way, whether it may go on, and what it leaves
+//! 15. [`past`]: what decisions rest on beside the facts, as a successor gets it
+//! 16. [`duty`]: which monitor may act, and how that passes from one to the other
+//! 17. [`event`]: what the journal holds
+//! 18. [`state`]: the fold of the events
+//! 19. [`replay`]: recorded history, gone through again with other policies
 
 pub mod model;
 
@@ -48,6 +49,8 @@ pub mod alerting;
 pub mod arbitration;
 
 pub mod execution;
+
+pub mod stopped;
 
 pub mod past;
 

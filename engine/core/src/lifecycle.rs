@@ -29,7 +29,7 @@ pub enum Phase {
     /// The planned return from the secondary to the primary is being carried out.
     SwitchingBack,
     /// A change of side did not end well. The side is the one that was active before it; nothing
-    /// is done until an operator says which side is active now.
+    /// is done until an operator has it go on or given up, or says which side is active now.
     NeedsOperator(Side),
 }
 
@@ -59,6 +59,15 @@ pub enum Trigger {
     ChangeFailed,
     /// An operator says that this side is active.
     OperatorDeclares(Side),
+    /// A failover that stopped on the way is taken up again.
+    FailoverResumed,
+    /// A planned change to the secondary that stopped on the way is taken up again.
+    SwitchoverResumed,
+    /// A planned return to the primary that stopped on the way is taken up again.
+    SwitchbackResumed,
+    /// A change of side that stopped on the way is given up, and this side is known to be the one that
+    /// counts.
+    ChangeAbandoned(Side),
 }
 
 /// One row: in `from`, on `trigger`, go to `to`.
@@ -81,8 +90,9 @@ const fn row(from: Phase, trigger: Trigger, to: Phase, why: &'static str) -> Tra
 use Phase::{Active, Clearing, FailingOver, NeedsOperator, Rescuing, SwitchingBack, SwitchingOver};
 use Side::{Primary, Secondary};
 use Trigger::{
-    ChangeCompleted, ChangeFailed, ChangeRefused, ClearingBegun, ClearingEnded, FailoverBegun,
-    OperatorDeclares, RescueBegun, RescueEnded, SwitchbackBegun, SwitchoverBegun,
+    ChangeAbandoned, ChangeCompleted, ChangeFailed, ChangeRefused, ClearingBegun, ClearingEnded,
+    FailoverBegun, FailoverResumed, OperatorDeclares, RescueBegun, RescueEnded, SwitchbackBegun,
+    SwitchbackResumed, SwitchoverBegun, SwitchoverResumed,
 };
 
 /// Every transition there is.
@@ -116,6 +126,16 @@ pub const TRANSITIONS: &[Transition] = &[
     row(SwitchingBack, ChangeCompleted, Active(Primary), "the primary serves, verified"),
     row(SwitchingBack, ChangeRefused, Active(Secondary), "nothing had been touched, so nothing has changed"),
     row(SwitchingBack, ChangeFailed, NeedsOperator(Secondary), "half a switchback is for a person to judge"),
+    // A change of side that stopped on the way goes on, by an operator's word.
+    row(NeedsOperator(Primary), FailoverResumed, FailingOver(Primary), "what stood in its way is gone, says an operator"),
+    row(NeedsOperator(Secondary), FailoverResumed, FailingOver(Secondary), "what stood in its way is gone, says an operator"),
+    row(NeedsOperator(Primary), SwitchoverResumed, SwitchingOver, "what stood in its way is gone, says an operator"),
+    row(NeedsOperator(Secondary), SwitchbackResumed, SwitchingBack, "what stood in its way is gone, says an operator"),
+    // Or it is given up, and one side is known to be the one that counts.
+    row(NeedsOperator(Primary), ChangeAbandoned(Primary), Active(Primary), "nothing runs on the secondary, and no repository was taken over"),
+    row(NeedsOperator(Primary), ChangeAbandoned(Secondary), Active(Secondary), "the secondary serves, and nothing runs on the primary"),
+    row(NeedsOperator(Secondary), ChangeAbandoned(Primary), Active(Primary), "the primary serves, and nothing runs on the secondary"),
+    row(NeedsOperator(Secondary), ChangeAbandoned(Secondary), Active(Secondary), "nothing runs on the primary, and no repository was taken over"),
     // An operator has looked. Only where no plan is in flight.
     row(NeedsOperator(Primary), OperatorDeclares(Primary), Active(Primary), "the operator found or made the primary active"),
     row(NeedsOperator(Primary), OperatorDeclares(Secondary), Active(Secondary), "the operator found or made the secondary active"),
@@ -207,6 +227,10 @@ impl fmt::Display for Trigger {
             ChangeRefused => f.write_str("the refusal of a change of side"),
             ChangeFailed => f.write_str("the failure of a change of side"),
             OperatorDeclares(side) => write!(f, "declaring the {side} active"),
+            FailoverResumed => f.write_str("taking the failover up again"),
+            SwitchoverResumed => f.write_str("taking the switchover up again"),
+            SwitchbackResumed => f.write_str("taking the switchback up again"),
+            ChangeAbandoned(side) => write!(f, "giving the change up for the {side}"),
         }
     }
 }
@@ -215,7 +239,7 @@ impl fmt::Display for Trigger {
 mod tests {
     use super::*;
 
-    const TRIGGERS: [Trigger; 12] = [
+    const TRIGGERS: [Trigger; 17] = [
         RescueBegun,
         RescueEnded,
         ClearingBegun,
@@ -228,6 +252,11 @@ mod tests {
         ChangeFailed,
         OperatorDeclares(Primary),
         OperatorDeclares(Secondary),
+        FailoverResumed,
+        SwitchoverResumed,
+        SwitchbackResumed,
+        ChangeAbandoned(Primary),
+        ChangeAbandoned(Secondary),
     ];
 
     /// The rule that the table must follow, said a second time and differently.
@@ -242,6 +271,9 @@ mod tests {
                 matches!(from, FailingOver(_) | SwitchingOver | SwitchingBack)
             }
             OperatorDeclares(_) => !from.in_flight(),
+            FailoverResumed | ChangeAbandoned(_) => matches!(from, NeedsOperator(_)),
+            SwitchoverResumed => from == NeedsOperator(Primary),
+            SwitchbackResumed => from == NeedsOperator(Secondary),
         }
     }
 
@@ -275,7 +307,10 @@ mod tests {
         for row in TRANSITIONS {
             if row.from.side() != row.to.side() {
                 assert!(
-                    matches!(row.trigger, ChangeCompleted | OperatorDeclares(_)),
+                    matches!(
+                        row.trigger,
+                        ChangeCompleted | OperatorDeclares(_) | ChangeAbandoned(_)
+                    ),
                     "{} to {} by {}",
                     row.from,
                     row.to,

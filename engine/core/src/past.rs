@@ -16,6 +16,7 @@ use crate::lifecycle::Phase;
 use crate::model::{PolicyName, ReceiverName, ServiceId, Timestamp};
 use crate::policies::PolicyState;
 use crate::snapshot::{Change, Rescue};
+use crate::stopped::Stopped;
 
 /// Maintenance mode of a cluster or of one of its services, while it is on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Past {
     /// The plan in flight, and how far it has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Box<Progress>>,
+    /// The change of side that stopped on the way, until an operator has said what becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Box<Stopped>>,
     /// The number for the next plan.
     pub next_plan: u64,
     /// The number for the next snapshot.

@@ -11,13 +11,14 @@ use crate::alerting::{
 };
 use crate::duty::{self, DUTY, Grantor, OutOfTerm, Tenure};
 use crate::event::{Event, GuestKind, Made, Record};
-use crate::execution::{OutOfOrder, PlanEnding, Progress};
+use crate::execution::{OutOfOrder, PlanEnding, Progress, Said};
 use crate::lifecycle::{NoTransition, Phase, Trigger, step};
 use crate::model::{ClusterName, PolicyName, ServiceId, Side, Term, Timestamp};
 use crate::past::{LeftAlone, Past};
 use crate::plan::PlanKind;
 use crate::policies::{ModeOrder, PolicyState, RolledBack};
 use crate::snapshot::{Change, Ending, Rescue};
+use crate::stopped::Stopped;
 
 pub use crate::past::{Maintenance, Memory};
 
@@ -41,6 +42,8 @@ pub struct ClusterState {
     pub changes: VecDeque<Change>,
     /// The plan in flight.
     pub progress: Option<Progress>,
+    /// The change of side that stopped on the way, until an operator has said what becomes of it.
+    pub stopped: Option<Stopped>,
     /// The number for the next plan.
     pub next_plan: u64,
     /// The number for the next snapshot.
@@ -75,6 +78,7 @@ impl Default for ClusterState {
             rescues: VecDeque::new(),
             changes: VecDeque::new(),
             progress: None,
+            stopped: None,
             next_plan: 1,
             next_snapshot: 1,
             memories: BTreeMap::new(),
@@ -341,6 +345,7 @@ impl State {
             rescues: cluster.rescues.into(),
             changes: cluster.changes.into(),
             progress: cluster.progress.map(Box::new),
+            stopped: cluster.stopped.map(Box::new),
             next_plan: cluster.next_plan,
             next_snapshot: cluster.next_snapshot,
             memories: cluster.memories,
@@ -454,6 +459,7 @@ impl ClusterState {
         self.rescues = past.rescues.iter().cloned().collect();
         self.changes = past.changes.iter().cloned().collect();
         self.progress = past.progress.as_deref().cloned();
+        self.stopped = past.stopped.as_deref().cloned();
         self.next_plan = self.next_plan.max(past.next_plan);
         self.next_snapshot = self.next_snapshot.max(past.next_snapshot);
         self.memories.clone_from(&past.memories);
@@ -482,6 +488,45 @@ impl ClusterState {
             | Event::PolicyModeSet { .. }
             | Event::PolicyRolledBack { .. }
             | Event::PolicyRetried { .. } => self.policy(record),
+            Event::PlanBegun(_)
+            | Event::StepIntended { .. }
+            | Event::StepEnded { .. }
+            | Event::PlanEnded { .. }
+            | Event::PlanAborted { .. }
+            | Event::PlanResumed { .. }
+            | Event::PlanAbandoned { .. } => self.plan(record)?,
+            Event::Declared { side, .. } => {
+                let before = self.phase.side();
+                self.transition(seq, Trigger::OperatorDeclares(*side))?;
+                if *side != before {
+                    self.active_since = record.at;
+                }
+                self.stopped = None;
+                self.cooling_since = None;
+            }
+            Event::MaintenanceOn { by, reason, until, service } => {
+                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
+                let maintenance =
+                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
+                match service {
+                    Some(id) => {
+                        self.services_in_maintenance.insert(id.clone(), maintenance);
+                    }
+                    None => self.maintenance = Some(maintenance),
+                }
+            }
+            Event::MaintenanceOff { service: Some(id), .. } => {
+                self.services_in_maintenance.remove(id);
+            }
+            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn plan(&mut self, record: &Record) -> Result<(), ApplyError> {
+        let seq = record.seq;
+        match &record.event {
             Event::PlanBegun(plan) => {
                 self.admit(seq, plan.term)?;
                 self.transition(seq, plan.kind.trigger())?;
@@ -502,34 +547,42 @@ impl ClusterState {
             }
             Event::PlanEnded { plan, ending } => {
                 let progress = self.in_flight(seq, *plan)?;
-                progress.check_ending(ending).map_err(|source| ApplyError::Plan { seq, source })?;
-                let kind = progress.plan().kind.clone();
-                self.progress = None;
-                self.end(&kind, ending, record)?;
-            }
-            Event::Declared { side, .. } => {
-                let before = self.phase.side();
-                self.transition(seq, Trigger::OperatorDeclares(*side))?;
-                if *side != before {
-                    self.active_since = record.at;
+                progress.end(ending).map_err(|source| ApplyError::Plan { seq, source })?;
+                if let Some(progress) = self.progress.take() {
+                    self.end(&progress.plan().kind, ending, record)?;
+                    let stopped = Stopped { progress, at: record.at };
+                    let asks = matches!(self.phase, Phase::NeedsOperator(_));
+                    self.stopped = Some(stopped).filter(|_| asks);
                 }
-                self.cooling_since = None;
             }
-            Event::MaintenanceOn { by, reason, until, service } => {
-                let since = self.maintenance_of(service.as_ref()).map_or(record.at, |it| it.since);
-                let maintenance =
-                    Maintenance { by: by.clone(), reason: reason.clone(), since, until: *until };
-                match service {
-                    Some(id) => {
-                        self.services_in_maintenance.insert(id.clone(), maintenance);
+            Event::PlanAborted { plan, by, reason } => {
+                let said = Said { by: by.clone(), reason: reason.clone() };
+                self.in_flight(seq, *plan)?
+                    .abort(said)
+                    .map_err(|source| ApplyError::Plan { seq, source })?;
+            }
+            Event::PlanResumed { plan, term, word, .. } => {
+                self.admit(seq, *term)?;
+                let Stopped { mut progress, .. } = self.take_stopped(seq, *plan)?;
+                let trigger = progress.plan().kind.resumed().ok_or(ApplyError::NoPlan(seq))?;
+                progress.resume(*word).map_err(|source| ApplyError::Plan { seq, source })?;
+                self.transition(seq, trigger)?;
+                if let Some(change) = self.changes.back_mut() {
+                    change.ending = Ending::UnderWay;
+                }
+                self.progress = Some(progress);
+            }
+            Event::PlanAbandoned { plan, side, .. } => {
+                let stopped = self.take_stopped(seq, *plan)?;
+                if let Some(side) = side {
+                    stopped.check_left(*side).map_err(|source| ApplyError::Plan { seq, source })?;
+                    let before = self.phase.side();
+                    self.transition(seq, Trigger::ChangeAbandoned(*side))?;
+                    if *side != before {
+                        self.active_since = record.at;
                     }
-                    None => self.maintenance = Some(maintenance),
                 }
             }
-            Event::MaintenanceOff { service: Some(id), .. } => {
-                self.services_in_maintenance.remove(id);
-            }
-            Event::MaintenanceOff { service: None, .. } => self.maintenance = None,
             _ => {}
         }
         Ok(())
@@ -577,6 +630,13 @@ impl ClusterState {
         self.progress
             .as_mut()
             .filter(|progress| progress.plan().number == plan)
+            .ok_or(ApplyError::NoPlan(seq))
+    }
+
+    /// The plan that stopped on the way and has this number, which then stands there no more.
+    fn take_stopped(&mut self, seq: u64, plan: u64) -> Result<Stopped, ApplyError> {
+        self.stopped
+            .take_if(|stopped| stopped.progress.plan().number == plan)
             .ok_or(ApplyError::NoPlan(seq))
     }
 

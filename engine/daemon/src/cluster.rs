@@ -11,6 +11,7 @@ mod order;
 mod policies;
 mod setup;
 mod standby;
+mod stopped;
 mod suspects;
 mod view;
 
@@ -28,7 +29,7 @@ use watchkeeper_core::event::{Basis, Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, ServerName, Side, Status, Term, Timestamp};
+use watchkeeper_core::model::{ClusterName, Server, ServerName, Side, Status, Term, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
@@ -39,6 +40,8 @@ pub use order::{Answer, ChangeOrder, Order, Refusal};
 pub use policies::{PolicyOrder, PolicyWish};
 pub use setup::{Seat, Setup};
 pub use standby::StandbySetup;
+pub use stopped::ResumeOrder;
+pub(crate) use stopped::left;
 pub use view::ClusterView;
 
 use policies::Failures;
@@ -269,6 +272,17 @@ impl Watch {
         due
     }
 
+    /// Takes in what other monitors see of the active side's server, if it is silent here.
+    fn hear_monitors(&mut self, active: &Server) {
+        let seen = self.duties.sights().of(&self.name, &active.name, Instant::now());
+        for testimony in self.suspects.monitors(&active.name, seen) {
+            let news = self.book.observe(testimony.clone());
+            if self.suspects.records(&testimony, news) {
+                self.unrecorded.push(testimony);
+            }
+        }
+    }
+
     /// Takes in what witnesses find. An evaluation is always due then: a policy may hold until as
     /// many have looked as it wants, and nobody is to wait longer than that.
     fn take_in_testimonies(&mut self, first: Observation) {
@@ -467,7 +481,9 @@ impl Watch {
             return;
         }
         let now = clock::now();
+        self.hear_monitors(setup.topology.on(state.phase.side()));
         let snapshot = self.snapshot(&setup, &state, now);
+        self.duties.sights().saw(&self.name, suspects::sights(snapshot.facts()));
         let View { duty, claims } = self.duties.of(&self.name);
         if let Duty::NotHeld(_) = duty {
             return self.only_look(snapshot, &state, claims, begun).await;

@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use serde::{Deserialize, Serialize};
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::event::{Event, Record};
-use watchkeeper_core::execution::{Outcome, PlanEnding};
+use watchkeeper_core::execution::{Outcome, PlanEnding, Word};
 use watchkeeper_core::model::{ClusterName, Timestamp};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::proposal::{Failure, Revision};
@@ -69,6 +69,9 @@ pub struct Carried {
     pub ending: Option<PlanEnding>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+    /// What operators said of it meanwhile and afterwards, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<String>,
 }
 
 /// One attempt at a step.
@@ -143,6 +146,13 @@ pub fn most_telling(evaluations: &[Record]) -> Option<u64> {
     wanted.or(evaluations.last()).map(|record| record.seq)
 }
 
+/// Whether the evaluation is of the moment at which a plan that had stopped was taken up again, by what
+/// followed it.
+pub fn is_of_resumption(rest: &[Record]) -> bool {
+    let before = |record: &&Record| !matches!(record.event, Event::Evaluated(_));
+    rest.iter().take_while(before).any(|record| matches!(record.event, Event::PlanResumed { .. }))
+}
+
 /// The plan that was begun together with the evaluation, and its attempts.
 fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
     let position = rest
@@ -152,8 +162,13 @@ fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
     let (begun, after) = rest.get(position..)?.split_first()?;
     let Event::PlanBegun(plan) = &begun.event else { return None };
     debug_assert!(begun.at >= at, "a plan follows its decision");
-    let mut carried =
-        Carried { plan: plan.as_ref().clone(), attempts: Vec::new(), ending: None, ended: None };
+    let mut carried = Carried {
+        plan: plan.as_ref().clone(),
+        attempts: Vec::new(),
+        ending: None,
+        ended: None,
+        said: Vec::new(),
+    };
     for record in after {
         match &record.event {
             Event::StepIntended { plan, step, attempt, .. } if *plan == carried.plan.number => {
@@ -174,12 +189,52 @@ fn carried(at: Timestamp, rest: &[Record]) -> Option<Carried> {
             Event::PlanEnded { plan, ending } if *plan == carried.plan.number => {
                 carried.ending = Some(ending.clone());
                 carried.ended = Some(record.at);
-                break;
+                // Unless an operator has it go on.
+                if !matches!(ending, PlanEnding::Failed { .. }) {
+                    break;
+                }
             }
+            Event::PlanResumed { plan, .. } if *plan == carried.plan.number => {
+                carried.ending = None;
+                carried.ended = None;
+                carried.said.extend(said(record));
+            }
+            Event::PlanAborted { plan, .. } | Event::PlanAbandoned { plan, .. }
+                if *plan == carried.plan.number =>
+            {
+                carried.said.extend(said(record));
+            }
+            Event::PlanBegun(_) => break,
             _ => {}
         }
     }
     Some(carried)
+}
+
+/// What an operator said of a plan, in a line.
+fn said(record: &Record) -> Option<String> {
+    let at = record.at;
+    Some(match &record.event {
+        Event::PlanAborted { by, reason, .. } => {
+            format!("{at} {by} wanted no further step: {reason}")
+        }
+        Event::PlanResumed { word, by, reason, .. } => {
+            let of_step = match word {
+                Word::Unsaid => "",
+                Word::Again => ", the step again",
+                Word::Done => ", the step being done",
+            };
+            format!("{at} {by} had it go on{of_step}: {reason}")
+        }
+        Event::PlanAbandoned { side, why, by, reason, .. } => {
+            let side = side.map_or_else(
+                || "no side counts as active".to_owned(),
+                |side| format!("the {side} counts as active"),
+            );
+            format!("{at} {by} gave it up: {reason}; {side}: {why}")
+        }
+        _ => return None,
+    })
 }
 
 /// What was told because of it: the alerts up to the next evaluation, and what became of their
@@ -437,7 +492,7 @@ impl Carried {
         for (i, step) in plan.steps.iter().enumerate() {
             let attempts = self.attempts.iter().filter(|attempt| attempt.step == i);
             let mut tried = false;
-            for attempt in attempts {
+            for (before, attempt) in attempts.enumerate() {
                 tried = true;
                 let (word, detail) = match &attempt.outcome {
                     Some(Outcome::Done { detail, .. }) => ("done", detail.as_str()),
@@ -447,17 +502,15 @@ impl Carried {
                     None => ("under way", ""),
                 };
                 let took = attempt.ended.map_or(0, |ended| ended.since(attempt.begun));
-                let again = if attempt.attempt > 1 {
-                    format!(" (attempt {})", attempt.attempt)
-                } else {
-                    String::new()
-                };
+                let again =
+                    if before > 0 { format!(" (attempt {})", before + 1) } else { String::new() };
                 writeln!(f, "  {:>2}. {}{again}: {word}, {took} ms; {detail}", i + 1, step.act)?;
             }
             if !tried {
                 writeln!(f, "  {:>2}. {}: not begun", i + 1, step.act)?;
             }
         }
+        self.said.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         match (&self.ending, self.ended) {
             (Some(PlanEnding::Completed), Some(at)) => {
                 writeln!(f, "  completed after {} ms", at.since(plan.made))

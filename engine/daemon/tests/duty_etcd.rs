@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use watchkeeper::config::duty::{DutyConfig, EtcdConfig, Mode};
 use watchkeeper::duty::etcd::check;
+use watchkeeper::duty::sights::Found;
 use watchkeeper::duty::{Duties, DutyError, Keeper, View, Wish};
 use watchkeeper::journal::{Journal, Query, Reader};
 use watchkeeper::ledger::Ledger;
@@ -20,7 +21,7 @@ use watchkeeper::secret::Secret;
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
-use watchkeeper_core::model::{ClusterName, MonitorName, PolicyName, Term, Timestamp};
+use watchkeeper_core::model::{ClusterName, MonitorName, PolicyName, ServerName, Term, Timestamp};
 use watchkeeper_site::etcd::{Certificates, Etcd};
 
 /// How long anything may take: far longer than a busy machine needs.
@@ -28,6 +29,9 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// A lease that a busy machine renews in time.
 const LEASE: Duration = Duration::from_secs(6);
+
+/// How old what a monitor sees may seem by its way through etcd.
+const LOOKS: Duration = Duration::from_secs(5);
 
 struct Folder(PathBuf);
 
@@ -287,6 +291,32 @@ fn who_cannot_take_it_is_not_given_it_again_and_again() {
     assert_eq!(taken(), 4);
     assert!(second.taken().is_empty());
     assert!(first.held(0).is_some() && first.held(1).is_some());
+}
+
+/// Whatever was written before it asked may be old, and does not count.
+#[test]
+fn what_one_monitor_sees_of_a_server_another_hears_once_it_is_silent_there() {
+    let folder = Folder::new();
+    let Some(etcd) = Etcd::start(&folder.0, 1) else { return };
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    let second = Monitor::start(&folder.0.join("b"), "vp2", &config(&etcd), 1);
+    let dm1 = ServerName::new("dm1").unwrap();
+    let sees = |monitor: &Monitor, found| {
+        let servers = [(dm1.clone(), (found, Instant::now().into()))].into();
+        monitor.duties.sights().saw(&cluster(0), servers);
+    };
+    let hears =
+        |monitor: &Monitor| monitor.duties.sights().of(&cluster(0), &dm1, Instant::now().into());
+    sees(&first, Found::Alive);
+    sees(&second, Found::Silent);
+    let silent = Instant::now();
+    let (from, found, at) = wait("what vp1 sees", || {
+        sees(&first, Found::Alive);
+        hears(&second).pop().ok_or_else(String::new)
+    });
+    assert_eq!((from.as_str(), found), ("vp1", Found::Alive));
+    assert!(at.into_std() + LOOKS >= silent, "it was seen long before it was asked for");
+    assert_eq!(hears(&first), [], "nothing is silent there");
 }
 
 #[test]

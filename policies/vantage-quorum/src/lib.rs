@@ -2,7 +2,8 @@
 //! is cut off sees what a dead server would show.
 //!
 //! While the active server's login gets no answer, the engine asks the other servers what they find of it,
-//! and each answer is a value `seen-from-SERVER`: alive, gone or unable. A value stays known after its time, so
+//! and each answer is a value `seen-from-SERVER`: alive, hung, gone or unable; another monitor's is
+//! `seen-from-MONITOR`: alive or silent. A value stays known after its time, so
 //! one counts only if it was found in this silence, and lately. The engine's own proof before a failover
 //! stays as it is; this is one more condition, and tells what is cut off from what.
 
@@ -15,12 +16,14 @@ use watchkeeper_sdk::policy::{
 watchkeeper_sdk::settings! {
     /// What the configuration can set.
     pub struct Settings {
-        /// How many other servers have to find the active one gone; 0: more than half of them.
+        /// How many others have to find the active one gone; 0: more than half of them.
         vantages: u32 = 0, 0..=1_000;
         /// How long what a server found counts; a server looks again every 10 s at the least, for up to 2 s.
         fresh: Duration = Duration::from_secs(15), Duration::from_secs(2)..=Duration::from_mins(5);
         /// After how long it is told that too few find it gone.
         patience: Duration = Duration::from_secs(30), Duration::ZERO..=Duration::from_hours(24);
+        /// Other monitors that count as vantages too, beside the other servers: their names, with spaces between.
+        monitors: String = "";
         /// What this monitor is called in alerts; empty: this monitor.
         monitor: String = "";
         /// The code of the alert monitor-cut-off; empty: none.
@@ -49,7 +52,8 @@ impl Policy for VantageQuorum {
     ) -> Result<Evaluation, String> {
         let mut evaluation = Evaluation::new();
         if settings.vantages > 0 {
-            check(settings, snapshot.servers().len().saturating_sub(1))?;
+            let monitors = settings.monitors.split_whitespace().count();
+            check(settings, snapshot.servers().len().saturating_sub(1) + monitors)?;
         }
         // While it answers, nothing more is asked.
         let active = snapshot.server_at(Place::Active).filter(is_silent);
@@ -78,7 +82,7 @@ impl Policy for VantageQuorum {
             return Ok(evaluation);
         }
         let why = format!(
-            "{} does not answer {who}; other servers that find it gone: {gone} of the {needed} that are needed",
+            "{} does not answer {who}; others that find it gone: {gone} of the {needed} that are needed",
             active.name
         );
         // A partition has been told already, and says more.
@@ -97,7 +101,7 @@ fn check(settings: &Settings, others: usize) -> Result<(), String> {
     match usize::try_from(settings.vantages) {
         Ok(wanted) if wanted <= others => Ok(()),
         _ => Err(format!(
-            "vantages: {} are wanted; beside the active server there are {others} servers",
+            "vantages: {} are wanted; beside the active server there are {others}",
             settings.vantages
         )),
     }
@@ -109,9 +113,11 @@ fn is_silent(server: &Server) -> bool {
     server.state.status != Status::Up && silence
 }
 
-/// What the other servers find of the active one, as far as it counts.
+/// What the other servers and monitors find of the active one, as far as it counts.
 struct Views {
     alive: Vec<String>,
+    /// Its kernel answers and nothing else does: it may go on at any moment.
+    hung: Vec<String>,
     gone: Vec<String>,
     unable: Vec<String>,
     unheard: Vec<String>,
@@ -124,15 +130,15 @@ impl Views {
         let fresh = u64::try_from(settings.fresh.as_millis()).unwrap_or(u64::MAX);
         let mut views = Self {
             alive: Vec::new(),
+            hung: Vec::new(),
             gone: Vec::new(),
             unable: Vec::new(),
             unheard: Vec::new(),
             silent_for: Duration::from_millis(now.saturating_sub(active.state.since)),
         };
-        for Server { name, .. } in snapshot.servers() {
-            if name == active.name {
-                continue;
-            }
+        let servers = snapshot.servers().into_iter().map(|server| server.name);
+        let monitors = settings.monitors.split_whitespace().map(str::to_owned);
+        for name in servers.filter(|name| *name != active.name).chain(monitors) {
             let seen = snapshot.measure(&active.name, None, &format!("seen-from-{name}"));
             let seen = seen.filter(|seen| {
                 seen.at >= active.state.since && seen.at.saturating_add(fresh) >= now
@@ -143,7 +149,8 @@ impl Views {
             };
             match word {
                 "alive" => views.alive.push(name),
-                "gone" => views.gone.push(name),
+                "hung" => views.hung.push(name),
+                "gone" | "silent" => views.gone.push(name),
                 "unable" => views.unable.push(name),
                 _ => views.unheard.push(name),
             }
@@ -153,7 +160,8 @@ impl Views {
 
     /// How many have to find it gone.
     fn needed(&self, settings: &Settings) -> usize {
-        let others = self.alive.len() + self.gone.len() + self.unable.len() + self.unheard.len();
+        let heard = self.alive.len() + self.hung.len() + self.gone.len();
+        let others = heard + self.unable.len() + self.unheard.len();
         match settings.vantages {
             0 => others / 2 + 1,
             wanted => usize::try_from(wanted).unwrap_or(usize::MAX),
@@ -170,6 +178,9 @@ impl Views {
 
     fn others_say(&self) -> String {
         let mut said = Vec::new();
+        if !self.hung.is_empty() {
+            said.push(format!("{} say that it stands still", listed(&self.hung)));
+        }
         if !self.unable.is_empty() {
             said.push(format!("{} cannot look", listed(&self.unable)));
         }

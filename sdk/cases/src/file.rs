@@ -352,7 +352,11 @@ fn which(name: &str) -> Result<Option<Service>, String> {
     if name == "server" { Ok(None) } else { service(name).map(Some) }
 }
 
-/// What servers find of others.
+/// What can be found of a server.
+const WORDS: &str =
+    "alive, hung, gone, unable or nothing; of another monitor alive, silent or nothing";
+
+/// What servers and other monitors find of servers.
 fn all_seen(table: Table, topology: &Topology) -> Result<Vec<Happening>, String> {
     let server = |name: &str| {
         let found = topology.servers().iter().find(|server| server.name.as_str() == name);
@@ -367,12 +371,20 @@ fn all_seen(table: Table, topology: &Topology) -> Result<Vec<Happening>, String>
         for (witness, found) in witnesses {
             let found = match found.as_str() {
                 Some("alive") => Some(Seen::Alive),
+                Some("hung") => Some(Seen::Hung),
                 Some("gone") => Some(Seen::Gone),
+                Some("silent") => Some(Seen::Silent),
                 Some("unable") => Some(Seen::Unable),
                 Some("nothing") => None,
-                _ => return Err(format!("seen.{about}.{witness}: alive, gone, unable or nothing")),
+                _ => return Err(format!("seen.{about}.{witness}: {WORDS}")),
             };
-            all.push(Happening::Seen(server(&about)?, server(&witness)?, found));
+            let of_monitor = matches!(found, Some(Seen::Alive | Seen::Silent) | None);
+            let witness = match server(&witness) {
+                // What is no server is another monitor, which either has an answer or has none.
+                Err(_) if of_monitor => ServerName::new(&witness).map_err(|it| it.to_string())?,
+                server => server?,
+            };
+            all.push(Happening::Seen(server(&about)?, witness, found));
         }
     }
     Ok(all)
@@ -432,7 +444,7 @@ mod tests {
         );
         assert_eq!(
             problem(&format!("{at}seen.dm1.dm2 = \"dead\"")),
-            "seen.dm1.dm2: alive, gone, unable or nothing"
+            "seen.dm1.dm2: alive, hung, gone, unable or nothing; of another monitor alive, silent or nothing"
         );
         assert!(problem("why = \"x\"\n[outcomes]\nreboot = \"fails\"").contains("reboot"));
     }

@@ -33,7 +33,7 @@
 //! dm3 = "unknown"                       # the server and everything on it
 //! measures.dm1.repository = { replay-lag-bytes = 1000 }
 //! measures.dm1.server = { disk-used-percent = 80 } # of the server itself
-//! seen.dm1 = { dm2 = "gone", dm3 = "alive" } # what these find of it while it is silent; or: unable, nothing
+//! seen.dm1 = { dm2 = "gone", dm3 = "alive" } # what these find of it while it is silent; or: hung, unable, nothing; vp2 = "silent"
 //! outcomes.failover = "fails"
 //! maintenance = false
 //! in-maintenance = []                   # from now on these services, and no others

@@ -31,13 +31,17 @@ struct Sight {
     values: BTreeMap<Arc<str>, Value>,
 }
 
-/// What another server finds of one that does not answer.
+/// What another server, or another monitor, finds of one that does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// Something answers it.
     Alive,
+    /// Its kernel accepts connections, and its SSH says nothing.
+    Hung,
     /// Nothing answers it.
     Gone,
+    /// Another monitor gets no answer either.
+    Silent,
     /// It cannot look.
     Unable,
 }
@@ -47,7 +51,9 @@ impl Seen {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Alive => "alive",
+            Self::Hung => "hung",
             Self::Gone => "gone",
+            Self::Silent => "silent",
             Self::Unable => "unable",
         }
     }
@@ -55,7 +61,7 @@ impl Seen {
     const fn status(self) -> Status {
         match self {
             Self::Alive => Status::Up,
-            Self::Gone => Status::Down,
+            Self::Hung | Self::Gone | Self::Silent => Status::Down,
             Self::Unable => Status::Unknown,
         }
     }
@@ -301,7 +307,9 @@ impl World {
                 status: found.status(),
                 reason: match found {
                     Seen::Alive => reason(None, Status::Up),
-                    Seen::Gone | Seen::Unable => reason(None, Status::Unknown),
+                    Seen::Hung | Seen::Gone | Seen::Silent | Seen::Unable => {
+                        reason(None, Status::Unknown)
+                    }
                 },
                 at: self.now,
                 took_ms: 1,

@@ -20,7 +20,7 @@ use crate::past::Past;
 
 /// The version of this protocol. Monitors of different versions do not talk about the duty: each
 /// stays where it is, with an alert.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Where the duty for a cluster is, by the word of one of the monitors.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,15 +6,21 @@
 //! and acting on it would be acting on nothing. A service in maintenance is no reason either, and may
 //! be gone with its probes: it holds no change of side.
 //!
-//! What was seen later than now was seen before the clock was set back, and nobody can say when.
+//! After the clock was set back, what was found before it seems to be yet to come, for as long as it was set
+//! back: nobody knows how old that is, and it counts once it has been found again.
 
 use super::Situation;
-use crate::model::Service;
+use crate::model::{Service, Timestamp};
 use crate::plan::PlanKind;
 use crate::snapshot::{Place, ServiceFacts, State};
 
-/// A clock may be set back by so much without anything being looked at anew.
-const CLOCK_MS: u64 = 1_000;
+/// By how much a clock may be set back without anybody's minding: time servers do it by less.
+const SET_BACK_MS: u64 = 1_000;
+
+/// Whether what was seen at `seen` was seen before the clock was set back.
+pub(super) const fn is_to_come(seen: Timestamp, now: Timestamp) -> bool {
+    seen.0 > now.plus(SET_BACK_MS).0
+}
 
 pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String> {
     let facts = situation.snapshot.facts();
@@ -43,9 +49,8 @@ pub(super) fn check(situation: &Situation<'_>, kind: &PlanKind) -> Option<String
         .filter_map(|(what, state)| {
             if state.confirmations == 0 {
                 Some(format!("{what} was never probed"))
-            } else if state.seen.since(facts.at) > CLOCK_MS {
-                let ahead = state.seen.since(facts.at) / 1000;
-                Some(format!("{what} was last seen {ahead} s after now: the clock was set back"))
+            } else if is_to_come(state.seen, facts.at) {
+                Some(format!("{what} was seen at {}, before the clock was set back", state.seen))
             } else if age(state) > situation.limits.fresh_ms {
                 Some(format!("{what} was last seen {} s ago", age(state) / 1000))
             } else {

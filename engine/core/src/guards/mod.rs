@@ -110,7 +110,8 @@ impl Guard {
     }
 
     /// Whether an operator may override it for one plan of theirs, with a reason. What protects
-    /// from two active sides may not be overridden: duty, lifecycle and placement.
+    /// from two active sides may not be overridden: duty, lifecycle and placement. The vantage keeps a plan
+    /// from being begun that the proof within it would stop.
     pub const fn can_be_overridden(self) -> bool {
         !matches!(self, Self::Duty | Self::Lifecycle | Self::Placement)
     }

@@ -12,6 +12,7 @@
 //! answered for a while.
 
 use super::Situation;
+use super::freshness::is_to_come;
 use crate::facts::Value;
 use crate::model::{ServerName, Status};
 use crate::snapshot::{Facts, Place, ServerFacts};
@@ -29,20 +30,20 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     if !is_silent(active) {
         return None;
     }
-    if sees_nobody(facts, active) {
+    let seen = seen_alive(facts, active);
+    if !seen.is_empty() {
+        let (s, who) = (if seen.len() == 1 { "s" } else { "" }, seen.join(", "));
         return Some(format!(
+            "{} does not answer this monitor, and {who} see{s} it alive: the way to it is cut",
+            active.name
+        ));
+    }
+    sees_nobody(facts, active).then(|| {
+        format!(
             "{} was looked at while no other server had answered this monitor for {} s: it may be the \
              monitor that was cut off",
             active.name,
             IN_VIEW_FOR_MS / 1000
-        ));
-    }
-    let seen = seen_alive(facts, active);
-    (!seen.is_empty()).then(|| {
-        let (s, who) = (if seen.len() == 1 { "s" } else { "" }, seen.join(", "));
-        format!(
-            "{} does not answer this monitor, and {who} see{s} it alive: the way to it is cut",
-            active.name
         )
     })
 }
@@ -64,6 +65,7 @@ fn sees_nobody(facts: &Facts, active: &ServerFacts) -> bool {
         it.state.status == Status::Up
             && it.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
             && it.state.seen >= active.state.since
+            && !is_to_come(it.state.seen, facts.at)
     };
     others.peek().is_some() && !others.any(in_view)
 }

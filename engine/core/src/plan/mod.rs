@@ -51,6 +51,17 @@ impl PlanKind {
             Self::Switchback => Trigger::SwitchbackBegun,
         }
     }
+
+    /// What takes a plan of this kind up again, in the lifecycle's words; none: it never stops on the
+    /// way, it ends.
+    pub const fn resumed(&self) -> Option<Trigger> {
+        match self {
+            Self::Rescue(_) | Self::Clear(_) => None,
+            Self::Failover => Some(Trigger::FailoverResumed),
+            Self::Switchover => Some(Trigger::SwitchoverResumed),
+            Self::Switchback => Some(Trigger::SwitchbackResumed),
+        }
+    }
 }
 
 impl fmt::Display for PlanKind {
@@ -226,6 +237,51 @@ impl Act {
         }
     }
 
+    /// Every kind of act, in the order in which they stand here: the words of [`Act::kind`].
+    pub const KINDS: [&str; 9] = [
+        "start-service",
+        "stop-service",
+        "confirm-inactive",
+        "await-replication",
+        "detach-repository",
+        "copy-repository",
+        "carry-sequences",
+        "site",
+        "verify",
+    ];
+
+    /// Which kind of act it is, in the words of the journal.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::StartService(_) => "start-service",
+            Self::StopService(_) => "stop-service",
+            Self::ConfirmInactive { .. } => "confirm-inactive",
+            Self::AwaitReplication { .. } => "await-replication",
+            Self::DetachRepository { .. } => "detach-repository",
+            Self::CopyRepository { .. } => "copy-repository",
+            Self::CarrySequences { .. } => "carry-sequences",
+            Self::Site(_) => "site",
+            Self::Verify { .. } => "verify",
+        }
+    }
+
+    /// Whether what it made sure of, or did, may be so no longer some time later, so that a plan that is
+    /// taken up again does it anew. It looks first, and what is still so costs a look. A repository that
+    /// was `taken_over` receives nothing any more, and is waited for no more.
+    pub const fn to_be_made_sure_of(&self, taken_over: bool) -> bool {
+        match self {
+            Self::AwaitReplication { .. } => !taken_over,
+            Self::StartService(_)
+            | Self::StopService(_)
+            | Self::ConfirmInactive { .. }
+            | Self::Verify { .. } => true,
+            Self::DetachRepository { .. }
+            | Self::CopyRepository { .. }
+            | Self::CarrySequences { .. }
+            | Self::Site(_) => false,
+        }
+    }
+
     /// Whether it may be begun again when a crash left open how far it came. Every act of the
     /// engine's own checks first; a command of the site's own has to say so.
     pub const fn repeatable(&self) -> bool {
@@ -389,6 +445,14 @@ impl Plan {
     pub fn asks_to_stop(&self, server: &ServerName) -> bool {
         let stops = |act: &Act| matches!(act, Act::StopService(id) if id.server == *server);
         self.steps.iter().any(|step| stops(&step.act))
+    }
+
+    /// The first step by which the repository on the new side stops being a copy of that on the old
+    /// side; none: the plan leaves the repositories as they are.
+    pub fn takes_over(&self) -> Option<usize> {
+        let takes =
+            |act: &Act| matches!(act, Act::DetachRepository { .. } | Act::CarrySequences { .. });
+        self.steps.iter().position(|step| takes(&step.act))
     }
 
     /// Whether the plan may no longer end as if it had never begun once the step at `index` is

@@ -179,7 +179,7 @@ impl Run {
 }
 
 /// Every sort of plan: each kind from where it can begin, the old side lost or not.
-fn plans() -> Vec<(World, PlanKind)> {
+pub(crate) fn plans() -> Vec<(World, PlanKind)> {
     let mut all = vec![];
     for kind in kinds() {
         let world = if kind == PlanKind::Switchback { World::on_secondary() } else { World::new() };

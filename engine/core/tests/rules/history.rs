@@ -2,7 +2,7 @@
 
 use watchkeeper_core::alerting::{Alert, Fingerprint};
 use watchkeeper_core::event::{Event, Record};
-use watchkeeper_core::execution::{Next, Outcome, PlanEnding};
+use watchkeeper_core::execution::{Next, Outcome, PlanEnding, Word};
 use watchkeeper_core::guards::{Guard, check};
 use watchkeeper_core::lifecycle::{Phase, step};
 use watchkeeper_core::model::{
@@ -17,7 +17,7 @@ use crate::journal_format;
 use crate::world::{Dice, NOW, World, cluster, id, kinds, policy};
 
 /// A journal and the state that a daemon keeps beside it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Journal {
     pub(crate) records: Vec<Record>,
     pub(crate) state: State,
@@ -33,7 +33,11 @@ impl Journal {
         assert!(problem.is_none(), "{problem:?}");
     }
 
-    fn offer(&mut self, cluster: Option<ClusterName>, event: Event) -> Result<(), ApplyError> {
+    pub(crate) fn offer(
+        &mut self,
+        cluster: Option<ClusterName>,
+        event: Event,
+    ) -> Result<(), ApplyError> {
         let seq = self.state.seq + 1;
         let record = Record { seq, at: Timestamp(NOW.0 + seq * 10), cluster, event };
         self.state.apply(&record)?;
@@ -140,6 +144,9 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
                         | Event::StepIntended { .. }
                         | Event::StepEnded { .. }
                         | Event::PlanEnded { .. }
+                        | Event::PlanAborted { .. }
+                        | Event::PlanResumed { .. }
+                        | Event::PlanAbandoned { .. }
                         | Event::Declared { .. }
                         | Event::Duty(_)
                 )
@@ -147,9 +154,13 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
             .collect();
         return journal.write_of(Some(name), dice.pick(&any).clone());
     }
+    let (by, reason) = ("ada".to_owned(), "a whim".to_owned());
     let event = if let Some(progress) = &here.progress {
         let plan = progress.plan().number;
         match progress.next() {
+            Next::Attempt { .. } if progress.aborted().is_none() && dice.one_in(12) => {
+                Event::PlanAborted { plan, by, reason }
+            }
             Next::Attempt { index, attempt, resumed, .. } if !resumed || dice.one_in(4) => {
                 Event::StepIntended { plan, step: index, attempt, term: Term(0) }
             }
@@ -169,6 +180,15 @@ fn happen(journal: &mut Journal, dice: &mut Dice) {
                 outcome: Outcome::Uncertain { detail: why.to_owned() },
             },
             Next::End => Event::PlanEnded { plan, ending: progress.ending() },
+        }
+    } else if let Some(stopped) = here.stopped.as_ref().filter(|_| !dice.one_in(3)) {
+        let plan = stopped.plan().number;
+        if dice.one_in(4) {
+            let why = "who knows".to_owned();
+            Event::PlanAbandoned { plan, side: None, why, by, reason }
+        } else {
+            let word = if stopped.progress.needs_word() { Word::Again } else { Word::Unsaid };
+            Event::PlanResumed { plan, term: Term(0), word, by, reason }
         }
     } else {
         let possible: Vec<PlanKind> =

@@ -9,7 +9,7 @@ use watchkeeper_core::alerting::{
 use watchkeeper_core::arbitration::{Decision, OnPolicyFailure, Standing, decide, in_shadow};
 use watchkeeper_core::duty::{Change, Grantor};
 use watchkeeper_core::event::{Basis, Evaluated, Event, GuestKind, Made, Record, Seated};
-use watchkeeper_core::execution::{Outcome, PlanEnding};
+use watchkeeper_core::execution::{Outcome, PlanEnding, Word};
 use watchkeeper_core::facts::Value;
 use watchkeeper_core::model::{MonitorName, ReceiverName, Service, Side, Term};
 use watchkeeper_core::past::{LeftAlone, Maintenance, Memory, Past};
@@ -99,6 +99,25 @@ every_event! {
     StepIntended => Event::StepIntended { plan: 1, step: 2, attempt: 3, term: Term(7) };
     StepEnded => Event::StepEnded { plan: 1, step: 2, attempt: 3, outcome: done() };
     PlanEnded => Event::PlanEnded { plan: 1, ending: PlanEnding::Completed };
+    PlanAborted => Event::PlanAborted {
+        plan: 1,
+        by: "ada".to_owned(),
+        reason: "the wrong night".to_owned(),
+    };
+    PlanResumed => Event::PlanResumed {
+        plan: 1,
+        term: Term(7),
+        word: Word::Unsaid,
+        by: "ada".to_owned(),
+        reason: "the network is back".to_owned(),
+    };
+    PlanAbandoned => Event::PlanAbandoned {
+        plan: 1,
+        side: Some(Side::Primary),
+        why: "nothing was begun on the secondary".to_owned(),
+        by: "ada".to_owned(),
+        reason: "it can wait".to_owned(),
+    };
     Duty => Event::Duty(Change::Taken {
         term: Term(7),
         grantor: Grantor::Peer { monitor: monitor() },
@@ -172,6 +191,20 @@ pub(crate) fn further_samples() -> Vec<Event> {
             service: service.clone(),
         },
         Event::MaintenanceOff { by: "watchkeeper".to_owned(), service },
+        Event::PlanResumed {
+            plan: 1,
+            term: Term(7),
+            word: Word::Done,
+            by: "ada".to_owned(),
+            reason: "the address was moved".to_owned(),
+        },
+        Event::PlanAbandoned {
+            plan: 1,
+            side: None,
+            why: "the repository was taken over".to_owned(),
+            by: "ada".to_owned(),
+            reason: "it can wait".to_owned(),
+        },
         Event::NotificationDelivered { id: 4, memory: Vec::new() },
         Event::AlertResolved { fingerprint: alert().fingerprint, details: String::new() },
     ]
@@ -388,20 +421,14 @@ fn every_sort_of_plan_outcome_and_ending_survives_json() {
         (World::on_secondary().with_site_steps(), PlanKind::Switchback),
     ] {
         let plan = world.plan(kind);
-        acts.extend(plan.steps.iter().map(|step| match step.act {
-            Act::StartService(_) => "start",
-            Act::StopService(_) => "stop",
-            Act::ConfirmInactive { .. } => "confirm",
-            Act::AwaitReplication { .. } => "await",
-            Act::DetachRepository { .. } => "detach",
-            Act::CopyRepository { .. } => "copy",
-            Act::CarrySequences { .. } => "carry",
-            Act::Site(_) => "site",
-            Act::Verify { .. } => "verify",
-        }));
+        for step in &plan.steps {
+            let json = serde_json::to_value(&step.act).unwrap();
+            assert_eq!(json["kind"], step.act.kind());
+            acts.insert(step.act.kind());
+        }
         survives(Event::PlanBegun(Box::new(plan)));
     }
-    assert_eq!(acts.len(), 9, "{acts:?}");
+    assert_eq!(acts, Act::KINDS.into());
     let detail = || "no".to_owned();
     for outcome in [
         done(),

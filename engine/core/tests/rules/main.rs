@@ -15,6 +15,7 @@ mod duty;
 mod execution;
 mod guards;
 mod history;
+mod interruptions;
 mod journal_format;
 mod lifecycle;
 mod plans;

@@ -150,18 +150,6 @@ impl World {
         self.saw_at(server, service, status, code, 1_000);
     }
 
-    /// Found down by a clock that was ahead of what it is set to now.
-    pub(crate) fn saw_ahead(&mut self, server: &str, service: Service, ahead_ms: u64) {
-        self.book.observe(Observation {
-            probe: ProbeId { server: name(server), service: Some(service), name: Arc::from("ssh") },
-            status: Status::Down,
-            reason: Reason::new(ReasonCode::NotRunning, "seen ahead"),
-            at: NOW.plus(ahead_ms),
-            took_ms: 20,
-            values: BTreeMap::new(),
-        });
-    }
-
     pub(crate) fn saw_at(
         &mut self,
         server: &str,
@@ -170,11 +158,22 @@ impl World {
         code: ReasonCode,
         ago_ms: u64,
     ) {
+        self.saw_when(server, service, status, code, Timestamp(NOW.0 - ago_ms));
+    }
+
+    pub(crate) fn saw_when(
+        &mut self,
+        server: &str,
+        service: Option<Service>,
+        status: Status,
+        code: ReasonCode,
+        at: Timestamp,
+    ) {
         self.book.observe(Observation {
             probe: ProbeId { server: name(server), service, name: Arc::from("ssh") },
             status,
             reason: Reason::new(code, format!("seen {status}")),
-            at: Timestamp(NOW.0 - ago_ms),
+            at,
             took_ms: 20,
             values: BTreeMap::new(),
         });

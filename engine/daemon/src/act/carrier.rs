@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use watchkeeper_core::event::Event;
-use watchkeeper_core::execution::{Next, Outcome};
+use watchkeeper_core::execution::{Next, Outcome, Progress};
 use watchkeeper_core::plan::Plan;
 
 use super::leave::Leave;
@@ -48,7 +48,9 @@ impl Carrier<'_> {
         if self.leave.ask().await.is_err() {
             return Ok(ControlFlow::Break(()));
         }
-        self.ledger.record(vec![(Some(self.plan.cluster.clone()), self.intent(&first))]).await?;
+        if !self.record_first(&first).await? {
+            return Ok(ControlFlow::Continue(()));
+        }
         let mut due = Some(first);
         while let Some(attempt) = due {
             // With a step intended, for whoever has the duty next.
@@ -62,6 +64,23 @@ impl Carrier<'_> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Records the intent of an attempt, unless it is no longer what is next: an operator may have
+    /// wanted no further step since it was.
+    async fn record_first(&self, first: &Attempt) -> Result<bool, LedgerError> {
+        let due = (first.index, first.number);
+        let writing = self.ledger.record_with(|state| {
+            let progress = state.cluster(&self.plan.cluster).progress;
+            let next = progress.as_ref().filter(|it| it.plan().number == self.plan.number);
+            match next.map(Progress::next) {
+                Some(Next::Attempt { index, attempt, .. }) if (index, attempt) == due => {
+                    vec![(Some(self.plan.cluster.clone()), self.intent(first))]
+                }
+                _ => Vec::new(),
+            }
+        });
+        Ok(!writing.await?.is_empty())
     }
 
     fn intent(&self, attempt: &Attempt) -> Event {

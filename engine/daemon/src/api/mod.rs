@@ -20,4 +20,5 @@ pub use server::{ApiContext, serve};
 pub use types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
+    StoppedReport,
 };

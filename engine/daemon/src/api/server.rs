@@ -22,21 +22,23 @@ use watchkeeper_core::plan::PlanKind;
 use watchkeeper_core::readiness::Readiness;
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 use watchkeeper_core::state::Maintenance;
+use watchkeeper_core::stopped::Stopped;
 
 use super::door::Listening;
 use super::types::{
     AlertReport, CheckReport, ClusterReport, DutyReport, MaintenanceReport, Mistake, OrderReply,
     OrderRequest, PlanReport, PolicyReport, ServerReport, ServiceReport, StatusReport,
+    StoppedReport,
 };
 use super::{alerts, rehearse};
 use crate::cluster::{
-    Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish, Refusal,
-    Setup,
+    self, Answer, ChangeOrder, ClusterView, Clusters, Handle, Order, PolicyOrder, PolicyWish,
+    Refusal, ResumeOrder, Setup,
 };
 use crate::deliver::Receivers;
 use crate::duty::{Duties, Wish};
 use crate::explain;
-use crate::journal::Query as JournalSearch;
+use crate::journal::{Journal, Query as JournalSearch};
 use crate::ledger::Ledger;
 
 /// How many records one request for the journal gives at most.
@@ -212,6 +214,7 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
                     .map_or_else(|| "ending".to_owned(), |step| step.act.to_string()),
             }
         }),
+        stopped: state.stopped.as_ref().map(|it| stopped(it, view, setup)),
         servers: facts.map_or_else(Vec::new, |facts| {
             facts
                 .servers
@@ -262,6 +265,35 @@ fn report(handle: &Handle, view: &ClusterView, setup: &Setup, duty: &Duty) -> Cl
         evaluations: view.evaluations,
         last_evaluation_us: u64::try_from(view.took.as_micros()).unwrap_or(u64::MAX),
         trouble: view.trouble.clone(),
+    }
+}
+
+fn stopped(stopped: &Stopped, view: &ClusterView, setup: &Setup) -> StoppedReport {
+    let plan = stopped.plan();
+    let (step, why) = stopped.where_and_why();
+    let left = view.snapshot.as_ref().map(|it| cluster::left(stopped, it, setup));
+    let (side, because) = left.map_or_else(
+        || (None, "nothing has been looked at yet".to_owned()),
+        |left| (left.side, left.why),
+    );
+    let not_begun = plan.steps.iter().enumerate();
+    StoppedReport {
+        number: plan.number,
+        kind: plan.kind.to_string(),
+        reason: plan.reason.clone(),
+        at: stopped.at,
+        step: step + 1,
+        steps: plan.steps.len(),
+        act: plan.steps.get(step).map_or_else(String::new, |step| step.act.to_string()),
+        begun: stopped.progress.was_begun(step),
+        why,
+        needs_word: stopped.progress.needs_word(),
+        left: not_begun
+            .filter(|(index, _)| !stopped.progress.was_begun(*index))
+            .map(|(_, step)| step.act.to_string())
+            .collect(),
+        if_abandoned: side,
+        if_abandoned_why: because,
     }
 }
 
@@ -404,9 +436,11 @@ async fn explained(
                 ..JournalSearch::default()
             };
             let evaluations = journal.read(last).await.map_err(unreadable)?;
-            explain::most_telling(&evaluations).ok_or_else(|| {
+            let telling = explain::most_telling(&evaluations).ok_or_else(|| {
                 Wrong(StatusCode::NOT_FOUND, format!("nothing has been decided for {name} yet"))
-            })?
+            })?;
+            let stopped = context.ledger.cluster(&name).await.stopped.is_some();
+            of_plan(journal, &name, telling, stopped).await?.unwrap_or(telling)
         }
     };
     let records = journal
@@ -422,6 +456,36 @@ async fn explained(
         Wrong(StatusCode::NOT_FOUND, format!("record {from} is no evaluation of {name}"))
     })?;
     Ok(Json(story).into_response())
+}
+
+/// The evaluation that led to the last plan, if that has stopped on its way, or was taken up again by
+/// the record at `telling`: the story of the plan begins there.
+async fn of_plan(
+    journal: &Journal,
+    cluster: &ClusterName,
+    telling: u64,
+    stopped: bool,
+) -> Result<Option<u64>, Wrong> {
+    let of_cluster = JournalSearch { cluster: Some(cluster.clone()), ..JournalSearch::default() };
+    let following = JournalSearch { after: telling, limit: 10, ..of_cluster.clone() };
+    let resumed = explain::is_of_resumption(&journal.read(following).await.map_err(unreadable)?);
+    if !stopped && !resumed {
+        return Ok(None);
+    }
+    let mut before = (!stopped).then_some(telling);
+    for kind in ["plan-begun", "evaluated"] {
+        let last = JournalSearch {
+            kinds: vec![kind.to_owned()],
+            up_to: before,
+            newest: true,
+            limit: 1,
+            ..of_cluster.clone()
+        };
+        let found = journal.read(last).await.map_err(unreadable)?;
+        let Some(record) = found.first() else { return Ok(None) };
+        before = Some(record.seq);
+    }
+    Ok(before)
 }
 
 async fn snapshot(
@@ -475,6 +539,10 @@ async fn orders(
             let checks = checks.into_iter().map(report).collect();
             Ok(Json(OrderReply::Shown { plan, holds, checks }))
         }
+        Ok(Answer::Aborted { plan, step }) => Ok(Json(OrderReply::Aborted { plan, step })),
+        Ok(Answer::Abandoned { plan, side, why }) => {
+            Ok(Json(OrderReply::Abandoned { plan, side, why }))
+        }
         Err(Refusal::Held(holds)) => Ok(Json(OrderReply::Held { holds })),
         Err(Refusal::Impossible(why)) => Ok(Json(OrderReply::Impossible { why })),
         Err(Refusal::Unrecorded) => Err(Wrong(
@@ -490,10 +558,13 @@ fn overrides(request: &OrderRequest) -> &[Guard] {
     match request {
         OrderRequest::Failover { overrides, .. }
         | OrderRequest::Switchover { overrides, .. }
-        | OrderRequest::Switchback { overrides, .. } => overrides,
+        | OrderRequest::Switchback { overrides, .. }
+        | OrderRequest::Resume { overrides, .. } => overrides,
         OrderRequest::MaintenanceOn { .. }
         | OrderRequest::MaintenanceOff { .. }
         | OrderRequest::Declare { .. }
+        | OrderRequest::Abort { .. }
+        | OrderRequest::Abandon { .. }
         | OrderRequest::TakeDuty { .. }
         | OrderRequest::GiveDuty { .. }
         | OrderRequest::CancelDuty { .. }
@@ -565,5 +636,10 @@ fn order(
             Order::Policy(PolicyOrder { policy, wish: PolicyWish::Retry, by, reason }, reply)
         }
         OrderRequest::Declare { side, reason } => Order::Declare { side, by, reason, reply },
+        OrderRequest::Abort { reason } => Order::Abort { by, reason, reply },
+        OrderRequest::Resume { reason, step: word, overrides } => {
+            Order::Resume(ResumeOrder { word, by, reason, overrides }, reply)
+        }
+        OrderRequest::Abandon { reason } => Order::Abandon { by, reason, reply },
     })
 }

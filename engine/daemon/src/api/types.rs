@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use watchkeeper_core::execution::Word;
 use watchkeeper_core::guards::{Check, Guard, GuardHold};
 use watchkeeper_core::model::{MonitorName, Role, ServerName, Service, Side, Status, Timestamp};
 use watchkeeper_core::plan::Plan;
@@ -52,6 +53,9 @@ pub struct ClusterReport {
     pub services_in_maintenance: BTreeMap<String, MaintenanceReport>,
     /// The plan in flight.
     pub plan: Option<PlanReport>,
+    /// The change of side that stopped on its way, until an operator has said what becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StoppedReport>,
     /// Its servers.
     pub servers: Vec<ServerReport>,
     /// Its services.
@@ -119,6 +123,38 @@ pub struct PlanReport {
     pub steps: usize,
     /// What is being done.
     pub act: String,
+}
+
+/// A change of side that stopped on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoppedReport {
+    /// The plan's number.
+    pub number: u64,
+    /// What it is for.
+    pub kind: String,
+    /// Why it was begun.
+    pub reason: String,
+    /// When it stopped.
+    pub at: Timestamp,
+    /// The step at which it stopped, counted from 1.
+    pub step: usize,
+    /// How many steps there are.
+    pub steps: usize,
+    /// What was to be done in it.
+    pub act: String,
+    /// Whether that was begun.
+    pub begun: bool,
+    /// Why it stopped.
+    pub why: String,
+    /// Whether nobody knows if the step took effect, so that an operator has to say.
+    #[serde(default)]
+    pub needs_word: bool,
+    /// What was not begun, in order.
+    pub left: Vec<String>,
+    /// The side that would count as active if it were given up now; none: an operator has to say.
+    pub if_abandoned: Option<Side>,
+    /// Why.
+    pub if_abandoned_why: String,
 }
 
 /// How a server stands.
@@ -300,6 +336,28 @@ pub enum OrderRequest {
         /// Why.
         reason: String,
     },
+    /// No further step of the plan in flight.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+    /// Have the change of side that stopped on its way go on.
+    Resume {
+        /// Why.
+        reason: String,
+        /// What the operator says of the step at which it stopped: `again` if it did not take effect,
+        /// `done` if it did; `unsaid` leaves it to the step to look.
+        #[serde(default)]
+        step: Word,
+        /// Guards that are not to hold it.
+        #[serde(default)]
+        overrides: Vec<Guard>,
+    },
+    /// Give up the change of side that stopped on its way.
+    Abandon {
+        /// Why.
+        reason: String,
+    },
     /// Say which side is active.
     Declare {
         /// The side.
@@ -348,6 +406,22 @@ pub enum OrderReply {
         /// What each guard says, in the order in which they are asked.
         #[serde(default)]
         checks: Vec<CheckReport>,
+    },
+    /// The plan stops before its next step.
+    Aborted {
+        /// The plan.
+        plan: Box<Plan>,
+        /// The step that was next or under way, counted from 0.
+        step: usize,
+    },
+    /// The plan is given up.
+    Abandoned {
+        /// Its number.
+        plan: u64,
+        /// The side that counts as active from now; none: an operator has to declare it.
+        side: Option<Side>,
+        /// Why that side, or why none.
+        why: String,
     },
     /// Guards hold it: all reasons at once.
     Held {

@@ -20,6 +20,7 @@ mod records;
 mod rehearse;
 mod replay;
 mod status;
+mod stopped;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,15 @@ enum Command {
     /// Try every step of a change of side without its effects, and tell what it would find
     #[command(after_help = rehearse::HELP)]
     Rehearse(rehearse::Rehearse),
+    /// Have the plan in flight stop before its next step
+    #[command(after_help = stopped::ABORT)]
+    Abort(stopped::Abort),
+    /// Have a change of side that stopped on its way go on
+    #[command(after_help = stopped::RESUME)]
+    Resume(stopped::Resume),
+    /// Give up a change of side that stopped on its way
+    #[command(after_help = stopped::ABANDON)]
+    Abandon(stopped::Abandon),
     /// Say which side is active, after having looked or made it so by hand
     #[command(
         after_help = "Example:\n  watchkeeper declare secondary --reason 'started DM2 by hand'"
@@ -163,7 +173,7 @@ struct Change {
     /// Why, for the journal
     #[arg(long)]
     reason: String,
-    /// A guard that is not to hold it: maintenance, freshness, cooldown, standby or storm
+    /// A guard that is not to hold it: maintenance, freshness, cooldown, vantage, standby or storm
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
     /// Only show the plan, and what every guard says of it
@@ -487,6 +497,9 @@ async fn ask(cli: Cli) -> Result<Exit, ClientError> {
             order(&client, &cluster, &request, !no_wait, json).await
         }
         Command::Rehearse(arguments) => rehearse::ask(&client, &arguments, json).await,
+        Command::Abort(arguments) => stopped::abort(&client, arguments, json).await,
+        Command::Resume(arguments) => stopped::resume(&client, arguments, json).await,
+        Command::Abandon(arguments) => stopped::abandon(&client, arguments, json).await,
         Command::Declare { side, cluster, reason } => {
             let request = OrderRequest::Declare { side, reason };
             order(&client, &cluster, &request, false, json).await

@@ -57,7 +57,12 @@ pub(super) async fn order(
         OrderReply::Held { .. } => Ok(Exit::Held),
         OrderReply::Impossible { .. } => Ok(Exit::Failed),
         OrderReply::Begun { plan } if wait => follow(client, cluster, &plan, json).await,
-        OrderReply::Done | OrderReply::Duty { .. } | OrderReply::Begun { .. } => Ok(Exit::Ok),
+        OrderReply::Aborted { plan, .. } if wait => end(client, cluster, &plan, json).await,
+        OrderReply::Done
+        | OrderReply::Duty { .. }
+        | OrderReply::Begun { .. }
+        | OrderReply::Aborted { .. }
+        | OrderReply::Abandoned { .. } => Ok(Exit::Ok),
     }
 }
 
@@ -94,6 +99,26 @@ async fn follow(
     }
 }
 
+/// Waits for the end of a plan that is to stop. It may have been quicker, and be completed.
+async fn end(client: &Client, cluster: &str, plan: &Plan, json: bool) -> Result<Exit, ClientError> {
+    loop {
+        let report: StatusReport = client.get("/v1/status").await?;
+        let Some(now) = report.clusters.into_iter().find(|it| it.name == cluster) else {
+            return Ok(Exit::Failed);
+        };
+        if now.plan.as_ref().is_none_or(|it| it.number != plan.number) {
+            if !json {
+                super::print(&format!("it has ended: {}\n", now.phase));
+                if let Some(stopped) = &now.stopped {
+                    super::print(&super::stopped::ways(stopped, &now.name));
+                }
+            }
+            return Ok(Exit::Ok);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 fn ended(now: &ClusterReport, plan: &Plan, json: bool) -> Exit {
     let reached = !plan.kind.changes_side() || now.active == plan.to;
     if !json {
@@ -103,6 +128,9 @@ fn ended(now: &ClusterReport, plan: &Plan, json: bool) -> Exit {
             now.phase,
             now.name
         ));
+        if let Some(stopped) = &now.stopped {
+            super::print(&super::stopped::ways(stopped, &now.name));
+        }
     }
     if reached { Exit::Ok } else { Exit::Failed }
 }
@@ -136,6 +164,23 @@ fn text(reply: &OrderReply) -> String {
             });
             out
         }
+        OrderReply::Aborted { plan, step } => {
+            let act = plan.steps.get(*step).map_or_else(String::new, |step| step.act.to_string());
+            format!(
+                "plan {} ({}) stops at step {} of {} ({act}); if that is under way, it comes to its end first\n",
+                plan.number,
+                plan.kind,
+                step + 1,
+                plan.steps.len()
+            )
+        }
+        OrderReply::Abandoned { plan, side: Some(side), why } => {
+            format!("plan {plan} is given up, and the {side} counts as active: {why}\n")
+        }
+        OrderReply::Abandoned { plan, side: None, why } => format!(
+            "plan {plan} is given up, and no side counts as active: {why}\n\
+             look which one is, or make one so by hand, and say it with `watchkeeper declare`\n"
+        ),
         OrderReply::Held { holds } => format!("refused; nothing was done:\n{}", reasons(holds)),
         OrderReply::Impossible { why } => format!("not possible; nothing was done: {why}\n"),
     }

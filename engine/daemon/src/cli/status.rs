@@ -10,7 +10,7 @@ use watchkeeper_core::snapshot::Place;
 
 use super::client::{Client, ClientError};
 use super::exit::Exit;
-use super::{dmcluster, duty, operate, print, print_error, print_json};
+use super::{dmcluster, duty, operate, print, print_error, print_json, stopped};
 use crate::api::{AlertReport, ClusterReport, MaintenanceReport, ServerReport, StatusReport};
 
 /// What `--help` says behind the options.
@@ -113,6 +113,11 @@ fn one(out: &mut String, monitor: &str, cluster: &ClusterReport) {
             "  plan {}: {}, step {} of {}: {} ({})",
             plan.number, plan.kind, plan.step, plan.steps, plan.act, plan.reason
         );
+    }
+    if let Some(it) = &cluster.stopped {
+        for line in stopped::ways(it, &cluster.name).lines() {
+            let _ = writeln!(out, "  {line}");
+        }
     }
     servers(out, cluster);
     if let Some(readiness) = &cluster.readiness {

@@ -7,11 +7,12 @@ use watchkeeper_core::arbitration::{Chosen, Decision, ENGINE, Hold};
 use watchkeeper_core::execution::Progress;
 use watchkeeper_core::guards::Guard;
 use watchkeeper_core::lifecycle::{Phase, step};
-use watchkeeper_core::model::{PolicyName, ServerName, Service};
+use watchkeeper_core::model::{PolicyName, ServerName, Service, Side};
 use watchkeeper_core::plan::Plan;
 use watchkeeper_core::policies::RolledBack;
 use watchkeeper_core::proposal::{Action, AlertClaim, Severity};
 use watchkeeper_core::state::ClusterState;
+use watchkeeper_core::stopped::Stopped;
 
 use super::standby::CHECK;
 use crate::net;
@@ -129,14 +130,9 @@ pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Cl
         Phase::SwitchingBack => {
             ("switchback", Severity::Info, format!("switching back to the primary: {reason}"))
         }
-        Phase::NeedsOperator(side) => (
-            "needs-operator",
-            Severity::Critical,
-            format!(
-                "a change of side from {side} stopped on the way; nothing is done until an \
-                 operator has looked and said which side is active: `watchkeeper declare`"
-            ),
-        ),
+        Phase::NeedsOperator(side) => {
+            ("needs-operator", Severity::Critical, needs_operator(side, state.stopped.as_ref()))
+        }
     };
     Some(Claimed {
         source: ENGINE.to_owned(),
@@ -150,6 +146,27 @@ pub(super) fn of_phase(state: &ClusterState, begins: Option<&Plan>) -> Option<Cl
             labels: std::collections::BTreeMap::new(),
         },
     })
+}
+
+/// What happened, at which step, and how to go on.
+fn needs_operator(side: Side, stopped: Option<&Stopped>) -> String {
+    let Some(stopped) = stopped else {
+        return format!(
+            "a change of side from {side} was given up half-way; nothing is done until an operator has \
+             looked and said which side is active: `watchkeeper declare`"
+        );
+    };
+    let (step, why) = stopped.where_and_why();
+    let plan = stopped.plan();
+    // The line is cut at its end.
+    net::one_line(&format!(
+        "the {} from {side} (plan {}) stopped at step {} of {}, and nothing is done: look at \
+         `watchkeeper status`, then `watchkeeper resume`, `abandon` or `declare`; {why}",
+        plan.kind,
+        plan.number,
+        step + 1,
+        plan.steps.len()
+    ))
 }
 
 #[cfg(test)]

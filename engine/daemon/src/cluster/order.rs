@@ -10,6 +10,7 @@ use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 
 use super::Watch;
 use super::policies::PolicyOrder;
+use super::stopped::ResumeOrder;
 use crate::clock;
 
 /// A change of side, as an operator orders it.
@@ -65,6 +66,26 @@ pub enum Order {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Answer, Refusal>>,
     },
+    /// No further step of the plan in flight.
+    Abort {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
+    /// The plan that stopped on its way goes on.
+    Resume(ResumeOrder, oneshot::Sender<Result<Answer, Refusal>>),
+    /// The plan that stopped on its way is given up.
+    Abandon {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Answer, Refusal>>,
+    },
     /// What becomes of a policy.
     Policy(PolicyOrder, oneshot::Sender<Result<Answer, Refusal>>),
     /// Nothing but an answer, which shows that the task turns.
@@ -86,6 +107,22 @@ pub enum Answer {
         holds: Vec<GuardHold>,
         /// What each guard says of it, in a dry run, whether it is overridden or not.
         checks: Vec<Check>,
+    },
+    /// The plan stops before its next step.
+    Aborted {
+        /// The plan.
+        plan: Box<Plan>,
+        /// The step that is next or under way, counted from 0.
+        step: usize,
+    },
+    /// The plan is given up.
+    Abandoned {
+        /// Its number.
+        plan: u64,
+        /// The side that counts as active; none: an operator has to say.
+        side: Option<Side>,
+        /// Why.
+        why: String,
     },
 }
 
@@ -118,6 +155,9 @@ impl Watch {
                 };
                 (answer, reply)
             }
+            Order::Abort { by, reason, reply } => (self.abort(by, reason).await, reply),
+            Order::Resume(order, reply) => (self.resume_order(order).await, reply),
+            Order::Abandon { by, reason, reply } => (self.abandon(by, reason).await, reply),
             Order::Policy(order, reply) => (self.policy(order).await, reply),
             Order::Ping(answer) => {
                 let _ = answer.send(());
@@ -133,11 +173,7 @@ impl Watch {
 
     /// Records what an operator says, where it counts: at the monitor that has the duty.
     pub(super) async fn note(&self, event: Event) -> Result<Answer, Refusal> {
-        if let Duty::NotHeld(why) | Duty::Uncertain(why) = self.duties.of(&self.name).duty {
-            let why =
-                format!("this monitor does not have the duty: {why}; say it to the one that has");
-            return Err(Refusal::Impossible(why));
-        }
+        self.has_the_duty()?;
         if self.record(vec![event], None).await {
             Ok(Answer::Done)
         } else {
@@ -145,16 +181,21 @@ impl Watch {
         }
     }
 
+    /// What operators say counts at the monitor that has the duty, and only that one knows how things
+    /// stand.
+    pub(super) fn has_the_duty(&self) -> Result<(), Refusal> {
+        let (Duty::NotHeld(why) | Duty::Uncertain(why)) = self.duties.of(&self.name).duty else {
+            return Ok(());
+        };
+        let why = format!("this monitor does not have the duty: {why}; say it to the one that has");
+        Err(Refusal::Impossible(why))
+    }
+
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
         self.await_marks().await;
         let setup = std::sync::Arc::clone(&self.setup.borrow());
-        let mut state = self.ledger.cluster(&self.name).await;
-        if self.executor.is_some() && state.progress.is_none() {
-            // A plan has just ended; who orders the next one has seen that before this task has.
-            let ending = super::finished(&mut self.executor).await;
-            self.plan_ended(ending).await;
-            state = self.ledger.cluster(&self.name).await;
-        }
+        self.take_in_ended().await;
+        let state = self.ledger.cluster(&self.name).await;
         let snapshot = self.snapshot(&setup, &state, clock::now());
         let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
         let situation = Situation {
@@ -215,7 +256,7 @@ impl Watch {
     }
 }
 
-fn with_overrides(reason: String, overrides: &[Guard]) -> String {
+pub(super) fn with_overrides(reason: String, overrides: &[Guard]) -> String {
     if overrides.is_empty() {
         return reason;
     }

@@ -8,6 +8,8 @@
 //!
 //! Invariant: a look waits neither for who judges it nor for the journal.
 //!
+//! What other monitors see of it is such a fact as well, and no proof of anything.
+//!
 //! Only the active side's server is looked at, since only that is ever failed over from, and only
 //! from the first silence at its login until anything on it answers.
 
@@ -19,9 +21,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use watchkeeper_core::facts::{Observation, ProbeId, Reason, ReasonCode, Value};
-use watchkeeper_core::model::{ServerName, Status, Timestamp};
+use watchkeeper_core::model::{MonitorName, ServerName, Status, Timestamp};
+use watchkeeper_core::snapshot::{Facts, ServerFacts};
 
 use crate::act::{Equipment, Suspicions, Testimony, testify};
+use crate::duty::sights::Found;
 use crate::{clock, net};
 
 /// Looks of one witness at the probe's confirm interval; after that a failover has been decided, or
@@ -50,6 +54,8 @@ pub(super) struct Suspects {
     to_take_in: mpsc::Receiver<Observation>,
     /// When a testimony was recorded last.
     recorded: BTreeMap<ProbeId, Timestamp>,
+    /// When what was taken in of each other monitor was seen.
+    seen_by: BTreeMap<MonitorName, Instant>,
 }
 
 impl Default for Suspects {
@@ -61,6 +67,7 @@ impl Default for Suspects {
             found,
             to_take_in,
             recorded: BTreeMap::new(),
+            seen_by: BTreeMap::new(),
         }
     }
 }
@@ -121,6 +128,22 @@ impl Suspects {
         }
     }
 
+    /// What other monitors have seen of `active` since it was asked for the last time, if it is silent here.
+    pub(super) fn monitors(
+        &mut self,
+        active: &ServerName,
+        seen: Vec<(MonitorName, Found, Instant)>,
+    ) -> Vec<Observation> {
+        if !self.looking.contains_key(active) {
+            return Vec::new();
+        }
+        let news = seen.into_iter().filter(|(monitor, _, at)| {
+            let last = self.seen_by.insert(monitor.clone(), *at);
+            last.is_none_or(|last| last < *at)
+        });
+        news.map(|(monitor, found, at)| of_monitor(active, &monitor, found, at.elapsed())).collect()
+    }
+
     /// A testimony that is there already.
     pub(super) fn waiting(&mut self) -> Option<Observation> {
         self.to_take_in.try_recv().ok()
@@ -141,6 +164,7 @@ impl Suspects {
         self.looking.clear();
         self.known.forget();
         self.recorded.clear();
+        self.seen_by.clear();
         while self.waiting().is_some() {}
     }
 }
@@ -188,15 +212,65 @@ fn observation(
         }
         Testimony::Unable(why) => (Status::Unknown, ReasonCode::Monitor, "unable", why.as_str()),
     };
-    let value = (Arc::from(format!("seen-from-{witness}")), Value::Text(word.into()));
-    Observation {
-        probe: ProbeId::testimony(about, witness),
-        status,
-        reason: Reason::new(code, net::one_line(&format!("{witness} looked: {detail}"))),
-        at: clock::now(),
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        values: [value].into(),
+    let said = Said { status, code, word, detail, at: clock::now(), took };
+    said.by(about, &witness.to_string())
+}
+
+/// What another monitor sees, as a fact.
+fn of_monitor(
+    about: &ServerName,
+    monitor: &MonitorName,
+    found: Found,
+    ago: Duration,
+) -> Observation {
+    let (status, code, word, detail) = match found {
+        Found::Alive => (Status::Up, ReasonCode::Serving, "alive", "it answers there"),
+        Found::Silent => {
+            (Status::Down, ReasonCode::TimedOut, "silent", "it does not answer there either")
+        }
+    };
+    let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    let at = Timestamp(clock::now().0.saturating_sub(ago));
+    let said = Said { status, code, word, detail, at, took: Duration::ZERO };
+    said.by(about, &monitor.to_string())
+}
+
+/// What somebody says of a server.
+struct Said<'a> {
+    status: Status,
+    code: ReasonCode,
+    word: &'static str,
+    detail: &'a str,
+    at: Timestamp,
+    took: Duration,
+}
+
+impl Said<'_> {
+    fn by(self, about: &ServerName, who: &str) -> Observation {
+        let Self { status, code, word, detail, at, took } = self;
+        let value = (Arc::from(format!("seen-from-{who}")), Value::Text(word.into()));
+        Observation {
+            probe: ProbeId::testimony(about, who),
+            status,
+            reason: Reason::new(code, net::one_line(&format!("{who} looked: {detail}"))),
+            at,
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            values: [value].into(),
+        }
     }
+}
+
+/// What other monitors are to know of what is seen here: of each server that was looked at, whether
+/// anything comes back from it.
+pub(super) fn sights(facts: &Facts) -> BTreeMap<ServerName, (Found, Instant)> {
+    let looked = facts.servers.iter().filter(|it| it.state.confirmations > 0);
+    let sight = |it: &ServerFacts| {
+        let silent = it.state.status != Status::Up && it.state.reason.code.is_silence();
+        let found = if silent { Found::Silent } else { Found::Alive };
+        let ago = Duration::from_millis(facts.at.since(it.state.seen));
+        Some((it.name.clone(), (found, Instant::now().checked_sub(ago)?)))
+    };
+    looked.filter_map(sight).collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod alone;
 pub mod etcd;
 mod hand;
 pub mod peer;
+pub mod sights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub(crate) use etcd::answered as etcd_answered;
 pub use hand::{Hand, Refusal};
 pub(crate) use peer::{question as peer_question, reply as peer_reply};
 
+use self::sights::Sights;
 use crate::config::duty::{DutyConfig, Mode};
 use crate::ledger::Ledger;
 
@@ -155,6 +157,8 @@ pub(crate) struct Office {
     pub(crate) views: watch::Sender<Views>,
     /// What the servers said of this monitor's terms.
     pub(crate) remarks: watch::Receiver<Remarks>,
+    /// What this monitor sees of the servers, and what the others do.
+    pub(crate) sights: Sights,
     /// What operators want.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Turns true when the daemon ends.
@@ -172,6 +176,7 @@ pub struct Duties {
     owner: String,
     remarks: Arc<watch::Sender<Remarks>>,
     remarked: watch::Receiver<Remarks>,
+    sights: Sights,
 }
 
 impl Duties {
@@ -219,6 +224,11 @@ impl Duties {
             Way::Peer | Way::Etcd => "this monitor has lost the duty without hearing of it",
         };
         format!("{why}; {what}. If the other one is gone for good: `watchkeeper duty take`")
+    }
+
+    /// What monitors see of the servers.
+    pub const fn sights(&self) -> &Sights {
+        &self.sights
     }
 
     /// Waits until a view may have changed since the last time.
@@ -348,7 +358,9 @@ impl Keeper {
         let remarked = remarks.subscribe();
         let journal: String = ledger.journal().id().chars().take(8).collect();
         let owner = format!("{monitor}-{journal}");
+        let sights = Sights::default();
         let office = Office {
+            sights: sights.clone(),
             monitor,
             ledger,
             clusters,
@@ -376,6 +388,7 @@ impl Keeper {
             owner,
             remarks,
             remarked,
+            sights,
         };
         Ok(Self { duties, stop, task })
     }

@@ -57,6 +57,8 @@ async fn a_crashed_host_is_replaced_when_witnesses_find_it_gone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_a_witness_still_sees_is_not_replaced() {
     let mut world = World::start().await;
+    // The others have to have been in view for a while, or that is what is told.
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
     world.site.cut("dm1", None).unwrap();
     let told = world.wait_alert("action-held").await;
     assert!(told.contains("dm2, dm3 see it alive: the way to it is cut"), "{told}");

@@ -43,6 +43,8 @@ mod repair;
 mod replay;
 mod service_manager;
 mod steps;
+mod stopped;
+mod stopping;
 mod swap;
 mod trust;
 mod vantages;

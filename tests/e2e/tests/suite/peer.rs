@@ -287,3 +287,37 @@ async fn a_monitor_that_is_stopped_hands_the_duty_over_and_gets_it_back() {
     vp1.assert_never_both();
     assert_one_holder(&vp1, &vp2);
 }
+
+/// A change of side that stopped is for the monitor that has the duty to go on with, and whoever gets the duty
+/// gets it as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stopped_goes_on_at_the_monitor_that_has_the_duty() {
+    let (mut vp1, mut vp2) = start("200ms").await;
+    vp1.site.forbid_start("dm2", Service::Daemon).unwrap();
+    let said = vp1.cli(&["switchover", "--reason", "patching DM1"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for order in ["abort", "resume", "abandon"] {
+        let said = vp2.cli(&[order, "--reason", "a test"]).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let why = "this monitor does not have the duty";
+        assert!(said.out.contains(why) && said.out.contains("the one that has"), "{said:?}");
+    }
+    vp2.ok(&["duty", "take", "--reason", "VP1 is to be patched"]).await;
+    held(&mut vp2).await;
+    elsewhere(&mut vp1, "vp2").await;
+    let plan = vp1.changes().swap_remove(0);
+    assert_eq!(vp2.cluster().await.stopped.map(|it| it.number), Some(plan.number));
+    let why = vp1.cli(&["resume", "--reason", "a test"]).await;
+    assert_eq!(why.code, Some(1), "{why:?}");
+
+    vp1.site.allow_start("dm2", Service::Daemon).unwrap();
+    vp2.ok(&["resume", "--reason", "its disk has room again"]).await;
+    vp2.wait_active(Side::Secondary).await;
+    vp2.assert_secondary_serves().await;
+    vp2.assert_never_both();
+    for service in [Service::Activemq, Service::Daemon, Service::Rest] {
+        assert_eq!(vp2.site.starts("dm2", service), 1, "{service}");
+    }
+    assert!(vp2.changes().is_empty(), "it went on with VP1's plan");
+    assert_one_holder(&vp1, &vp2);
+}

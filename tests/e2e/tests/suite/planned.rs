@@ -16,12 +16,12 @@ use watchkeeper_core::plan::Plan;
 use crate::harness::{LONG, World};
 
 /// A command or a statement takes this long, and each step has one at least.
-const LATENCY: Duration = Duration::from_millis(60);
+pub(crate) const LATENCY: Duration = Duration::from_millis(60);
 
 /// How often the journal is looked at: several times in half of that.
-const LOOK: Duration = Duration::from_millis(3);
+pub(crate) const LOOK: Duration = Duration::from_millis(3);
 
-const EXCLUSIVE: [Service; 3] = [Service::Activemq, Service::Daemon, Service::Rest];
+pub(crate) const EXCLUSIVE: [Service; 3] = [Service::Activemq, Service::Daemon, Service::Rest];
 
 /// When within a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,16 +49,16 @@ const CHANGES: [Change; 2] = [
 ];
 
 /// Those who enter jobs where a daemon serves, and want to find them again.
-struct Clients {
+pub(crate) struct Clients {
     last: i64,
 }
 
 impl Clients {
-    fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         Self { last: world.site.greatest("dm1", "job").expect("there are jobs") }
     }
 
-    fn enter(&mut self, world: &World) {
+    pub(crate) fn enter(&mut self, world: &World) {
         for server in ["dm1", "dm2"] {
             if world.site.is_ready(server, Service::Daemon) {
                 let number = world.site.insert_job(server).expect("numbers are not given twice");
@@ -68,14 +68,14 @@ impl Clients {
         }
     }
 
-    fn find(&self, world: &World, server: &str) {
+    pub(crate) fn find(&self, world: &World, server: &str) {
         assert_eq!(world.site.greatest(server, "job"), Some(self.last), "lost on {server}");
     }
 }
 
 /// How far a plan has come, by its records.
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
+pub(crate) enum Standing {
     /// Between two steps.
     Between,
     /// An attempt at this step has no outcome.
@@ -83,7 +83,7 @@ enum Standing {
     Ended(PlanEnding),
 }
 
-fn standing(world: &World, plan: &Plan, begun: u64) -> Standing {
+pub(crate) fn standing(world: &World, plan: &Plan, begun: u64) -> Standing {
     let mut standing = Standing::Between;
     for record in world.journal_after(begun) {
         standing = match record.event {

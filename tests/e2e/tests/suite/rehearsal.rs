@@ -3,6 +3,7 @@
 use watchkeeper::act::rehearse::Found;
 use watchkeeper::api::RehearsalLine;
 use watchkeeper_core::event::Event;
+use watchkeeper_core::guards::Guard;
 use watchkeeper_core::model::Service;
 use watchkeeper_site::Flaw;
 
@@ -60,7 +61,7 @@ async fn in_calm_times_every_step_is_tried_and_nothing_is_done() {
         let Some(RehearsalLine::Plan { plan, holds, checks }) = lines.first() else {
             panic!("{said:?}")
         };
-        assert!(holds.is_empty() && checks.len() == 8, "{said:?}");
+        assert!(holds.is_empty() && checks.len() == Guard::ALL.len(), "{said:?}");
         // The plan, each of its steps with something to say, the end.
         assert_eq!(lines.len(), plan.steps.len() + 2);
         for line in &lines[1..=plan.steps.len()] {

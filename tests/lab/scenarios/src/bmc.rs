@@ -5,8 +5,8 @@
 //! controller wants stands in a file, and a thread here carries it out.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Bmc {
     stop: Arc<AtomicBool>,
     power: Option<JoinHandle<()>>,
     folder: PathBuf,
+    /// Held by whoever changes the host's power.
+    hand: Arc<Mutex<()>>,
 }
 
 impl Bmc {
@@ -48,7 +50,9 @@ impl Bmc {
         );
         drop(lab.spawn("vp2", &["sh", "-c", &line]));
         let stop = Arc::new(AtomicBool::new(false));
-        let bmc = Self { power: Some(switch(lab, host, &folder, &stop)), stop, folder };
+        let hand = Arc::new(Mutex::new(()));
+        let power = Some(switch(lab, host, &folder, (&stop, &hand)));
+        let bmc = Self { stop, power, folder, hand };
         wait_for(&format!("the controller of {host}"), || {
             let port = port.to_string();
             let options = ["-I", "lanplus", "-C", "3", "-H", ADDRESS, "-p", &port];
@@ -64,6 +68,25 @@ impl Bmc {
     pub fn switched_on(&self) {
         write(&self.folder.join("wanted"), b"1");
         write(&self.folder.join("power"), b"1");
+    }
+
+    /// Switches the host on by `boot`, while the controller does nothing.
+    pub(crate) fn while_held<T>(&self, boot: impl FnOnce() -> T) -> T {
+        let hand = self.hand.lock().unwrap_or_else(PoisonError::into_inner);
+        self.switched_on();
+        let done = boot();
+        drop(hand);
+        done
+    }
+
+    /// From now on it refuses to switch the host's power, and goes on saying what is so; or no longer.
+    pub(crate) fn fails(&self, fails: bool) {
+        let mark = self.folder.join("fails");
+        if fails {
+            write(&mark, b"");
+        } else {
+            let _ = std::fs::remove_file(mark);
+        }
     }
 
     /// Whether it has the host's power on.
@@ -90,17 +113,20 @@ fn switch(
     lab: &Lab,
     host: &'static str,
     folder: &std::path::Path,
-    stop: &Arc<AtomicBool>,
+    (stop, hand): (&Arc<AtomicBool>, &Arc<Mutex<()>>),
 ) -> JoinHandle<()> {
-    let (stop, folder, name) = (Arc::clone(stop), folder.to_owned(), lab.name().to_owned());
+    let (stop, hand) = (Arc::clone(stop), Arc::clone(hand));
+    let (folder, name) = (folder.to_owned(), lab.name().to_owned());
     std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
+            let hand = hand.lock().unwrap_or_else(PoisonError::into_inner);
             if read(&folder.join("wanted")) == "0" && read(&folder.join("power")) == "1" {
-                let crashed = crate::lab::crash(&name, host);
-                if crashed {
+                // It may have lost its power otherwise; then there is nothing to take.
+                if crate::lab::is_off(&name, host) || crate::lab::crash(&name, host) {
                     write(&folder.join("power"), b"0");
                 }
             }
+            drop(hand);
             std::thread::sleep(PAUSE);
         }
     })
@@ -140,7 +166,7 @@ fn control(seen: &str) -> String {
          op=$1; shift\n\
          case $op in\n\
          get) for it; do case $it in power) echo \"power:$(cat {seen}/power)\";; *) echo \"$it:0\";; esac; done;;\n\
-         set) while [ $# -gt 1 ]; do [ \"$1\" != power ] || echo \"$2\" >{seen}/wanted; shift 2; done;;\n\
+         set) [ ! -e {seen}/fails ] || exit 1; while [ $# -gt 1 ]; do [ \"$1\" != power ] || echo \"$2\" >{seen}/wanted; shift 2; done;;\n\
          esac\n"
     )
 }

@@ -89,11 +89,29 @@ impl Lab {
     /// One of the lab's own commands, such as `["kill", "dm1", "daemon"]`. It returns when the
     /// fault is in force.
     pub fn run(&self, arguments: &[&str]) {
+        self.try_run(arguments).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// The same; the error is what it said in failing.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<(), String> {
         let output = self
             .tool(arguments)
             .output()
             .unwrap_or_else(|error| panic!("tests/lab/lab cannot be run: {error}"));
-        assert!(output.status.success(), "lab {}: {}", arguments.join(" "), said(&output));
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(format!("lab {}: {}", arguments.join(" "), said(&output)))
+        }
+    }
+
+    /// Starts one of the lab's own commands, and does not wait for its end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Child {
+        self.tool(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("tests/lab/lab cannot be run: {error}"))
     }
 
     /// Runs a program in a host, to its end, and gives what it printed; the error is what it said
@@ -219,12 +237,22 @@ pub(crate) fn crash(lab: &str, host: &str) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
+/// Whether a host of a lab has no power.
+pub(crate) fn is_off(lab: &str, host: &str) -> bool {
+    !Path::new("/run/watchkeeper-lab").join(lab).join("host").join(host).join("pid1").exists()
+}
+
 impl Drop for Lab {
     fn drop(&mut self) {
-        let ended = Command::new(machine::tool("down"))
-            .args(["--name", &self.name])
-            .stdin(Stdio::null())
-            .output();
+        let down = || {
+            let mut command = Command::new(machine::tool("down"));
+            command.args(["--name", &self.name]).stdin(Stdio::null()).output()
+        };
+        // Something that was just being run in a host may have come in between.
+        let ended = match down() {
+            Ok(output) if !output.status.success() => down(),
+            ended => ended,
+        };
         match ended {
             Ok(output) if output.status.success() => {}
             Ok(output) => eprintln!("lab {} is not down: {}", self.name, said(&output)),

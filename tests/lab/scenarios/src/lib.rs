@@ -17,6 +17,7 @@
 )]
 
 pub mod bmc;
+pub mod chaos;
 mod lab;
 mod machine;
 mod monitor;
@@ -25,7 +26,7 @@ mod unit;
 mod witness;
 
 pub use lab::Lab;
-pub use machine::{optimise, unfit};
+pub use machine::{labs_at_once, optimise, unfit};
 pub use monitor::{Monitor, Setup, make_keys};
 pub use timeline::{Timeline, now};
 pub use unit::Unit;

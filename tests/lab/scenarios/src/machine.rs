@@ -3,11 +3,16 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
 /// Labs that are up at once: each keeps a core busy while it starts.
-const AT_ONCE: usize = 2;
+static AT_ONCE: AtomicUsize = AtomicUsize::new(2);
+
+/// From now on so many labs may be up at once: for whoever waits for little else.
+pub fn labs_at_once(labs: usize) {
+    AT_ONCE.store(labs.max(1), Ordering::Relaxed);
+}
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
@@ -125,7 +130,7 @@ impl Place {
     /// Waits until one is free.
     pub(crate) fn take() -> Self {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken >= AT_ONCE {
+        while *taken >= AT_ONCE.load(Ordering::Relaxed) {
             taken = FREED.wait(taken).unwrap_or_else(PoisonError::into_inner);
         }
         *taken += 1;

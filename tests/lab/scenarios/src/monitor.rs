@@ -100,6 +100,29 @@ impl<'a> Monitor<'a> {
         program: String,
         config: String,
     ) -> Self {
+        let monitor = Self::with_files(lab, host, configuration, program, config);
+        write(&lab.file("sink.py"), include_bytes!("sink.py"));
+        let taken = monitor.taken();
+        let path = format!("/lab/{taken}");
+        drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
+        wait_for("the sink", || lab.file(&taken).exists().then_some(()).ok_or_else(String::new));
+        monitor
+    }
+
+    /// All that the daemon needs, with a configuration of somebody else's making and no sink.
+    pub(crate) fn bare(lab: &'a Lab, host: &'static str, configuration: &str) -> Self {
+        let program = machine::program("watchkeeper").display().to_string();
+        let config = format!("/lab/{}/watchkeeper.toml", folder(host));
+        Self::with_files(lab, host, configuration, program, config)
+    }
+
+    fn with_files(
+        lab: &'a Lab,
+        host: &'static str,
+        configuration: &str,
+        program: String,
+        config: String,
+    ) -> Self {
         let folder = lab.file(&folder(host));
         for sub in ["policies", "plugins"] {
             make_folder(&folder.join(sub));
@@ -110,14 +133,7 @@ impl<'a> Monitor<'a> {
         let guests = machine::target().join("wasm32-wasip2/guest");
         copy(&guests.join("data_mover_ha.wasm"), &folder.join("policies/data-mover-ha.wasm"));
         copy(&guests.join("webhook.wasm"), &folder.join("plugins/webhook.wasm"));
-        write(&lab.file("sink.py"), include_bytes!("sink.py"));
-        let monitor =
-            Self { lab, host, run_by: "", program, config, daemon: None, log_json: false };
-        let taken = monitor.taken();
-        let path = format!("/lab/{taken}");
-        drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
-        wait_for("the sink", || lab.file(&taken).exists().then_some(()).ok_or_else(String::new));
-        monitor
+        Self { lab, host, run_by: "", program, config, daemon: None, log_json: false }
     }
 
     /// The file of what the sink accepted.
@@ -136,15 +152,30 @@ impl<'a> Monitor<'a> {
         words
     }
 
-    /// Starts the daemon, and waits until it answers.
-    pub fn run(&mut self) {
+    /// What the daemon is run by from its next start on: a command and its arguments, put before it.
+    pub(crate) fn run_by(&mut self, run_by: &'static str) {
+        self.run_by = run_by;
+    }
+
+    /// Starts the daemon, and does not wait for anything.
+    pub(crate) fn launch(&mut self) {
         let mut command = vec!["run"];
         command.extend(self.log_json.then_some("--log-json"));
         let words = self.words(&command).join(" ");
         let log = format!("/lab/{}/daemon.log", folder(self.host));
         let line =
             format!("mkdir -p /var/lib/watchkeeper; exec {} {words} >>{log} 2>&1", self.run_by);
-        self.daemon = Some(self.lab.spawn(self.host, &["sh", "-c", &line]));
+        if let Some(mut before) =
+            self.daemon.replace(self.lab.spawn(self.host, &["sh", "-c", &line]))
+        {
+            let _ = before.kill();
+            let _ = before.wait();
+        }
+    }
+
+    /// Starts the daemon, and waits until it answers.
+    pub fn run(&mut self) {
+        self.launch();
         wait_for("the daemon", || {
             let log = || self.lab.text(&format!("{}/daemon.log", folder(self.host)));
             self.ask(&["status"]).map_err(|error| format!("{error}\n{}", log()))
@@ -168,6 +199,11 @@ impl<'a> Monitor<'a> {
         } else {
             Err(said(&output))
         }
+    }
+
+    /// Starts a command of `watchkeeper`, and does not wait for its end.
+    pub(crate) fn tell(&self, command: &[&str]) -> Child {
+        self.lab.spawn(self.host, &self.words(command))
     }
 
     /// What a command of `watchkeeper` answers with `--json`.
@@ -254,7 +290,12 @@ impl<'a> Monitor<'a> {
 
     /// What the daemon has logged so far.
     pub fn log(&self) -> String {
-        self.lab.text("watchkeeper/daemon.log")
+        self.lab.text(&format!("{}/daemon.log", folder(self.host)))
+    }
+
+    /// Where it runs.
+    pub(crate) const fn host(&self) -> &'static str {
+        self.host
     }
 
     /// The alerts of the notifications that the sink accepted, in order.

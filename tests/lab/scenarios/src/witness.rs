@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The services that only one side may run: how the command line of each begins, and what it holds
 /// beside. What it holds is not enough: any service is started by a shell that has the command lines of
 /// all of them in its own, for the moment until it becomes the one that is wanted.
-const EXCLUSIVE: [(&str, &str, &str); 3] = [
+pub(crate) const EXCLUSIVE: [(&str, &str, &str); 3] = [
     ("activemq", "java ", "activemq.xml"),
     ("daemon", "/usr/local/bin/dm-standin ", "dm-standin daemon "),
     ("rest", "/usr/local/bin/dm-standin ", "dm-standin rest "),
@@ -104,14 +104,16 @@ impl Drop for Witness {
 /// The exclusive services that run on a host; none on one that is crashed.
 fn look(state: &Path, host: &str) -> Vec<&'static str> {
     let processes = processes(&state.join(host));
-    let runs = |program: &str, mark: &str| {
-        processes.iter().any(|(_, line)| line.starts_with(program) && line.contains(mark))
-    };
-    EXCLUSIVE
-        .iter()
-        .filter(|(_, program, mark)| runs(program, mark))
-        .map(|(service, _, _)| *service)
-        .collect()
+    let mut found: Vec<_> = processes.iter().filter_map(|(_, line)| exclusive(line)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The exclusive service whose command line that is.
+pub(crate) fn exclusive(line: &str) -> Option<&'static str> {
+    let is = |program: &str, mark: &str| line.starts_with(program) && line.contains(mark);
+    EXCLUSIVE.iter().find(|(_, program, mark)| is(program, mark)).map(|(service, _, _)| *service)
 }
 
 /// The processes of a host, given its folder: this machine's number and the command line of each.

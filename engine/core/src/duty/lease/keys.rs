@@ -56,6 +56,21 @@ impl Keys {
         format!("{}/clusters/{cluster}/wanted", self.prefix)
     }
 
+    /// What all keys begin with that say what a monitor sees.
+    pub fn all_sights(&self) -> String {
+        format!("{}/sights/", self.prefix)
+    }
+
+    /// What this monitor sees of the servers.
+    pub fn sights(&self, name: &MonitorName) -> String {
+        format!("{}{name}", self.all_sights())
+    }
+
+    /// Whose sights a key has.
+    pub fn sees(&self, key: &str) -> Option<MonitorName> {
+        MonitorName::new(key.strip_prefix(&self.all_sights())?).ok()
+    }
+
     /// What a key is for; none: it is not one of these.
     pub fn place(&self, key: &str) -> Option<Place> {
         let rest = key.strip_prefix(&self.prefix)?.strip_prefix('/')?;
@@ -142,5 +157,9 @@ mod tests {
         for other in ["/wkx/monitors/vp1", "/wk/clusters/prod", "/wk/clusters/prod/note", "/wk/"] {
             assert_eq!(keys.place(other), None, "{other}");
         }
+        let vp1 = MonitorName::new("vp1").unwrap();
+        assert_eq!(keys.sees(&keys.sights(&vp1)), Some(vp1));
+        assert_eq!(keys.sees("/wk/monitors/vp1"), None);
+        assert_eq!(keys.place("/wk/sights/vp1"), None);
     }
 }

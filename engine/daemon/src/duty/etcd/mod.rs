@@ -10,6 +10,7 @@
 //! | [`follow`] | what changes in etcd |
 //! | [`desk`] | confirms what is held before each step, and shares the state |
 //! | [`clerk`], [`orders`] | takes the duty, keeps it, gives it away, and records that |
+//! | [`sights`] | what each monitor sees of the servers |
 //! | [`publish`] | what the clusters' tasks go by: never longer than the lease is certain |
 //!
 //! Invariants:
@@ -26,6 +27,7 @@ mod follow;
 mod orders;
 mod publish;
 mod session;
+mod sights;
 mod wire;
 
 use std::sync::Arc;
@@ -121,9 +123,17 @@ pub(super) fn start(
         session,
         index: index.clone(),
     };
+    let sharing = sights::Sharing {
+        client: Arc::clone(&client),
+        keys: keys.clone(),
+        me: clerk.office.monitor.clone(),
+        session: clerk.session.clone(),
+        sights: clerk.office.sights.clone(),
+    };
     let task = async move {
         // They end with this one.
         let mut others = JoinSet::new();
+        others.spawn(sharing.run());
         others.spawn(publisher.run());
         others.spawn(lease.run());
         others.spawn(follow::follow(client, keys.all(), index.subscribe(), news));

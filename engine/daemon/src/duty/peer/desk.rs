@@ -20,6 +20,7 @@ use watchkeeper_core::model::{ClusterName, MonitorName, Term, Timestamp};
 use watchkeeper_core::state::State;
 
 use super::super::Remarks;
+use super::super::sights::Sights;
 use super::link::{Dialer, Trouble};
 use super::wire::{Complaint, Question, Reply, Sender, read};
 use crate::clock;
@@ -74,6 +75,7 @@ pub(super) struct Desk {
     pub(super) ledger: Arc<Ledger>,
     pub(super) clusters: watch::Receiver<BTreeSet<ClusterName>>,
     pub(super) remarks: watch::Receiver<Remarks>,
+    pub(super) sights: Sights,
     pub(super) dialer: Dialer,
     pub(super) heard: watch::Sender<Heard>,
     /// Whether this monitor is about to end.
@@ -264,7 +266,8 @@ impl Desk {
             .await;
         let (from, to) = (self.me.clone(), self.peer.clone());
         let stopping = self.stopping.load(Ordering::SeqCst);
-        Sender { from, to, now: clock::now(), stopping, watches, reports }
+        let sights = self.sights.told(Instant::now(), |cluster| watches.contains(cluster));
+        Sender { from, to, now: clock::now(), stopping, watches, reports, sights }
     }
 
     /// Whether it is the monitor that is configured, and means this one.
@@ -293,8 +296,9 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes in where the duty is by the other's word.
+    /// Takes in where the duty is by the other's word, and what it sees.
     async fn hear(&self, sender: &Sender) -> Result<(), LedgerError> {
+        self.sights.heard(&sender.from, &sender.sights, Instant::now());
         let reports: BTreeMap<ClusterName, Report> =
             sender.reports.iter().map(|it| (it.cluster.clone(), it.clone())).collect();
         self.heard.send_if_modified(|heard| {

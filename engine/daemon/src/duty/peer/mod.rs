@@ -70,6 +70,7 @@ pub(super) async fn start(
         ledger: Arc::clone(&office.ledger),
         clusters: office.clusters.clone(),
         remarks: office.remarks.clone(),
+        sights: office.sights.clone(),
         dialer,
         heard: watch::Sender::new(Heard::default()),
         stopping: AtomicBool::new(false),

@@ -12,12 +12,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use watchkeeper_core::duty::{Change, Grantor, Standing};
 use watchkeeper_core::event::Event;
 use watchkeeper_core::guards::Duty;
-use watchkeeper_core::model::{ClusterName, MonitorName, Term};
+use watchkeeper_core::model::{ClusterName, MonitorName, ServerName, Term};
 
+use super::super::sights::{Found, Sights};
 use super::super::{Fence, Office, Order, Views, Wish};
 use super::link::{Identity, LinkError};
 use super::{keys, wire};
@@ -28,6 +29,9 @@ use crate::ledger::Ledger;
 
 /// Far longer than a busy machine needs.
 const LONG: Duration = Duration::from_mins(1);
+
+/// By how much what was seen may have aged on its way.
+const MUCH: Duration = Duration::from_millis(1);
 
 fn name(text: &str) -> MonitorName {
     MonitorName::new(text).unwrap()
@@ -82,19 +86,20 @@ impl Place {
         let clusters = watch::Sender::new(BTreeSet::from([prod()]));
         let (stop, views) = (watch::Sender::new(false), watch::Sender::default());
         let (orders, received) = mpsc::channel(8);
-        let seen = views.subscribe();
+        let (seen, sights) = (views.subscribe(), Sights::default());
         let office = Office {
             monitor: name(me),
             ledger: Arc::clone(&ledger),
             clusters: clusters.subscribe(),
             views,
             remarks: watch::Sender::default().subscribe(),
+            sights: sights.clone(),
             orders: received,
             stop: stop.subscribe(),
         };
         until_free(&config.listen).await;
         let (task, fence) = super::start(config, office).await.unwrap();
-        Monitor { ledger, clusters, stop, views: seen, orders, fence, task }
+        Monitor { ledger, clusters, stop, views: seen, sights, orders, fence, task }
     }
 
     /// VP1, with the duty, and whatever is at the other end.
@@ -136,6 +141,7 @@ struct Monitor {
     clusters: watch::Sender<BTreeSet<ClusterName>>,
     stop: watch::Sender<bool>,
     views: watch::Receiver<Views>,
+    sights: Sights,
     orders: mpsc::Sender<Order>,
     fence: Arc<dyn Fence>,
     task: JoinHandle<()>,
@@ -253,6 +259,34 @@ async fn the_first_monitor_begins_and_the_duty_goes_to_and_fro_by_order() {
     vp1.alert("peer-unreachable").await;
     assert_eq!(vp1.held().await, Term(5), "who is alone keeps it");
     vp1.end().await;
+}
+
+#[tokio::test]
+async fn what_one_monitor_sees_of_a_server_the_other_hears() {
+    let place = Place::new();
+    let vp1 = place.start("vp1", &place.config(0)).await;
+    let vp2 = place.start("vp2", &place.config(1)).await;
+    let dm1 = ServerName::new("dm1").unwrap();
+    for (found, monitor, other) in
+        [(Found::Alive, &vp1, &vp2), (Found::Silent, &vp1, &vp2), (Found::Alive, &vp2, &vp1)]
+    {
+        let at = Instant::now();
+        monitor.sights.saw(&prod(), [(dm1.clone(), (found, at))].into());
+        let heard = async {
+            loop {
+                let seen = other.sights.of(&prod(), &dm1, Instant::now());
+                if matches!(seen[..], [(_, it, when)] if it == found && when + MUCH > at) {
+                    return seen;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = timeout(LONG, heard).await.unwrap();
+        let from = if std::ptr::eq(monitor, &raw const vp1) { "vp1" } else { "vp2" };
+        assert_eq!(seen[0].0, name(from));
+    }
+    vp1.end().await;
+    vp2.end().await;
 }
 
 #[tokio::test]
@@ -414,7 +448,7 @@ async fn a_wrong_name_and_another_version_are_told_on_both_sides() {
     for (body, said) in [
         (&b"{\"protocol\": 0, \"hello\": 1}"[..], "it speaks version 0 of the protocol"),
         (&b"\xff\xfe not JSON"[..], "not of the protocol between monitors"),
-        (&b"{\"protocol\": 1, \"sender\": {\"who\": 1}}"[..], "unknown field `who`"),
+        (&b"{\"protocol\": 2, \"sender\": {\"who\": 1}}"[..], "unknown field `who`"),
     ] {
         let returned = dialer.send(body.to_vec()).await.unwrap();
         let complaint: wire::Complaint = serde_json::from_slice(&returned.body).unwrap();

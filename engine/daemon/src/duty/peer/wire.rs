@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use watchkeeper_core::duty::peer::{Answer, Ask, PROTOCOL, Report};
 use watchkeeper_core::model::{ClusterName, MonitorName, Timestamp};
 
+use super::super::sights::Told;
 use crate::net;
 
 /// Where questions go.
@@ -37,6 +38,8 @@ pub(super) struct Sender {
     pub(super) watches: BTreeSet<ClusterName>,
     /// Where the duty is, for each cluster that the sender watches or knows something of.
     pub(super) reports: Vec<Report>,
+    /// What the sender sees of the servers of the clusters that it watches.
+    pub(super) sights: Told,
 }
 
 /// A question.
@@ -148,6 +151,7 @@ mod tests {
             stopping: false,
             watches: [cluster.clone()].into(),
             reports: vec![report],
+            sights: Told::new(),
         };
         let past = Box::new(State::default().past(&cluster));
         let ask = Ask::Offer { cluster, next: watchkeeper_core::model::Term(2), past };
@@ -170,8 +174,8 @@ mod tests {
         let older = changed(|it| it["protocol"] = json!(0));
         assert_eq!(older, Misread::Version(0));
         // Whatever else it says by then.
-        let newer = changed(|it| *it = json!({"protocol": 2, "asks": "something"}));
-        assert_eq!(newer, Misread::Version(2));
+        let newer = changed(|it| *it = json!({"protocol": 3, "asks": "something"}));
+        assert_eq!(newer, Misread::Version(3));
         for unknown in [
             changed(|it| it["more"] = json!(1)),
             changed(|it| it["sender"]["more"] = json!(1)),

@@ -12,6 +12,7 @@
 )]
 
 mod both;
+mod chaos;
 mod etcd;
 mod fenced;
 mod lost;

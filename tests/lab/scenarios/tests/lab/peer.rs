@@ -191,3 +191,29 @@ fn a_cut_between_the_monitors_delays_the_handing_over() {
     dm2_serves(&lab, 2);
     assert_eq!((plans(&first, "failover"), plans(&second, "failover")), (1, 0));
 }
+
+/// DM2, DM3 and VP1 are all cut off from DM1, so that every witness finds it gone. It serves, and VP2 sees it.
+#[test]
+fn what_only_the_other_monitor_still_sees_is_not_failed_over_from() {
+    let Some(lab) = Lab::up("what_only_the_other_monitor_still_sees_is_not_failed_over_from")
+    else {
+        return;
+    };
+    let (first, second) = two(&lab);
+    let witness = Witness::of(&lab);
+    for other in ["dm2", "dm3", "vp1"] {
+        lab.run(&["cut", other, "dm1"]);
+    }
+    let alert = first.wait_alert("action-held");
+    assert!(alert.to_string().contains("vp2 sees it alive: the way to it is cut"), "{alert}");
+    let status = first.cluster().unwrap().to_string();
+    assert!(status.contains(r#""vp2":"alive""#), "{status}");
+    for other in ["dm2", "dm3", "vp1"] {
+        lab.run(&["heal", other, "dm1"]);
+    }
+    first.wait_resolved("action-held");
+    wait_settled(&first, "primary");
+    assert_eq!((plans(&first, "failover"), plans(&second, "failover")), (0, 0));
+    assert!(lab.runs("dm1", "daemon") && !lab.runs("dm2", "daemon"), "{}", first.story());
+    witness.never_saw_both();
+}
