@@ -19,6 +19,9 @@ struct Arguments {
     /// How many runs are simulated for each
     #[arg(long, default_value_t = 3_000)]
     seeds: u64,
+    /// Leave the core's own tests out
+    #[arg(long)]
+    without_tests: bool,
     /// Where the copy is made and built
     #[arg(long, default_value = "target/mutations")]
     tree: PathBuf,
@@ -45,7 +48,7 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let tree = trial::Tree::copy(&repository, &arguments.tree)?;
     let mut rows = Vec::new();
     for one in all.iter().filter(|one| one.name.contains(&arguments.only)) {
-        let noticed = tree.try_out(one, arguments.seeds)?;
+        let noticed = tree.try_out(one, arguments.seeds, !arguments.without_tests)?;
         println!("{}", report::row(one, &noticed));
         rows.push((one, noticed));
     }

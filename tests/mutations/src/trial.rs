@@ -12,8 +12,8 @@ pub(crate) struct Noticed {
     pub(crate) simulation: Option<(u64, String)>,
     /// None: it does not run this code.
     pub(crate) model: Option<bool>,
-    /// The core's tests that failed.
-    pub(crate) tests: Vec<String>,
+    /// The core's tests that failed; none: they were not run.
+    pub(crate) tests: Option<Vec<String>>,
 }
 
 impl Noticed {
@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// Breaks, tries, and puts right.
-    pub(crate) fn try_out(&self, one: &Break, seeds: u64) -> Result<Noticed, String> {
+    pub(crate) fn try_out(&self, one: &Break, seeds: u64, tests: bool) -> Result<Noticed, String> {
         let file = self.root.join(&one.file);
         let read = std::fs::read_to_string(&file);
         let source = read.map_err(|error| format!("{}: {error}", file.display()))?;
@@ -57,12 +57,12 @@ impl Tree {
             std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))
         };
         write(&one.apply(&source)?)?;
-        let noticed = self.all(one, seeds);
+        let noticed = self.all(one, seeds, tests);
         write(&source)?;
         noticed
     }
 
-    fn all(&self, one: &Break, seeds: u64) -> Result<Noticed, String> {
+    fn all(&self, one: &Break, seeds: u64, tests: bool) -> Result<Noticed, String> {
         let built = self.cargo(&["build", "-p", "watchkeeper-sim"])?;
         if !built.status.success() {
             let told = String::from_utf8_lossy(&built.stderr).into_owned();
@@ -84,8 +84,8 @@ impl Tree {
         } else {
             None
         };
-        let tests = if one.twin {
-            Vec::new()
+        let tests = if one.twin || !tests {
+            None
         } else {
             let tested = self.cargo(&[
                 "test",
@@ -96,7 +96,7 @@ impl Tree {
                 "rules",
                 "--no-fail-fast",
             ])?;
-            failed_tests(&String::from_utf8_lossy(&tested.stdout))
+            Some(failed_tests(&String::from_utf8_lossy(&tested.stdout)))
         };
         Ok(Noticed { simulation, model, tests })
     }
