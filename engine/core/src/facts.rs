@@ -254,6 +254,10 @@ pub struct Verdict {
 /// would be a reason to fail over to the side that is behind.
 pub const REPLICATION: &str = "replication";
 
+/// What the name of the value begins with that says what another server or another monitor finds of a
+/// server; its name follows.
+pub const SEEN_FROM: &str = "seen-from-";
+
 /// The probe of a server that looks at its file systems and its memory. A server whose disk is full,
 /// or whose `df` hangs, can be reached all the same.
 pub const RESOURCES: &str = "resources";

@@ -6,10 +6,12 @@
 
 mod claims;
 mod hearing;
+mod intake;
 mod maintenance;
 mod order;
 mod policies;
 mod setup;
+mod stand;
 mod standby;
 mod stopped;
 mod suspects;
@@ -29,10 +31,10 @@ use watchkeeper_core::event::{Basis, Evaluated, Event};
 use watchkeeper_core::execution::PlanEnding;
 use watchkeeper_core::facts::{FactBook, Observation};
 use watchkeeper_core::guards::{Duty, Situation};
-use watchkeeper_core::model::{ClusterName, Server, ServerName, Side, Status, Term, Timestamp};
+use watchkeeper_core::model::{ClusterName, ServerName, Side, Term, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, Request};
 use watchkeeper_core::proposal::{Failure, FailureKind, Opinion};
-use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
+use watchkeeper_core::snapshot::{Background, Snapshot};
 use watchkeeper_core::state::{ClusterState, State};
 
 pub use hearing::{Heard, Hearing};
@@ -249,62 +251,6 @@ impl Watch {
         // A step that was begun is finished by whoever starts next; nothing new is begun.
         self.stop_executor().await;
         Ended::Stopped
-    }
-
-    /// Takes one observation and all that wait behind it in; true if an evaluation is due now.
-    fn take_in(&mut self, first: Observation) -> bool {
-        let mut due = self.settling.is_some();
-        let setup = Arc::clone(&self.setup.borrow());
-        let active = setup.topology.on(self.view.borrow().state.phase.side()).name.clone();
-        let mut next = Some(first);
-        while let Some(observation) = next {
-            let pace = || setup.confirm_interval(&observation.probe);
-            self.suspects.take_in(&observation, &active, &setup.equipment, pace);
-            let trouble = self.is_trouble(&observation);
-            if self.book.observe(observation.clone()) {
-                self.unrecorded.push(observation);
-                due = true;
-            }
-            // Each repetition of trouble confirms it.
-            due |= trouble;
-            next = self.observations.try_recv().ok();
-        }
-        due
-    }
-
-    /// Takes in what other monitors see of the active side's server, if it is silent here.
-    fn hear_monitors(&mut self, active: &Server) {
-        let seen = self.duties.sights().of(&self.name, &active.name, Instant::now());
-        for testimony in self.suspects.monitors(&active.name, seen) {
-            let news = self.book.observe(testimony.clone());
-            if self.suspects.records(&testimony, news) {
-                self.unrecorded.push(testimony);
-            }
-        }
-    }
-
-    /// Takes in what witnesses find. An evaluation is always due then: a policy may hold until as
-    /// many have looked as it wants, and nobody is to wait longer than that.
-    fn take_in_testimonies(&mut self, first: Observation) {
-        let mut next = Some(first);
-        while let Some(testimony) = next {
-            let news = self.book.observe(testimony.clone());
-            if self.suspects.records(&testimony, news) {
-                self.unrecorded.push(testimony);
-            }
-            next = self.suspects.waiting();
-        }
-    }
-
-    /// Whether it says something else than what is meant to be where it looks.
-    fn is_trouble(&self, observation: &Observation) -> bool {
-        let probe = &observation.probe;
-        let up = observation.status == Status::Up;
-        let Some(service) = probe.service else { return !up && probe.has_say() };
-        let setup = self.setup.borrow();
-        let Some(server) = setup.topology.server(&probe.server) else { return false };
-        let active = self.view.borrow().state.phase.side();
-        up != expected(service, Place::of(server.role, active), active)
     }
 
     async fn tick(&mut self) {

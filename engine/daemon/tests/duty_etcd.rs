@@ -283,6 +283,9 @@ fn who_cannot_take_it_is_not_given_it_again_and_again() {
     }
     second.stop();
     let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 2);
+    // Or the other one tries its share while it is free, and that is not given to it any more.
+    first.wait_held(0);
+    first.wait_held(1);
     let second = Monitor::start(&folder.0.join("b"), "vp2", &config(&etcd), 2);
     // Each of both is given away for balance, once, and taken again.
     let taken = || first.taken().len();

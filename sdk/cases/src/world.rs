@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeeper_core::facts::{
-    FactBook, Observation, ProbeId, REPLICATION, RESOURCES, Reason, ReasonCode, Value,
+    FactBook, Observation, ProbeId, REPLICATION, RESOURCES, Reason, ReasonCode, SEEN_FROM, Value,
 };
 use watchkeeper_core::lifecycle::{Phase, Trigger, step};
 use watchkeeper_core::model::{
@@ -301,7 +301,7 @@ impl World {
             if sight.is_none_or(|sight| sight.status != Status::Unknown) {
                 continue;
             }
-            let name = Arc::from(format!("seen-from-{witness}"));
+            let name = Arc::from(format!("{SEEN_FROM}{witness}"));
             self.book.observe(Observation {
                 probe: ProbeId::testimony(about, witness),
                 status: found.status(),

@@ -13,7 +13,7 @@
 
 use super::Situation;
 use super::freshness::is_to_come;
-use crate::facts::Value;
+use crate::facts::{SEEN_FROM, Value};
 use crate::model::{ServerName, Status};
 use crate::snapshot::{Facts, Place, ServerFacts};
 
@@ -77,6 +77,6 @@ fn seen_alive(facts: &Facts, active: &ServerFacts) -> Vec<String> {
     let lately = |at| at >= state.since && facts.at.since(at) <= COUNTS_FOR_MS;
     let own = facts.measures.iter().filter(|it| of(&it.server) && it.service.is_none());
     own.filter(|it| lately(it.at) && it.value == Value::Text("alive".into()))
-        .filter_map(|it| it.name.strip_prefix("seen-from-").map(str::to_owned))
+        .filter_map(|it| it.name.strip_prefix(SEEN_FROM).map(str::to_owned))
         .collect()
 }

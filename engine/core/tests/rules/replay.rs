@@ -590,7 +590,7 @@ fn what_a_witness_finds_is_found_again_until_the_server_answers() {
     let mut monitor = Monitor::begin(3);
     monitor.seconds(3);
     let login = ProbeId { server: name("dm1"), service: None, name: "ssh".into() };
-    let testimony = ProbeId::testimony(&name("dm1"), &name("dm2"));
+    let testimony = ProbeId::testimony(&name("dm1"), name("dm2"));
     monitor.found.insert(login.clone(), (Status::Unknown, ReasonCode::TimedOut));
     monitor.found.insert(testimony.clone(), (Status::Down, ReasonCode::TimedOut));
     monitor.values.insert(testimony.clone(), 1);

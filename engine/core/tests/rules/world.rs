@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{
+    FactBook, Observation, ProbeId, Reason, ReasonCode, SEEN_FROM, Value,
+};
 use watchkeeper_core::guards::{Duty, Limits, Situation};
 use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::model::{
@@ -196,9 +198,9 @@ impl World {
 
     /// What another server finds of this one.
     pub(crate) fn testified(&mut self, server: &str, witness: &str, word: &str, ago_ms: u64) {
-        let value = (Arc::from(format!("seen-from-{witness}")), Value::Text(word.into()));
+        let value = (Arc::from(format!("{SEEN_FROM}{witness}")), Value::Text(word.into()));
         self.book.observe(Observation {
-            probe: ProbeId::testimony(&name(server), &name(witness)),
+            probe: ProbeId::testimony(&name(server), witness),
             status: if word == "alive" { Status::Up } else { Status::Down },
             reason: Reason::new(ReasonCode::Serving, format!("{witness} looked")),
             at: Timestamp(NOW.0 - ago_ms),

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use watchkeeper_core::alerting::Alert;
 use watchkeeper_core::arbitration::Decision;
 use watchkeeper_core::duty::Standing;
-use watchkeeper_core::facts::Value;
+use watchkeeper_core::facts::{SEEN_FROM, Value};
 use watchkeeper_core::guards::{Check, Duty, Guard};
 use watchkeeper_core::model::{ClusterName, Status, Timestamp};
 use watchkeeper_core::plan::PlanKind;
@@ -177,7 +177,7 @@ fn seen_from(facts: &Facts, server: &ServerFacts) -> BTreeMap<String, String> {
             && measure.service.is_none()
             && measure.at >= server.state.since
     });
-    own.filter_map(|measure| match (measure.name.strip_prefix("seen-from-")?, &measure.value) {
+    own.filter_map(|measure| match (measure.name.strip_prefix(SEEN_FROM)?, &measure.value) {
         (witness, Value::Text(word)) => Some((witness.to_owned(), word.to_string())),
         _ => None,
     })

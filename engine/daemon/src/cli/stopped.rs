@@ -62,7 +62,7 @@ pub(super) struct Resume {
     /// What became of the step at which it stopped: done (took effect; go on behind it) or again (did not)
     #[arg(long, value_name = "WORD", value_parser = word)]
     step: Option<Word>,
-    /// A guard that is not to hold it: maintenance, freshness or standby
+    /// A guard that is not to hold it: maintenance, freshness, vantage or standby
     #[arg(long = "override", value_name = "GUARD", value_parser = guard)]
     overrides: Vec<Guard>,
     /// Do not wait for its end

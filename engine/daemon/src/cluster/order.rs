@@ -1,17 +1,16 @@
 //! What operators ask for.
 
 use tokio::sync::oneshot;
-use watchkeeper_core::arbitration::Decision;
-use watchkeeper_core::event::{Evaluated, Event};
-use watchkeeper_core::guards::{self, Check, Duty, Guard, GuardHold, Situation};
+use watchkeeper_core::event::Event;
+use watchkeeper_core::guards::{self, Check, Duty, Guard, GuardHold};
 use watchkeeper_core::lifecycle::{Trigger, step};
 use watchkeeper_core::model::{Side, Timestamp};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 
 use super::Watch;
 use super::policies::PolicyOrder;
+use super::stand::Stand;
 use super::stopped::ResumeOrder;
-use crate::clock;
 
 /// A change of side, as an operator orders it.
 #[derive(Debug, Clone)]
@@ -193,30 +192,13 @@ impl Watch {
 
     async fn change(&mut self, order: ChangeOrder) -> Result<Answer, Refusal> {
         self.await_marks().await;
-        let setup = std::sync::Arc::clone(&self.setup.borrow());
-        self.take_in_ended().await;
-        let state = self.ledger.cluster(&self.name).await;
-        let snapshot = self.snapshot(&setup, &state, clock::now());
-        let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
-        let situation = Situation {
-            snapshot: &snapshot,
-            phase: state.phase,
-            duty: &duty,
-            limits: &setup.limits,
-            arrangements: &setup.arrangements,
-            last_change: state.cooling_since,
-            fleet_changes: &fleet,
-        };
+        let stand = self.stand().await;
+        let situation = stand.situation();
         let checks = guards::checks(&situation, &order.kind);
-        let holds: Vec<GuardHold> = checks
-            .iter()
-            .filter_map(Check::hold)
-            .filter(|hold| {
-                !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
-            })
-            .collect();
+        let holds = held(&checks, &order.overrides);
+        let Stand { setup, state, snapshot, duty, .. } = &stand;
         let term = match duty {
-            Duty::Held(term) => term,
+            Duty::Held(term) => *term,
             // It is only to be looked at, and the guard says why it would not begin here.
             Duty::NotHeld(_) | Duty::Uncertain(_) if order.dry_run => state.tenure.seen(),
             Duty::NotHeld(_) | Duty::Uncertain(_) => return Err(Refusal::Held(holds)),
@@ -229,7 +211,7 @@ impl Watch {
             reason: with_overrides(order.reason, &order.overrides),
             topology: &setup.topology,
             arrangements: &setup.arrangements,
-            snapshot: &snapshot,
+            snapshot,
         });
         if order.dry_run {
             return Ok(Answer::Plan { plan: Box::new(plan), begun: false, holds, checks });
@@ -237,16 +219,8 @@ impl Watch {
         if !holds.is_empty() {
             return Err(Refusal::Held(holds));
         }
-        // The facts that were there when the operator decided.
-        let evaluated = Event::Evaluated(Box::new(Evaluated {
-            snapshot: snapshot.as_ref().clone(),
-            opinions: Vec::new(),
-            decision: Decision::none(),
-            in_shadow: None,
-            basis: None,
-        }));
         let begun = Event::PlanBegun(Box::new(plan.clone()));
-        if !self.record(vec![evaluated, begun], None).await {
+        if !self.record(vec![stand.seen(), begun], None).await {
             return Err(Refusal::Unrecorded);
         }
         // Who ordered it looks at once how it goes.
@@ -254,6 +228,14 @@ impl Watch {
         let (holds, checks) = (Vec::new(), Vec::new());
         Ok(Answer::Plan { plan: Box::new(plan), begun: true, holds, checks })
     }
+}
+
+/// What holds an order that overrides these guards, as far as they can be.
+pub(super) fn held(checks: &[Check], overrides: &[Guard]) -> Vec<GuardHold> {
+    let holds = checks.iter().filter_map(Check::hold);
+    holds
+        .filter(|hold| !(hold.guard.can_be_overridden() && overrides.contains(&hold.guard)))
+        .collect()
 }
 
 pub(super) fn with_overrides(reason: String, overrides: &[Guard]) -> String {

@@ -1,18 +1,14 @@
 //! What operators order about a plan in flight, and about one that stopped on its way.
 
-use std::sync::Arc;
-
-use watchkeeper_core::arbitration::Decision;
-use watchkeeper_core::event::{Evaluated, Event};
+use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Next, Progress, Word};
-use watchkeeper_core::guards::{Check, Duty, Guard, GuardHold, Situation};
+use watchkeeper_core::guards::{Duty, Guard};
 use watchkeeper_core::lifecycle::Phase;
 use watchkeeper_core::state::ClusterState;
 use watchkeeper_core::stopped::{Left, Stopped};
 
-use super::order::{Answer, Refusal, with_overrides};
+use super::order::{Answer, Refusal, held, with_overrides};
 use super::{Setup, Watch};
-use crate::clock;
 
 /// That a plan which stopped goes on, as an operator orders it.
 #[derive(Debug, Clone)]
@@ -52,10 +48,8 @@ impl Watch {
     pub(super) async fn resume_order(&mut self, order: ResumeOrder) -> Result<Answer, Refusal> {
         self.has_the_duty()?;
         self.await_marks().await;
-        self.take_in_ended().await;
-        let setup = Arc::clone(&self.setup.borrow());
-        let state = self.ledger.cluster(&self.name).await;
-        let stopped = of(&state)?;
+        let stand = self.stand().await;
+        let stopped = of(&stand.state)?;
         let (step, why) = stopped.where_and_why();
         if order.word == Word::Unsaid && stopped.progress.needs_word() {
             return Err(Refusal::Impossible(format!(
@@ -71,41 +65,15 @@ impl Watch {
                 problem.problem
             )));
         }
-        let snapshot = self.snapshot(&setup, &state, clock::now());
-        let (duty, fleet) = (self.duties.of(&self.name).duty, self.fleet().await);
-        let situation = Situation {
-            snapshot: &snapshot,
-            phase: state.phase,
-            duty: &duty,
-            limits: &setup.limits,
-            arrangements: &setup.arrangements,
-            last_change: state.cooling_since,
-            fleet_changes: &fleet,
-        };
-        let holds: Vec<GuardHold> = stopped
-            .checks(&situation)
-            .iter()
-            .filter_map(Check::hold)
-            .filter(|hold| {
-                !(hold.guard.can_be_overridden() && order.overrides.contains(&hold.guard))
-            })
-            .collect();
-        let Duty::Held(term) = duty else { return Err(Refusal::Held(holds)) };
+        let holds = held(&stopped.checks(&stand.situation()), &order.overrides);
+        let Duty::Held(term) = stand.duty else { return Err(Refusal::Held(holds)) };
         if !holds.is_empty() {
             return Err(Refusal::Held(holds));
         }
         let reason = with_overrides(order.reason, &order.overrides);
-        // The facts that were there when the operator decided.
-        let evaluated = Event::Evaluated(Box::new(Evaluated {
-            snapshot: snapshot.as_ref().clone(),
-            opinions: Vec::new(),
-            decision: Decision::none(),
-            in_shadow: None,
-            basis: None,
-        }));
         let (word, by) = (order.word, order.by);
         let resumed = Event::PlanResumed { plan: number, term, word, by, reason };
-        if !self.record(vec![evaluated, resumed], None).await {
+        if !self.record(vec![stand.seen(), resumed], None).await {
             return Err(Refusal::Unrecorded);
         }
         self.carry_out();
@@ -117,24 +85,13 @@ impl Watch {
     /// to say.
     pub(super) async fn abandon(&mut self, by: String, reason: String) -> Result<Answer, Refusal> {
         self.has_the_duty()?;
-        self.take_in_ended().await;
-        let setup = Arc::clone(&self.setup.borrow());
-        let state = self.ledger.cluster(&self.name).await;
-        let stopped = of(&state)?;
+        let stand = self.stand().await;
+        let stopped = of(&stand.state)?;
         let plan = stopped.plan().number;
-        let snapshot = self.snapshot(&setup, &state, clock::now());
-        let Left { side, why } = left(stopped, &snapshot, &setup);
+        let Left { side, why } = left(stopped, &stand.snapshot, &stand.setup);
         let said = why.clone();
         self.note(Event::PlanAbandoned { plan, side, why, by, reason }).await?;
         Ok(Answer::Abandoned { plan, side, why: said })
-    }
-
-    /// A plan has just ended, and who gives the next order has seen that before this task has.
-    pub(super) async fn take_in_ended(&mut self) {
-        if self.executor.is_some() && self.ledger.cluster(&self.name).await.progress.is_none() {
-            let ending = super::finished(&mut self.executor).await;
-            self.plan_ended(ending).await;
-        }
     }
 }
 

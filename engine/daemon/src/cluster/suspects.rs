@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use watchkeeper_core::facts::{Observation, ProbeId, Reason, ReasonCode, Value};
+use watchkeeper_core::facts::{Observation, ProbeId, Reason, ReasonCode, SEEN_FROM, Value};
 use watchkeeper_core::model::{MonitorName, ServerName, Status, Timestamp};
 use watchkeeper_core::snapshot::{Facts, ServerFacts};
 
@@ -248,7 +248,7 @@ struct Said<'a> {
 impl Said<'_> {
     fn by(self, about: &ServerName, who: &str) -> Observation {
         let Self { status, code, word, detail, at, took } = self;
-        let value = (Arc::from(format!("seen-from-{who}")), Value::Text(word.into()));
+        let value = (Arc::from(format!("{SEEN_FROM}{who}")), Value::Text(word.into()));
         Observation {
             probe: ProbeId::testimony(about, who),
             status,

@@ -6,7 +6,7 @@
 //! time, since clocks differ.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ type Seen = BTreeMap<ClusterName, BTreeMap<ServerName, (Found, Instant)>>;
 #[derive(Debug, Clone, Default)]
 pub struct Sights {
     own: Arc<watch::Sender<Seen>>,
-    others: Arc<watch::Sender<BTreeMap<MonitorName, Seen>>>,
+    others: Arc<Mutex<BTreeMap<MonitorName, Seen>>>,
 }
 
 impl Sights {
@@ -63,7 +63,7 @@ impl Sights {
         server: &ServerName,
         now: Instant,
     ) -> Vec<(MonitorName, Found, Instant)> {
-        let others = self.others.borrow();
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let found = others.iter().filter_map(|(monitor, seen)| {
             let (found, at) = seen.get(cluster)?.get(server)?;
             (now - *at <= WORTH).then(|| (monitor.clone(), *found, *at))
@@ -105,7 +105,8 @@ impl Sights {
             (cluster.clone(), servers.collect())
         });
         let seen: Seen = seen.collect();
-        self.others.send_modify(|others| drop(others.insert(from.clone(), seen)));
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.insert(from.clone(), seen);
     }
 }
 

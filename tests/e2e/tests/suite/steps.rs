@@ -1,5 +1,7 @@
 //! Steps of the site's own in a change of side.
 
+use std::path::PathBuf;
+
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::Outcome;
 use watchkeeper_core::model::{Service, Side};
@@ -83,9 +85,9 @@ async fn a_failed_preparation_leaves_the_active_side_alone() {
     assert!(told.out.contains("not today"), "{}", told.out);
 }
 
-/// What must not be repeated is not: after a crash in the middle of it a person is asked.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_is_not_repeatable_stops_and_asks_after_a_crash() {
+/// A failover in whose own step the daemon was killed, which was started again and asks; and the file in which
+/// that step notes each run.
+pub(crate) async fn killed_in_a_step_of_the_site() -> (World, PathBuf) {
     let mut world = World::prepare().await;
     let notes = world.path("notes");
     let command = format!("echo ran >> {}; sleep 3", notes.display());
@@ -98,6 +100,13 @@ async fn a_step_that_is_not_repeatable_stops_and_asks_after_a_crash() {
     world.kill9().await;
     world.run().await;
     world.wait_alert("needs-operator").await;
+    (world, notes)
+}
+
+/// What must not be repeated is not: after a crash in the middle of it a person is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_is_not_repeatable_stops_and_asks_after_a_crash() {
+    let (mut world, notes) = killed_in_a_step_of_the_site().await;
     world.wait_taken("needs-operator", "firing").await;
     let status = world.let_pass(10).await;
     assert!(status.clusters[0].phase.contains("operator"), "{}", status.clusters[0].phase);

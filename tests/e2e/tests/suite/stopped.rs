@@ -10,6 +10,7 @@ use watchkeeper_core::model::{Service, Side, Status};
 use watchkeeper_core::plan::Act;
 
 use crate::harness::{Said, World, cluster, summary};
+use crate::steps::killed_in_a_step_of_the_site;
 
 fn reply(said: &Said) -> OrderReply {
     serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"))
@@ -254,18 +255,7 @@ async fn given_up_before_anything_was_begun_across_the_old_side_is_whole_again()
 /// plan goes on behind it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_of_which_nobody_knows_goes_on_by_the_operator_s_word() {
-    let mut world = World::prepare().await;
-    let notes = world.path("notes");
-    let command = format!("echo ran >> {}; sleep 3", notes.display());
-    world.config.site_step("once", "before-start", &command);
-    world.config.setting("rescue-attempts", 0);
-    world.run().await;
-    world.break_service("dm1", Service::Daemon).await;
-    world.wait_intended("the step", |act| matches!(act, Act::Site(_))).await;
-    world.wait_site("it runs", |_| notes.exists()).await;
-    world.kill9().await;
-    world.run().await;
-    world.wait_alert("needs-operator").await;
+    let (mut world, notes) = killed_in_a_step_of_the_site().await;
     let stopped = world.cluster().await.stopped.expect("it has stopped");
     assert!(stopped.needs_word, "{stopped:#?}");
     let status = world.ok(&["status"]).await.out;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeeper_core::facts::{
-    Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, Value,
+    Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, SEEN_FROM, Value,
 };
 use watchkeeper_core::model::{Service, Status};
 
@@ -125,7 +125,8 @@ impl Run {
                 Power::Frozen if way => (Status::Unknown, "hung"),
                 _ => (Status::Down, "gone"),
             };
-            let value = (Arc::from(format!("seen-from-{}", server.name)), Value::Text(what.into()));
+            let value =
+                (Arc::from(format!("{SEEN_FROM}{}", server.name)), Value::Text(what.into()));
             found.push(Observation {
                 probe: ProbeId::testimony(&suspect.name, &server.name),
                 status,
