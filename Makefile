@@ -9,7 +9,7 @@ GUESTS := $(patsubst %/Cargo.toml,%,$(wildcard policies/*/Cargo.toml plugins/*/C
 # Those that are in another language: only `make languages` and `make test` want its tools.
 SCRIPTED := $(sort $(patsubst %/,%,$(dir $(wildcard $(foreach kind,policies plugins,$(kind)/*/package.json $(kind)/*/pyproject.toml)))))
 # Programs that nobody but their own tests and measurements needs.
-UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard $(patsubst %,tests/%/Cargo.toml,e2e bench fuzz model sim)))
+UNSHIPPED := $(patsubst tests/%/Cargo.toml,watchkeeper-%,$(wildcard $(patsubst %,tests/%/Cargo.toml,e2e bench fuzz model sim mutations)))
 
 # Two calls of cargo at once would only wait for each other.
 .NOTPARALLEL:

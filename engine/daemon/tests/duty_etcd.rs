@@ -30,9 +30,6 @@ const LONG: Duration = Duration::from_secs(90);
 /// A lease that a busy machine renews in time.
 const LEASE: Duration = Duration::from_secs(6);
 
-/// How old what a monitor sees may seem by its way through etcd.
-const LOOKS: Duration = Duration::from_secs(5);
-
 struct Folder(PathBuf);
 
 impl Folder {
@@ -296,9 +293,8 @@ fn who_cannot_take_it_is_not_given_it_again_and_again() {
     assert!(first.held(0).is_some() && first.held(1).is_some());
 }
 
-/// Whatever was written before it asked may be old, and does not count.
 #[test]
-fn what_one_monitor_sees_of_a_server_another_hears_once_it_is_silent_there() {
+fn what_one_monitor_sees_of_a_server_another_hears() {
     let folder = Folder::new();
     let Some(etcd) = Etcd::start(&folder.0, 1) else { return };
     let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
@@ -310,16 +306,17 @@ fn what_one_monitor_sees_of_a_server_another_hears_once_it_is_silent_there() {
     };
     let hears =
         |monitor: &Monitor| monitor.duties.sights().of(&cluster(0), &dm1, Instant::now().into());
+    let begun = Instant::now();
     sees(&first, Found::Alive);
     sees(&second, Found::Silent);
-    let silent = Instant::now();
     let (from, found, at) = wait("what vp1 sees", || {
         sees(&first, Found::Alive);
         hears(&second).pop().ok_or_else(String::new)
     });
     assert_eq!((from.as_str(), found), ("vp1", Found::Alive));
-    assert!(at.into_std() + LOOKS >= silent, "it was seen long before it was asked for");
-    assert_eq!(hears(&first), [], "nothing is silent there");
+    assert!(at.into_std() >= begun, "it seems older than it is");
+    let (from, found, _) = wait("what vp2 sees", || hears(&first).pop().ok_or_else(String::new));
+    assert_eq!((from.as_str(), found), ("vp2", Found::Silent));
 }
 
 #[test]

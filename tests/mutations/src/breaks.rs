@@ -111,6 +111,17 @@ mod tests {
     }
 
     #[test]
+    fn the_tests_that_are_named_are_there() {
+        for Break { name, by, twin, .. } in all().unwrap() {
+            assert!(by.is_some() || !twin, "{name}: nothing tries the daemon's own");
+            let Some(by) = by else { continue };
+            let (file, test) = by.split_once(": ").unwrap_or_else(|| panic!("{name}: {by}"));
+            let source = std::fs::read_to_string(repository().join(file)).unwrap();
+            assert!(source.contains(&format!("fn {test}(")), "{name}: {by}");
+        }
+    }
+
+    #[test]
     fn every_guard_is_broken_at_least_once() {
         let all = all().unwrap();
         for file in std::fs::read_dir(repository().join("engine/core/src/guards")).unwrap() {

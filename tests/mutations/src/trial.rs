@@ -17,9 +17,10 @@ pub(crate) struct Noticed {
 }
 
 impl Noticed {
-    /// Whether the simulation or the model did.
-    pub(crate) const fn by_any(&self) -> bool {
-        self.simulation.is_some() || matches!(self.model, Some(true))
+    /// Whether anybody did.
+    pub(crate) fn by_any(&self) -> bool {
+        let by_tests = self.tests.as_ref().is_some_and(|failed| !failed.is_empty());
+        self.simulation.is_some() || self.model == Some(true) || by_tests
     }
 }
 
@@ -48,6 +49,16 @@ impl Tree {
         Ok(Self { root: to.to_path_buf() })
     }
 
+    /// Whether all is well while nothing is broken.
+    pub(crate) fn check(&self, seeds: u64, tests: bool) -> Result<(), String> {
+        let whole = Break { name: "nothing".to_owned(), model: true, ..Break::default() };
+        let noticed = self.all(&whole, seeds, tests)?;
+        if noticed.by_any() {
+            return Err(format!("nothing is broken, and something fails: {noticed:?}"));
+        }
+        Ok(())
+    }
+
     /// Breaks, tries, and puts right.
     pub(crate) fn try_out(&self, one: &Break, seeds: u64, tests: bool) -> Result<Noticed, String> {
         let file = self.root.join(&one.file);
@@ -63,11 +74,16 @@ impl Tree {
     }
 
     fn all(&self, one: &Break, seeds: u64, tests: bool) -> Result<Noticed, String> {
-        let built = self.cargo(&["build", "-p", "watchkeeper-sim"])?;
-        if !built.status.success() {
-            let told = String::from_utf8_lossy(&built.stderr).into_owned();
-            return Err(format!("{} does not compile:\n{told}", one.name));
-        }
+        let builds = |arguments: &[&str]| {
+            let built = self.cargo(arguments)?;
+            let told = || String::from_utf8_lossy(&built.stderr).into_owned();
+            built
+                .status
+                .success()
+                .then_some(())
+                .ok_or_else(|| format!("{} does not compile:\n{}", one.name, told()))
+        };
+        builds(&["build", "-p", "watchkeeper-sim"])?;
         let simulated = self.cargo(&[
             "run",
             "-p",
@@ -80,6 +96,7 @@ impl Tree {
         ])?;
         let simulation = failed_seed(&String::from_utf8_lossy(&simulated.stdout));
         let model = if one.model {
+            builds(&["test", "-p", "watchkeeper-model", "--no-run"])?;
             Some(!self.cargo(&["test", "-p", "watchkeeper-model"])?.status.success())
         } else {
             None
@@ -87,15 +104,9 @@ impl Tree {
         let tests = if one.twin || !tests {
             None
         } else {
-            let tested = self.cargo(&[
-                "test",
-                "-p",
-                "watchkeeper-core",
-                "--lib",
-                "--test",
-                "rules",
-                "--no-fail-fast",
-            ])?;
+            let all = ["test", "-p", "watchkeeper-core", "--lib", "--test", "rules"];
+            builds(&[&all[..], &["--no-run"]].concat())?;
+            let tested = self.cargo(&[&all[..], &["--no-fail-fast"]].concat())?;
             Some(failed_tests(&String::from_utf8_lossy(&tested.stdout)))
         };
         Ok(Noticed { simulation, model, tests })
@@ -105,7 +116,8 @@ impl Tree {
         let (first, rest) = arguments.split_first().ok_or("nothing to run")?;
         let all: Vec<&str> =
             [*first, "--profile", "mutation"].into_iter().chain(rest.iter().copied()).collect();
-        command("cargo", &all, &self.root)
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        command(&cargo, &all, &self.root)
     }
 }
 
@@ -117,12 +129,13 @@ fn command(program: &str, arguments: &[&str], folder: &Path) -> Result<Output, S
         .map_err(|error| format!("{program}: {error}"))
 }
 
-/// The first `seed N: what` of the simulation's output.
+/// The least seed of the lines `seed N: what` in the simulation's output: several run at once.
 fn failed_seed(output: &str) -> Option<(u64, String)> {
-    output.lines().find_map(|line| {
+    let failed = output.lines().filter_map(|line| {
         let (number, what) = line.strip_prefix("seed ")?.split_once(": ")?;
         Some((number.parse().ok()?, what.to_owned()))
-    })
+    });
+    failed.min_by_key(|(number, _)| *number)
 }
 
 /// The names of the tests that failed.
@@ -138,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_failed_is_read_from_what_is_printed() {
-        let output = "note\nseed 17: both sides are active: dm1\n3 seeds in 1 s";
+        let output = "note\nseed 21: late\nseed 17: both sides are active: dm1\n3 seeds in 1 s";
         let failed = failed_seed(output);
         assert_eq!(failed, Some((17, "both sides are active: dm1".to_owned())));
         assert_eq!(failed_seed("3 seeds in 1 s"), None);

@@ -92,11 +92,6 @@ fn is_duty(key: &str) -> bool {
 }
 
 impl Etcd {
-    /// What stands there under a key.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
-        self.keys.get(key)
-    }
-
     /// What changed since this was asked last.
     pub fn news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)

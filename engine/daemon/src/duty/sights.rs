@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use watchkeeper_core::model::{ClusterName, MonitorName, ServerName};
 
@@ -46,14 +45,14 @@ type Seen = BTreeMap<ClusterName, BTreeMap<ServerName, (Found, Instant)>>;
 /// What this monitor sees, and what the others do. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Sights {
-    own: Arc<watch::Sender<Seen>>,
+    own: Arc<Mutex<Seen>>,
     others: Arc<Mutex<BTreeMap<MonitorName, Seen>>>,
 }
 
 impl Sights {
     /// Takes in what this monitor sees of a cluster's servers.
     pub fn saw(&self, cluster: &ClusterName, servers: BTreeMap<ServerName, (Found, Instant)>) {
-        self.own.send_modify(|own| drop(own.insert(cluster.clone(), servers)));
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.clone(), servers);
     }
 
     /// What the other monitors find of a server, and when they did.
@@ -71,19 +70,9 @@ impl Sights {
         found.collect()
     }
 
-    /// Waits until a server is silent here, so that it matters what others see.
-    pub(super) async fn wait_silent(&self) {
-        let silent = |own: &Seen| {
-            own.values().flat_map(BTreeMap::values).any(|(found, _)| *found == Found::Silent)
-        };
-        if self.own.subscribe().wait_for(silent).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// What to tell the others about these clusters.
     pub(super) fn told(&self, now: Instant, clusters: impl Fn(&ClusterName) -> bool) -> Told {
-        let own = self.own.borrow();
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let told = own.iter().filter(|(name, _)| clusters(name)).map(|(name, servers)| {
             let servers = servers.iter().filter_map(|(server, (found, at))| {
                 let ago = now - *at;
@@ -139,18 +128,5 @@ mod tests {
         let ages: Told = serde_json::from_str(&json.replace("700", &u64::MAX.to_string())).unwrap();
         here.heard(&vp2, &ages, now);
         assert_eq!(here.of(&prod, &dm1, now), []);
-    }
-
-    #[tokio::test]
-    async fn others_are_asked_while_something_is_silent() {
-        let sights = Sights::default();
-        let prod = ClusterName::new("prod").unwrap();
-        let dm1 = ServerName::new("dm1").unwrap();
-        let saw = |found| sights.saw(&prod, [(dm1.clone(), (found, Instant::now()))].into());
-        saw(Found::Alive);
-        let brief = Duration::from_millis(20);
-        assert!(tokio::time::timeout(brief, sights.wait_silent()).await.is_err());
-        saw(Found::Silent);
-        sights.wait_silent().await;
     }
 }

@@ -54,8 +54,8 @@ pub struct Holds {
     changed: Option<u64>,
     /// When other clusters changed sides.
     elsewhere: Vec<u64>,
-    /// Maintenance is on: by whose record, and the number of that record.
-    maintenance: Option<(usize, u64)>,
+    /// Maintenance is on, by this monitor's record.
+    maintenance: Option<usize>,
     /// A clock was set: what is told from moments on clocks says nothing any more.
     clocks: bool,
     /// Probes hung, longer than the daemon lets them: what is between two looks is not known.
@@ -133,7 +133,7 @@ impl Holds {
                 self.open[monitor] = None;
             }
             Event::Declared { .. } => self.changed = None,
-            Event::MaintenanceOn { .. } => self.maintenance = Some((monitor, record.seq)),
+            Event::MaintenanceOn { .. } => self.maintenance = Some(monitor),
             Event::MaintenanceOff { .. } => self.maintenance = None,
             _ => {}
         }
@@ -152,11 +152,11 @@ impl Holds {
     /// and who has it from etcd may be earlier than that.
     fn succeeds(&mut self, monitor: usize, on: bool, by_peer: bool) -> Result<(), Violation> {
         match self.maintenance {
-            Some((by, _)) if by != monitor && !on && by_peer => {
+            Some(by) if by != monitor && !on && by_peer => {
                 let what = "was given the duty and does not know that maintenance is on";
                 Err(format!("{} {what}", Node::Monitor(monitor)))
             }
-            Some((by, _)) if by != monitor && !on => {
+            Some(by) if by != monitor && !on => {
                 self.maintenance = None;
                 Ok(())
             }

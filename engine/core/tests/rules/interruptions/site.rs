@@ -41,8 +41,6 @@ pub(super) struct Site {
     acknowledged: u64,
     /// How often a step of the site's own took effect.
     pub(super) ran: BTreeMap<String, u32>,
-    /// Acts that this model has no picture of, and that were done.
-    others: BTreeSet<String>,
     /// What must never be.
     pub(super) broken: Vec<String>,
 }
@@ -223,9 +221,8 @@ impl Site {
                     return Err(format!("{down} does not serve"));
                 }
             }
-            other => {
-                self.others.insert(other.to_string());
-            }
+            // This model has no picture of it.
+            _ => {}
         }
         Ok(())
     }

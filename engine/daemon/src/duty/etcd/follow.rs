@@ -9,6 +9,7 @@ use watchkeeper_core::duty::lease::{Entry, Index, News};
 use super::client::Client;
 use super::error::EtcdError;
 use super::session::AGAIN;
+use super::sights::Sharing;
 
 /// Hands on every change of keys under `prefix`, for ever; from another member when one fails. What is
 /// missed in between is found by comparing, so is what a watch that hangs does not tell.
@@ -17,6 +18,7 @@ pub(super) async fn follow(
     prefix: String,
     mut index: watch::Receiver<Option<Index>>,
     news: mpsc::Sender<News>,
+    sharing: Sharing,
 ) {
     let mut next = u64::MAX;
     loop {
@@ -26,7 +28,7 @@ pub(super) async fn follow(
         }) else {
             return;
         };
-        match listen(&client, &prefix, from, &mut next, &news).await {
+        match listen(&client, &prefix, from, &mut next, &news, &sharing).await {
             Ok(Ended::Closed) => return,
             Ok(Ended::Canceled) => next = u64::MAX,
             Err(error) => {
@@ -52,6 +54,7 @@ async fn listen(
     from: u64,
     next: &mut u64,
     news: &mpsc::Sender<News>,
+    sharing: &Sharing,
 ) -> Result<Ended, EtcdError> {
     let mut stream = client.watch(prefix, from).await?;
     loop {
@@ -64,6 +67,10 @@ async fn listen(
         for one in result.into_news() {
             let (News::Put(Entry { revision, .. }) | News::Deleted { revision, .. }) = &one;
             *next = revision.saturating_add(1);
+            // What others see of servers decides nothing about the duty.
+            if matches!(&one, News::Put(entry) if sharing.hear(entry)) {
+                continue;
+            }
             if news.send(one).await.is_err() {
                 return Ok(Ended::Closed);
             }

@@ -124,19 +124,18 @@ pub(super) fn start(
         index: index.clone(),
     };
     let sharing = sights::Sharing {
-        client: Arc::clone(&client),
         keys: keys.clone(),
         me: clerk.office.monitor.clone(),
-        session: clerk.session.clone(),
         sights: clerk.office.sights.clone(),
     };
+    let telling = sharing.clone().tell(Arc::clone(&client), clerk.session.clone());
     let task = async move {
         // They end with this one.
         let mut others = JoinSet::new();
-        others.spawn(sharing.run());
+        others.spawn(telling);
         others.spawn(publisher.run());
         others.spawn(lease.run());
-        others.spawn(follow::follow(client, keys.all(), index.subscribe(), news));
+        others.spawn(follow::follow(client, keys.all(), index.subscribe(), news, sharing));
         others.spawn(desk.herald());
         clerk.run().await;
     };

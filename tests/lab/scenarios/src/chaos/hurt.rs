@@ -31,7 +31,7 @@ pub(super) struct Hurt {
     /// Since when a monitor or its host is gone.
     gone_since: BTreeMap<Host, u64>,
     broken: BTreeSet<(Host, &'static str)>,
-    lossy: BTreeSet<Host>,
+    lossy: BTreeMap<Host, u64>,
     /// What was over by then.
     pub(super) spans: Vec<Span>,
     pub(super) gone: Vec<Gone>,
@@ -73,7 +73,8 @@ impl Hurt {
             Fault::On(host, with_services) => self.boot(site, host, with_services),
             Fault::Freezes(host) => {
                 lab.try_run(&["freeze", host])?;
-                self.frozen.insert(host, begun);
+                // From the first of several on.
+                self.frozen.entry(host).or_insert(begun);
                 self.is_gone(site, host, begun);
                 Ok(())
             }
@@ -89,17 +90,17 @@ impl Hurt {
             Fault::Fenced(host) => controller(site, host, false),
             Fault::Cut(from, to) => {
                 lab.try_run(&["cut", from, to, "--one-way"])?;
-                self.cut.insert((from, to), begun);
+                self.cut.entry((from, to)).or_insert(begun);
                 Ok(())
             }
             Fault::Joined(from, to) => self.join(site, from, to),
             Fault::Lossy(host, percent) => {
                 lab.try_run(&["loss", host, &percent.to_string()])?;
-                if percent == 0 {
-                    self.lossy.remove(&host)
-                } else {
-                    self.lossy.insert(host)
-                };
+                if percent > 0 {
+                    self.lossy.entry(host).or_insert(begun);
+                } else if let Some(from) = self.lossy.remove(&host) {
+                    self.spans.push(Span { what: Blind::Lossy(host), from, until: now() });
+                }
                 Ok(())
             }
             Fault::Ordered => {
@@ -143,8 +144,6 @@ impl Hurt {
             }
             Fault::Clock(host, seconds) => {
                 write(&lab.file(&format!("clock-{host}")), format!("+{seconds}\n").as_bytes());
-                // What is said last counts.
-                self.ahead.retain(|(at, _)| *at != host);
                 self.ahead.push((host, u64::from(seconds) * 1_000));
                 Ok(())
             }
@@ -261,7 +260,7 @@ impl Hurt {
         for host in HOSTS {
             let _ = self.befall(site, Fault::Thaws(host));
         }
-        for host in self.lossy.clone() {
+        for host in self.lossy.keys().copied().collect::<Vec<_>>() {
             let _ = self.befall(site, Fault::Lossy(host, 0));
         }
         self.power_up(site);

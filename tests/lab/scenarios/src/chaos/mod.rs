@@ -2,7 +2,7 @@
 //!
 //! From its seed, a schedule gets two to five faults, most of them in the middle of another one's consequence. It runs on a
 //! lab of its own. In the end everything is put right, and the site has to be well within a bounded time. No verdict rests
-//! on how fast anything was: a busy machine only makes a run longer.
+//! on how fast the engine was: a busy machine only makes a run longer. What was earlier and what later does count.
 //!
 //! 1. [`fault`]: what goes wrong
 //! 2. [`schedule`]: when, from the seed alone

@@ -1,6 +1,7 @@
 //! What the monitors' journals say, on one clock.
 
 use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::plan::Plan;
 
 use super::fault::Host;
 
@@ -35,6 +36,25 @@ impl Past {
         self.records.sort_by_key(|written| (written.at, written.monitor, written.seq));
     }
 
+    /// The plan that a monitor means by a number, and when it was begun: its own, or that of the one from which it
+    /// has taken it over.
+    pub fn plan(&self, monitor: Host, number: u64) -> Option<(&Plan, u64)> {
+        let mut others = None;
+        for written in &self.records {
+            match &written.event {
+                Event::PlanBegun(plan) if plan.number == number => {
+                    let found = (plan.as_ref(), written.at);
+                    if written.monitor == monitor {
+                        return Some(found);
+                    }
+                    others = Some(found);
+                }
+                _ => {}
+            }
+        }
+        others
+    }
+
     /// Everything.
     pub fn records(&self) -> &[Written] {
         &self.records
@@ -56,6 +76,19 @@ pub(super) mod tests {
             serde_json::from_value(record.clone()).unwrap_or_else(|why| panic!("{why}: {record}"))
         };
         (1..).zip(records).map(record).collect()
+    }
+
+    /// Two that have not heard of each other give the same number to different plans.
+    #[test]
+    fn a_number_means_the_monitor_s_own_plan_or_the_one_it_has_taken_over() {
+        let mut past = Past::default();
+        let begun = |kind: &str| plan(7, &json!({ "kind": kind }));
+        past.add("vp1", journal(&[(10, begun("failover"))]), u64::MAX, 0);
+        assert_eq!(past.plan("vp2", 7).map(|(_, at)| at), Some(10));
+        past.add("vp2", journal(&[(20, begun("switchover"))]), u64::MAX, 0);
+        assert_eq!(past.plan("vp1", 7).map(|(_, at)| at), Some(10));
+        assert_eq!(past.plan("vp2", 7).map(|(_, at)| at), Some(20));
+        assert!(past.plan("vp1", 8).is_none());
     }
 
     pub(in crate::chaos) fn past(records: &[(u64, Value)]) -> Past {

@@ -5,7 +5,7 @@
 //! follow. A failover, and an operator's word on which side is active, may lose what was not replicated yet: from then on
 //! only later jobs are owed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -160,20 +160,16 @@ fn host(side: Side) -> Host {
 
 /// The changes of side that were completed, in order.
 pub fn changes(past: &Past) -> Vec<Change> {
-    let mut plans = BTreeMap::new();
     let mut changes = Vec::new();
-    for Written { at, event, .. } in past.records() {
+    for Written { monitor, at, event, .. } in past.records() {
         match event {
-            Event::PlanBegun(plan) => {
-                plans.insert(plan.number, (plan, *at));
-            }
             Event::PlanEnded { plan, ending: PlanEnding::Completed } => {
-                let Some((plan, begun)) = plans.get(plan).filter(|(it, _)| it.kind.changes_side())
-                else {
+                let plan = past.plan(monitor, *plan);
+                let Some((plan, begun)) = plan.filter(|(it, _)| it.kind.changes_side()) else {
                     continue;
                 };
                 let kind = Some(plan.kind.clone());
-                changes.push(Change { kind, to: host(plan.to), begun: *begun, ended: *at });
+                changes.push(Change { kind, to: host(plan.to), begun, ended: *at });
             }
             Event::Declared { side, .. } => {
                 changes.push(Change { kind: None, to: host(*side), begun: *at, ended: *at });

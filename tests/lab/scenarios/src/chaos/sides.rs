@@ -5,8 +5,8 @@
 //! - the later one was started by somebody else: a boot, a hand. It is a stray, and has to be gone at the end;
 //! - the earlier one was started by somebody else, after the other side was confirmed inactive for the plan that the later
 //!   one belongs to, or beside a rescue;
-//! - witnesses were deceived: the plan went on because others found the old side gone, and each of them was cut off from it,
-//!   or it stood still. Where fencing is the proof, and where the old side itself answered, nothing is.
+//! - witnesses were deceived: the plan went on because others found the old side gone, and each of them was cut off from it or lost packets
+//!   on the way, or it stood still. Where fencing is the proof, and where the old side itself answered, nothing is.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub enum Blind {
     Cut(Host, Host),
     /// It stood still.
     Frozen(Host),
+    /// Packets to and from it were lost now and then.
+    Lossy(Host),
 }
 
 /// For how long something was so, in milliseconds since 1970.
@@ -58,7 +60,8 @@ enum How {
 
 #[derive(Debug, Clone)]
 struct Confirmed {
-    plan: u64,
+    /// Whose plan of which number.
+    plan: (Host, u64),
     server: String,
     how: How,
     intended: u64,
@@ -84,7 +87,7 @@ enum Excuse {
 /// Judges what was seen.
 pub fn judge(seen: &Seen, past: &Past, spans: &[Span]) -> Sides {
     let known = Known::of(past);
-    let mut sides = Sides::default();
+    let mut sides = Sides { violations: known.strange.clone(), ..Sides::default() };
     for ((one, other), at) in &seen.pairs {
         let (Some(one), Some(other)) = (seen.processes.get(*one), seen.processes.get(*other))
         else {
@@ -113,35 +116,43 @@ fn name(process: &Process) -> String {
 }
 
 /// What the journals say of plans.
-struct Known {
-    plans: BTreeMap<u64, (Plan, u64)>,
-    /// Intended starts: the service's name, the plan, and when.
-    starts: Vec<(String, u64, u64)>,
+struct Known<'a> {
+    past: &'a Past,
+    /// Intended starts: the service's name, whose plan of which number, and when.
+    starts: Vec<(String, (Host, u64), u64)>,
     confirmed: Vec<Confirmed>,
+    /// What is said of a confirmation that is not understood here.
+    strange: Vec<String>,
 }
 
-impl Known {
-    fn of(past: &Past) -> Self {
-        let mut known = Self { plans: BTreeMap::new(), starts: Vec::new(), confirmed: Vec::new() };
+impl<'a> Known<'a> {
+    fn of(past: &'a Past) -> Self {
+        let mut known =
+            Self { past, starts: Vec::new(), confirmed: Vec::new(), strange: Vec::new() };
         let mut intended = BTreeMap::new();
-        for Written { at, event, .. } in past.records() {
+        for Written { monitor, at, event, .. } in past.records() {
             match event {
-                Event::PlanBegun(plan) => {
-                    known.plans.insert(plan.number, (plan.as_ref().clone(), *at));
-                }
                 Event::StepIntended { plan, step, attempt, .. } => {
-                    intended.insert((*plan, *step, *attempt), *at);
-                    if let Some(Act::StartService(id)) = known.act(*plan, *step) {
-                        known.starts.push((id.to_string(), *plan, *at));
+                    intended.insert((*monitor, *plan, *step, *attempt), *at);
+                    if let Some(Act::StartService(id)) = known.act(monitor, *plan, *step) {
+                        known.starts.push((id.to_string(), (*monitor, *plan), *at));
                     }
                 }
                 Event::StepEnded { plan, step, attempt, outcome: Outcome::Done { detail, .. } } => {
-                    if let Some(Act::ConfirmInactive { server, .. }) = known.act(*plan, *step) {
-                        let began = intended.get(&(*plan, *step, *attempt));
+                    if let Some(Act::ConfirmInactive { server, .. }) =
+                        known.act(monitor, *plan, *step)
+                    {
+                        let began = intended.get(&(*monitor, *plan, *step, *attempt));
+                        let Some(how) = how(detail) else {
+                            known.strange.push(format!(
+                                "it is not understood how plan {plan} of {monitor} was sure: {detail}"
+                            ));
+                            continue;
+                        };
                         known.confirmed.push(Confirmed {
-                            plan: *plan,
+                            plan: (*monitor, *plan),
                             server: server.to_string(),
-                            how: how(detail),
+                            how,
                             intended: began.copied().unwrap_or(*at),
                             ended: *at,
                         });
@@ -153,16 +164,17 @@ impl Known {
         known
     }
 
-    fn act(&self, plan: u64, step: usize) -> Option<Act> {
-        self.plans.get(&plan)?.0.steps.get(step).map(|step| step.act.clone())
+    fn act(&self, monitor: Host, plan: u64, step: usize) -> Option<&'a Act> {
+        self.past.plan(monitor, plan)?.0.steps.get(step).map(|step| &step.act)
     }
 
-    /// The plan that started a process.
-    fn plan_of(&self, process: &Process) -> Option<&(Plan, u64)> {
+    /// The plan that started a process, and when it was begun.
+    fn plan_of(&self, process: &Process) -> Option<(&'a Plan, u64)> {
         let service = name(process);
         let before = |at: u64| at <= process.start + ROUNDED;
         let starts = self.starts.iter().filter(|(id, _, at)| *id == service && before(*at));
-        self.plans.get(&starts.max_by_key(|(_, _, at)| *at)?.1)
+        let (_, (monitor, plan), _) = starts.max_by_key(|(_, _, at)| *at)?;
+        self.past.plan(monitor, *plan)
     }
 
     /// Why both may have been alive at once.
@@ -179,7 +191,7 @@ impl Known {
             let about = |process: &Process| confirmed.server == process.host;
             // It ran on, and nobody saw it; or it stood still, and went on with what it was told before.
             let ran_on = about(earlier) && earlier.start <= confirmed.ended;
-            let went_on = about(later) && plan.is_some_and(|(_, begun)| *begun <= confirmed.ended);
+            let went_on = about(later) && plan.is_some_and(|(_, begun)| begun <= confirmed.ended);
             if !ran_on && !went_on {
                 continue;
             }
@@ -205,10 +217,12 @@ impl Known {
 
     /// Whether one that somebody else started came after the other side was found inactive, or beside what does not
     /// wait for what it cannot see.
-    fn is_stray(&self, process: &Process, plan: Option<&(Plan, u64)>) -> bool {
+    fn is_stray(&self, process: &Process, plan: Option<(&Plan, u64)>) -> bool {
         let Some((plan, _)) = plan else { return false };
-        let mine =
-            self.confirmed.iter().filter(|it| it.plan == plan.number && it.server == process.host);
+        let about = |it: &&Confirmed| {
+            self.past.plan(it.plan.0, it.plan.1).is_some_and(|(it, _)| it == plan)
+        };
+        let mine = self.confirmed.iter().filter(|it| it.server == process.host).filter(about);
         let Some(confirmed) = mine.max_by_key(|it| it.ended) else {
             return matches!(plan.kind, PlanKind::Rescue(_));
         };
@@ -217,12 +231,17 @@ impl Known {
     }
 }
 
-fn how(detail: &str) -> How {
+/// By what the engine says of it; none: in words that are not known here, and then nothing is excused.
+fn how(detail: &str) -> Option<How> {
     if let Some(said) = detail.strip_suffix(" find it gone as well") {
         let names = said.rsplit("; ").next().unwrap_or(said);
-        return How::Witnessed(names.split(", ").map(ToOwned::to_owned).collect());
+        return Some(How::Witnessed(names.split(", ").map(ToOwned::to_owned).collect()));
     }
-    if detail.ends_with(" are stopped") { How::Said } else { How::Fenced }
+    if detail.ends_with(" are stopped") {
+        return Some(How::Said);
+    }
+    let fenced = [" was switched off by ", " is off already, says "];
+    fenced.iter().any(|words| detail.contains(words)).then_some(How::Fenced)
 }
 
 /// Whether a confirmation rests on witnesses who could not see. The error names one who could.
@@ -237,6 +256,7 @@ fn deceived(confirmed: &Confirmed, spans: &[Span]) -> Result<bool, String> {
                 of.contains(&witness.as_str()) && of.contains(&confirmed.server.as_str())
             }
             Blind::Frozen(host) => host == confirmed.server,
+            Blind::Lossy(host) => host == confirmed.server || host == witness,
         });
         if !blind {
             return Err(witness.clone());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -184,10 +184,18 @@ fn started(process: &Path) -> Option<u64> {
 
 /// A moment that is told in ticks since this machine's start, in milliseconds since 1970.
 fn moment(ticks: u64) -> u64 {
+    static BOOT: OnceLock<u64> = OnceLock::new();
+    // Between the two clocks there may be a pause, which makes the start of the machine later than it was.
+    let boot = BOOT.get_or_init(|| (0..20).map(|_| boot()).min().unwrap_or_default());
+    boot.saturating_add(ticks * TICK)
+}
+
+/// When this machine was started, or a moment after that.
+fn boot() -> u64 {
     let up = fs::read_to_string("/proc/uptime").unwrap_or_default();
     let mut up = up.split(['.', ' ']).map(|part| part.parse::<u64>().unwrap_or(0));
     let up = up.next().unwrap_or(0) * 1_000 + up.next().unwrap_or(0) * 10;
-    now().saturating_sub(up).saturating_add(ticks * TICK)
+    now().saturating_sub(up)
 }
 
 /// The folder of the cgroups by which the lab knows its hosts' processes, as its own tools find it.

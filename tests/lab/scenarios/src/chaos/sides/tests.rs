@@ -130,3 +130,21 @@ fn a_start_that_a_deceived_server_goes_on_with_is_excused() {
     assert_eq!(judge(&seen, &past(&records), &[frozen]).deceived, 1);
     assert_eq!(judge(&seen, &past(&records), &[]).violations.len(), 1);
 }
+
+#[test]
+fn lost_packets_excuse_a_witness_on_either_end() {
+    let seen = both(By::Monitor, 1_000);
+    let lossy = |host| Span { what: Blind::Lossy(host), from: 5_000, until: 15_000 };
+    let judged = |spans: &[Span]| judge(&seen, &past(&failover(BY_WITNESSES)), spans);
+    assert_eq!(judged(&[lossy("dm1")]).deceived, 1);
+    assert_eq!(judged(&[lossy("dm2"), lossy("dm3")]).deceived, 1);
+    assert_eq!(judged(&[lossy("dm2")]).violations.len(), 1);
+}
+
+/// Or everything would be excused, or nothing, on the day on which the engine says it differently.
+#[test]
+fn words_that_are_not_understood_fail_the_run() {
+    let seen = Seen { pairs: BTreeMap::new(), ..both(By::Monitor, 1_000) };
+    let sides = judge(&seen, &past(&failover("the moon says that it is gone")), &[]);
+    assert!(sides.violations[0].contains("the moon says"), "{sides:?}");
+}
