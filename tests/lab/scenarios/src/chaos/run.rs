@@ -13,7 +13,7 @@ use watchkeeper_core::plan::PlanKind;
 use super::ending;
 use super::fault::{Fault, Host};
 use super::hurt::Hurt;
-use super::news;
+use super::news::{self, News};
 use super::past::Past;
 use super::rows::{self, Writer};
 use super::schedule::Schedule;
@@ -278,7 +278,7 @@ impl Checked<'_> {
         }
         // What still waits at a site that is not well has not come, and that has been told already.
         if self.active.is_some() {
-            let told = news::judge(&past, &site.taken(), &hurt.gone);
+            let told = told(site, hurt, &past);
             violations.extend(told.violations);
             for host in told.unwritable {
                 if !self.schedule.has(|fault| fault == Fault::Full(host)) {
@@ -304,6 +304,24 @@ impl Checked<'_> {
         }
         counts
     }
+}
+
+/// What became of the alerts. The monitors go on, and what is raised while this looks is not told yet: what is wrong
+/// stays wrong, and what is not is right a moment later.
+fn told(site: &Site<'_>, hurt: &Hurt, past: &Past) -> News {
+    let mut told = news::judge(past, &site.taken(), &hurt.gone);
+    for _ in 0..10 {
+        if told.violations.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        // What came was made before.
+        let taken = site.taken();
+        if let Ok(past) = site.past(&hurt.ahead) {
+            told = news::judge(&past, &taken, &hurt.gone);
+        }
+    }
+    told
 }
 
 /// The names of the jobs in a host's repository.
