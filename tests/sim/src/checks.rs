@@ -201,9 +201,16 @@ impl Checks {
         ))
     }
 
-    /// The past that came with the duty may have a plan in flight.
+    /// The past that came with the duty may have a plan in flight. Its number may be that of one that this monitor
+    /// began itself, in a term that it lost: what was known of that one is not known of this one.
     pub fn knows(&mut self, monitor: usize, plan: &Plan) {
-        self.plans.entry((monitor, plan.number)).or_insert_with(|| plan.clone());
+        let key = (monitor, plan.number);
+        if self.plans.get(&key) != Some(plan) {
+            self.plans.insert(key, plan.clone());
+            self.begun.remove(&key);
+            self.confirmed.remove(&key);
+            self.fenced.remove(&key);
+        }
     }
 
     /// What is known of a plan, be it from the monitor that had the duty before and began it.

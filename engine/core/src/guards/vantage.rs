@@ -9,12 +9,14 @@
 //! A monitor that is cut off from everybody finds everybody silent, for as long as you like. The moment
 //! its way is back, the first thing that it hears is that the standby is well, and what it knows of the
 //! active side is from before: so a silence counts only if it was found after some other server had
-//! answered for a while.
+//! answered for a while. And only once each of those has said what it finds, be it that it cannot tell:
+//! who has just been given the duty has not asked anybody yet, and a policy may ask for a failover
+//! at the first silence.
 
 use super::Situation;
 use super::freshness::is_to_come;
 use crate::facts::{SEEN_FROM, Value};
-use crate::model::{ServerName, Status};
+use crate::model::{ServerName, Status, Timestamp};
 use crate::snapshot::{Facts, Place, ServerFacts};
 
 /// For how long another server has to have answered before the silent one was looked at: a look that
@@ -30,7 +32,9 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     if !is_silent(active) {
         return None;
     }
-    let seen = seen_alive(facts, active);
+    let said = said(facts, active);
+    let alive = |(who, word): &(&str, &Value)| (**word == alive()).then(|| (*who).to_owned());
+    let seen: Vec<String> = said.iter().filter_map(alive).collect();
     if !seen.is_empty() {
         let (s, who) = (if seen.len() == 1 { "s" } else { "" }, seen.join(", "));
         return Some(format!(
@@ -38,45 +42,53 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
             active.name
         ));
     }
-    sees_nobody(facts, active).then(|| {
-        format!(
+    let others: Vec<&ServerFacts> = others(facts, active).collect();
+    let in_view: Vec<&ServerFacts> =
+        others.iter().copied().filter(|it| in_view(it, active, facts.at)).collect();
+    if in_view.is_empty() && !others.is_empty() {
+        return Some(format!(
             "{} was looked at while no other server had answered this monitor for {} s: it may be the \
              monitor that was cut off",
             active.name,
             IN_VIEW_FOR_MS / 1000
-        )
-    })
+        ));
+    }
+    let silent = in_view.iter().find(|it| said.iter().all(|(who, _)| *who != it.name.as_str()))?;
+    Some(format!("{} has not said yet whether it sees {} alive", silent.name, active.name))
 }
 
 fn is_silent(server: &ServerFacts) -> bool {
     server.state.status != Status::Up && server.state.reason.code.is_silence()
 }
 
-/// Whether the last look at the silent server says nothing, since nobody else was in view. Servers
-/// without a probe of their own cannot be in view or out of it.
-fn sees_nobody(facts: &Facts, active: &ServerFacts) -> bool {
-    let mut others = facts
-        .servers
-        .iter()
-        .filter(|it| it.name != active.name && it.state.confirmations > 0)
-        .peekable();
-    // One that was not looked at since the silence began may be out of view as well by now.
-    let in_view = |it: &ServerFacts| {
-        it.state.status == Status::Up
-            && it.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
-            && it.state.seen >= active.state.since
-            && !is_to_come(it.state.seen, facts.at)
-    };
-    others.peek().is_some() && !others.any(in_view)
+/// The other servers, but those without a probe of their own, which cannot be in view or out of it.
+fn others<'a>(
+    facts: &'a Facts,
+    active: &'a ServerFacts,
+) -> impl Iterator<Item = &'a ServerFacts> {
+    facts.servers.iter().filter(|it| it.name != active.name && it.state.confirmations > 0)
 }
 
-/// From where the server is seen alive while it is silent here.
-fn seen_alive(facts: &Facts, active: &ServerFacts) -> Vec<String> {
+/// Whether a server answered when the silent one was looked at. One that was not looked at since the silence
+/// began may be out of view as well by now.
+fn in_view(server: &ServerFacts, active: &ServerFacts, now: Timestamp) -> bool {
+    server.state.status == Status::Up
+        && server.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
+        && server.state.seen >= active.state.since
+        && !is_to_come(server.state.seen, now)
+}
+
+/// What others say of the server while it is silent here, by who says it.
+fn said<'a>(facts: &'a Facts, active: &ServerFacts) -> Vec<(&'a str, &'a Value)> {
     let state = &active.state;
     let of = |server: &ServerName| *server == active.name;
     let lately = |at| at >= state.since && facts.at.since(at) <= COUNTS_FOR_MS;
     let own = facts.measures.iter().filter(|it| of(&it.server) && it.service.is_none());
-    own.filter(|it| lately(it.at) && it.value == Value::Text("alive".into()))
-        .filter_map(|it| it.name.strip_prefix(SEEN_FROM).map(str::to_owned))
+    own.filter(|it| lately(it.at))
+        .filter_map(|it| Some((it.name.strip_prefix(SEEN_FROM)?, &it.value)))
         .collect()
+}
+
+fn alive() -> Value {
+    Value::Text("alive".into())
 }

@@ -266,11 +266,6 @@ fn a_server_that_others_see_alive_is_not_failed_over_from() {
     let mut world = World::new();
     world.lose("dm1");
     free(&world, &failover);
-    // From before this silence.
-    world.testified("dm1", "dm3", "alive", 1_500);
-    free(&world, &failover);
-    world.testified("dm1", "dm2", "gone", 200);
-    free(&world, &failover);
     world.testified("dm1", "dm3", "alive", 200);
     held(&world, &failover, Guard::Vantage, "does not answer this monitor, and dm3 sees it alive");
     world.testified("dm1", "vp2", "alive", 100);
@@ -283,6 +278,33 @@ fn a_server_that_others_see_alive_is_not_failed_over_from() {
     // What answers, however badly, is not cut off.
     world.testified("dm1", "dm3", "alive", 40);
     world.saw_at("dm1", None, Status::Down, ReasonCode::Refused, 10);
+    free(&world, &failover);
+}
+
+/// Who has just been given the duty has asked nobody yet, and a policy may ask for a failover at once.
+#[test]
+fn what_nobody_else_has_looked_at_is_not_failed_over_from() {
+    let failover = PlanKind::Failover;
+    let mut world = World::new();
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 1_000);
+    for server in ["dm2", "dm3"] {
+        world.saw_at(server, None, Status::Up, ReasonCode::Serving, 900);
+    }
+    // From before this silence.
+    world.testified("dm1", "dm2", "gone", 1_500);
+    world.testified("dm1", "dm3", "alive", 1_500);
+    held(&world, &failover, Guard::Vantage, "dm2 has not said yet whether it sees dm1 alive");
+    world.testified("dm1", "dm2", "gone", 200);
+    held(&world, &failover, Guard::Vantage, "dm3 has not said yet whether it sees dm1 alive");
+    // Who cannot tell has said so.
+    world.testified("dm1", "dm3", "unable", 200);
+    free(&world, &failover);
+    // Nobody waits for one that is out of view itself.
+    let mut world = World::new();
+    world.saw_at("dm3", None, Status::Unknown, ReasonCode::TimedOut, 1_100);
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 1_000);
+    world.saw_at("dm2", None, Status::Up, ReasonCode::Serving, 900);
+    world.testified("dm1", "dm2", "gone", 200);
     free(&world, &failover);
 }
 
@@ -310,6 +332,7 @@ fn a_silence_that_was_found_while_nobody_answered_says_nothing() {
     world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 900);
     held(&world, &PlanKind::Failover, Guard::Vantage, "while no other server had answered");
     others(&mut world, Status::Up, 890);
+    world.gone("dm1", 500);
     free(&world, &PlanKind::Failover);
     // One that has been in view all along is enough.
     let mut world = World::new();
@@ -328,9 +351,9 @@ fn a_silence_that_was_found_while_nobody_answered_says_nothing() {
 fn what_was_seen_long_ago_says_nothing_of_a_silent_server() {
     let mut world = World::new();
     world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 60_000);
-    world.testified("dm1", "dm3", "alive", 15_001);
     world.lose("dm1");
-    free(&world, &PlanKind::Failover);
+    world.testified("dm1", "dm3", "alive", 15_001);
+    held(&world, &PlanKind::Failover, Guard::Vantage, "dm3 has not said yet whether it sees");
     world.testified("dm1", "dm3", "alive", 15_000);
     held(&world, &PlanKind::Failover, Guard::Vantage, "dm3 sees it alive");
 }
@@ -390,7 +413,10 @@ fn a_planned_change_is_held_by_all_that_would_stop_it_on_the_way() {
     };
     for (world, because) in [
         (
-            changed(|it| it.saw("dm1", None, Status::Unknown)),
+            changed(|it| {
+                it.saw("dm1", None, Status::Unknown);
+                it.gone("dm1", 1_000);
+            }),
             "dm1 is unknown: seen unknown, so its services cannot be stopped in order",
         ),
         (

@@ -141,6 +141,15 @@ impl World {
             self.saw_at(server, Some(service), Status::Unknown, ReasonCode::TimedOut, 1_000);
         }
         self.saw_at(server, None, Status::Unknown, ReasonCode::TimedOut, 1_000);
+        self.gone(server, 1_000);
+    }
+
+    /// Every other server finds nothing of this one.
+    pub(crate) fn gone(&mut self, server: &str, ago_ms: u64) {
+        let servers = self.servers.iter().map(|it| it.name.to_string());
+        for witness in servers.filter(|it| it != server).collect::<Vec<_>>() {
+            self.testified(server, &witness, "gone", ago_ms);
+        }
     }
 
     pub(crate) fn saw(&mut self, server: &str, service: Option<Service>, status: Status) {

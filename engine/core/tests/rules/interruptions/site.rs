@@ -142,6 +142,9 @@ impl Site {
                 world.saw(server, Some(service), status);
             }
             world.saw(server, None, if reached { Status::Up } else { Status::Unknown });
+            if !reached {
+                world.gone(server, 1_000);
+            }
         }
     }
 
