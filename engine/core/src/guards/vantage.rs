@@ -33,8 +33,9 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
         return None;
     }
     let said = said(facts, active);
-    let alive = |(who, word): &(&str, &Value)| (**word == alive()).then(|| (*who).to_owned());
-    let seen: Vec<String> = said.iter().filter_map(alive).collect();
+    let alive = Value::Text("alive".into());
+    let seen: Vec<&str> =
+        said.iter().filter(|(_, word)| **word == alive).map(|(who, _)| *who).collect();
     if !seen.is_empty() {
         let (s, who) = (if seen.len() == 1 { "s" } else { "" }, seen.join(", "));
         return Some(format!(
@@ -42,10 +43,11 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
             active.name
         ));
     }
-    let others: Vec<&ServerFacts> = others(facts, active).collect();
-    let in_view: Vec<&ServerFacts> =
-        others.iter().copied().filter(|it| in_view(it, active, facts.at)).collect();
-    if in_view.is_empty() && !others.is_empty() {
+    // Without a probe of its own, a server cannot be in view or out of it.
+    let looked_at = |it: &&ServerFacts| it.name != active.name && it.state.confirmations > 0;
+    let others: Vec<&ServerFacts> = facts.servers.iter().filter(looked_at).collect();
+    let mut in_view = others.iter().filter(|it| was_in_view(it, active, facts.at)).peekable();
+    if in_view.peek().is_none() && !others.is_empty() {
         return Some(format!(
             "{} was looked at while no other server had answered this monitor for {} s: it may be the \
              monitor that was cut off",
@@ -53,25 +55,17 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
             IN_VIEW_FOR_MS / 1000
         ));
     }
-    let silent = in_view.iter().find(|it| said.iter().all(|(who, _)| *who != it.name.as_str()))?;
-    Some(format!("{} has not said yet whether it sees {} alive", silent.name, active.name))
+    let unheard = in_view.find(|it| said.iter().all(|(who, _)| *who != it.name.as_str()))?;
+    Some(format!("{} has not said yet whether it sees {} alive", unheard.name, active.name))
 }
 
 fn is_silent(server: &ServerFacts) -> bool {
     server.state.status != Status::Up && server.state.reason.code.is_silence()
 }
 
-/// The other servers, but those without a probe of their own, which cannot be in view or out of it.
-fn others<'a>(
-    facts: &'a Facts,
-    active: &'a ServerFacts,
-) -> impl Iterator<Item = &'a ServerFacts> {
-    facts.servers.iter().filter(|it| it.name != active.name && it.state.confirmations > 0)
-}
-
 /// Whether a server answered when the silent one was looked at. One that was not looked at since the silence
 /// began may be out of view as well by now.
-fn in_view(server: &ServerFacts, active: &ServerFacts, now: Timestamp) -> bool {
+fn was_in_view(server: &ServerFacts, active: &ServerFacts, now: Timestamp) -> bool {
     server.state.status == Status::Up
         && server.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
         && server.state.seen >= active.state.since
@@ -87,8 +81,4 @@ fn said<'a>(facts: &'a Facts, active: &ServerFacts) -> Vec<(&'a str, &'a Value)>
     own.filter(|it| lately(it.at))
         .filter_map(|it| Some((it.name.strip_prefix(SEEN_FROM)?, &it.value)))
         .collect()
-}
-
-fn alive() -> Value {
-    Value::Text("alive".into())
 }
