@@ -48,7 +48,7 @@ pub(crate) fn run(fault: Fault, number: u32) -> Option<Run> {
     let witness = Witness::of(&lab);
     lab.put("watch.py", include_bytes!("watch.py"));
     let password = lab.text("rest.password");
-    drop(lab.spawn("vp1", &["python3", "/lab/watch.py", "/lab/watched", &password]));
+    lab.leave("vp1", &["python3", "/lab/watch.py", "/lab/watched", &password]);
     watchkeeper_lab::wait_for("the watcher", || {
         lab.file("watched").exists().then_some(()).ok_or_else(String::new)
     });

@@ -25,7 +25,7 @@ pub(crate) fn start(lab: &Lab, window: u64) {
             "cd /tmp && exec redis-server --bind {address} --port 6379 --protected-mode no \
              --save '' --repl-diskless-sync-delay 0 {more} >/tmp/redis.log 2>&1"
         );
-        drop(lab.spawn(host, &["sh", "-c", &line]));
+        lab.leave(host, &["sh", "-c", &line]);
     };
     server("dm1", MASTER, "");
     server("dm2", REPLICA, &format!("--replicaof {MASTER} 6379"));
@@ -40,7 +40,7 @@ pub(crate) fn start(lab: &Lab, window: u64) {
              'sentinel down-after-milliseconds lab {window}' >/tmp/sentinel.conf && \
              exec redis-sentinel /tmp/sentinel.conf >/tmp/sentinel.log 2>&1"
         );
-        drop(lab.spawn(host, &["sh", "-c", &line]));
+        lab.leave(host, &["sh", "-c", &line]);
     }
     for (host, address) in SENTINELS {
         wait_for("three Sentinels that agree", || {

@@ -48,7 +48,7 @@ impl Bmc {
             "chmod 755 {seen}/control; mkdir -p /var/tmp/bmc-{host}; \
              exec ipmi_sim -c {seen}/lan.conf -f {seen}/sim.emu -s /var/tmp/bmc-{host} -n >{seen}/log 2>&1"
         );
-        drop(lab.spawn("vp2", &["sh", "-c", &line]));
+        lab.leave("vp2", &["sh", "-c", &line]);
         let stop = Arc::new(AtomicBool::new(false));
         let hand = Arc::new(Mutex::new(()));
         let power = Some(switch(lab, host, &folder, (&stop, &hand)));

@@ -145,6 +145,13 @@ impl Lab {
             .unwrap_or_else(|error| panic!("tests/lab/lab cannot be run: {error}"))
     }
 
+    /// The same, for what is left to run: nobody waits for it but a thread, so that it does not stay behind as a
+    /// zombie in a program that has many labs.
+    pub fn leave(&self, host: &str, program: &[&str]) {
+        let mut child = self.spawn(host, program);
+        std::thread::spawn(move || child.wait());
+    }
+
     /// What the repository on `host` answers, one line a row; the error is what psql said.
     pub fn sql(&self, host: &str, statement: &str) -> Result<String, String> {
         let words = [

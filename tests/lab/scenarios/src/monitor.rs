@@ -104,7 +104,7 @@ impl<'a> Monitor<'a> {
         write(&lab.file("sink.py"), include_bytes!("sink.py"));
         let taken = monitor.taken();
         let path = format!("/lab/{taken}");
-        drop(lab.spawn(host, &["python3", "/lab/sink.py", "8088", &path]));
+        lab.leave(host, &["python3", "/lab/sink.py", "8088", &path]);
         wait_for("the sink", || lab.file(&taken).exists().then_some(()).ok_or_else(String::new));
         monitor
     }

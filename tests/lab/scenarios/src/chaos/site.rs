@@ -93,7 +93,7 @@ impl<'a> Site<'a> {
     pub(super) fn receive(&self, host: Host) {
         let (file, refuse) = (format!("/lab/taken-{host}"), format!("/lab/refuse-{host}"));
         let words = ["python3", "/lab/receiver.py", "8088", &file, &refuse];
-        drop(self.lab.spawn(host, &words));
+        self.lab.leave(host, &words);
     }
 
     pub(super) fn monitor(&mut self, host: Host) -> Option<&mut Monitor<'a>> {
