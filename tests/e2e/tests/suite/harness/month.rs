@@ -15,10 +15,14 @@ use watchkeeper::replay::Panel;
 use watchkeeper_core::arbitration::{Decision, Hold, Standing, decide, plan_kind};
 use watchkeeper_core::event::{Basis, Evaluated, Event, Seated};
 use watchkeeper_core::execution::{Outcome, PlanEnding};
-use watchkeeper_core::facts::{FactBook, Observation, ProbeId, Reason, ReasonCode};
+use watchkeeper_core::facts::{
+    FactBook, Observation, ProbeId, Reason, ReasonCode, SEEN_FROM, Value,
+};
 use watchkeeper_core::guards::{Duty, Situation};
 use watchkeeper_core::lifecycle::Phase;
-use watchkeeper_core::model::{MonitorName, Service, ServiceId, Status, Term, Timestamp};
+use watchkeeper_core::model::{
+    MonitorName, ServerName, Service, ServiceId, Status, Term, Timestamp,
+};
 use watchkeeper_core::plan::{OrderedBy, Plan, PlanKind, Request};
 use watchkeeper_core::snapshot::{Background, Place, Snapshot, expected};
 use watchkeeper_core::state::State;
@@ -184,6 +188,11 @@ impl Month<'_> {
                 events.push(Event::Observed(observation));
             }
         }
+        for testimony in self.testimonies() {
+            if self.book.observe(testimony.clone()) {
+                events.push(Event::Observed(testimony));
+            }
+        }
         self.say(events).await;
         if self.now >= self.settled {
             self.evaluate().await;
@@ -213,7 +222,7 @@ impl Month<'_> {
     /// What a probe finds: its server gone, its service broken, or things as they are meant to be.
     fn look(&self, probe: &ProbeId) -> Observation {
         let hits = |fault: &&Fault| fault.server == probe.server.as_str();
-        let gone = self.broken.iter().filter(hits).any(|fault| fault.service.is_none());
+        let gone = self.is_gone(&probe.server);
         let broken = |fault: &Fault| fault.service.is_some() && fault.service == probe.service;
         let runs = match probe.service {
             None => true,
@@ -241,6 +250,36 @@ impl Month<'_> {
             took_ms: 5,
             values: BTreeMap::new(),
         }
+    }
+
+    fn is_gone(&self, server: &ServerName) -> bool {
+        let gone = |fault: &Fault| fault.server == server.as_str() && fault.service.is_none();
+        self.broken.iter().any(gone)
+    }
+
+    /// What the other servers find of the active side's, if it is gone.
+    fn testimonies(&self) -> Vec<Observation> {
+        let topology = &self.cluster.topology;
+        let active = &topology.on(self.phase().side()).name;
+        if !self.is_gone(active) {
+            return Vec::new();
+        }
+        let witnesses = topology.servers().iter().map(|it| &it.name);
+        witnesses
+            .filter(|it| *it != active && !self.is_gone(it))
+            .map(|witness| Observation {
+                probe: ProbeId::testimony(active, witness.as_str()),
+                status: Status::Down,
+                reason: Reason::new(
+                    ReasonCode::TimedOut,
+                    format!("{witness} looked: nothing answers"),
+                ),
+                at: self.now,
+                took_ms: 5,
+                values: [(format!("{SEEN_FROM}{witness}").into(), Value::Text("gone".into()))]
+                    .into(),
+            })
+            .collect()
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {
