@@ -10,6 +10,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::breaks::Break;
+use crate::report::Page;
+
 /// Breaks what keeps two sides from being active, and writes down who notices.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -25,9 +28,12 @@ struct Arguments {
     /// Where the copy is made and built
     #[arg(long, default_value = "target/mutations")]
     tree: PathBuf,
-    /// The page that gets the table of all breaks, between its markers
-    #[arg(long, conflicts_with = "only")]
+    /// The page that gets the table, between its markers: each row when it is known, and the others stay
+    #[arg(long)]
     page: Option<PathBuf>,
+    /// Only breaks that have no row in the page
+    #[arg(long, requires = "page")]
+    missing: bool,
 }
 
 fn main() -> ExitCode {
@@ -47,16 +53,20 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     let all = breaks::all()?;
     let tree = trial::Tree::copy(&repository, &arguments.tree)?;
     tree.check(arguments.seeds, !arguments.without_tests)?;
-    let mut rows = Vec::new();
-    for one in
-        all.iter().filter(|one| arguments.only.as_ref().is_none_or(|only| one.name.contains(only)))
-    {
+    let mut page = arguments.page.as_deref().map(Page::read).transpose()?;
+    let wanted = |one: &&Break| {
+        let named = arguments.only.as_ref().is_none_or(|only| one.name.contains(only));
+        let known = page.as_ref().is_some_and(|page| page.has(one));
+        named && !(arguments.missing && known)
+    };
+    let mut unnoticed = false;
+    for one in all.iter().filter(wanted).collect::<Vec<_>>() {
         let noticed = tree.try_out(one, arguments.seeds, !arguments.without_tests)?;
         println!("{}", report::row(one, &noticed));
-        rows.push((one, noticed));
+        unnoticed |= !noticed.by_any();
+        if let Some(page) = &mut page {
+            page.put(&all, one, &noticed)?;
+        }
     }
-    if let Some(page) = &arguments.page {
-        report::write(page, &rows)?;
-    }
-    Ok(rows.iter().all(|(_, noticed)| noticed.by_any()))
+    Ok(!unnoticed)
 }

@@ -1,6 +1,7 @@
 //! What came of it, as a table.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::breaks::Break;
 use crate::trial::Noticed;
@@ -38,37 +39,87 @@ fn short(what: &str) -> String {
     }
 }
 
-/// Puts the table between the markers of a page.
-pub(crate) fn write(page: &Path, rows: &[(&Break, Noticed)]) -> Result<(), String> {
-    let problem = |error: std::io::Error| format!("{}: {error}", page.display());
-    let text = std::fs::read_to_string(page).map_err(problem)?;
-    let mut table = String::from(
-        "| broken | the simulation | the model | the core's tests | elsewhere |\n|---|---|---|---|---|\n",
-    );
-    for (one, noticed) in rows {
-        table.push_str(&row(one, noticed));
-        table.push('\n');
-    }
-    let with =
-        between(&text, &table).ok_or_else(|| format!("{} has no markers", page.display()))?;
-    std::fs::write(page, with).map_err(problem)
+/// A page with the table between two markers.
+pub(crate) struct Page {
+    path: PathBuf,
+    before: String,
+    after: String,
+    /// The rows by the names of the breaks.
+    rows: BTreeMap<String, String>,
 }
 
-fn between(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+impl Page {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::parse(path, &text).ok_or_else(|| format!("{} has no markers", path.display()))
+    }
+
+    fn parse(path: &Path, text: &str) -> Option<Self> {
+        let (before, rest) = text.split_once(BEGIN)?;
+        let (table, after) = rest.split_once(END)?;
+        let named = |line: &str| {
+            Some((line.strip_prefix("| ")?.split(" |").next()?.to_owned(), line.to_owned()))
+        };
+        let rows =
+            table.lines().skip_while(|line| !line.starts_with("|---")).filter_map(named).collect();
+        let (before, after) = (before.to_owned(), after.to_owned());
+        Some(Self { path: path.to_owned(), before, after, rows })
+    }
+
+    /// Whether a break has a row.
+    pub(crate) fn has(&self, one: &Break) -> bool {
+        self.rows.contains_key(&one.name)
+    }
+
+    /// Puts a break's row in; the table has them in the order of `all`, and none of others.
+    pub(crate) fn put(
+        &mut self,
+        all: &[Break],
+        one: &Break,
+        noticed: &Noticed,
+    ) -> Result<(), String> {
+        self.rows.insert(one.name.clone(), row(one, noticed));
+        std::fs::write(&self.path, self.text(all))
+            .map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    fn text(&self, all: &[Break]) -> String {
+        let mut table = String::from(
+            "| broken | the simulation | the model | the core's tests | elsewhere |\n|---|---|---|---|---|\n",
+        );
+        for row in all.iter().filter_map(|one| self.rows.get(&one.name)) {
+            table.push_str(row);
+            table.push('\n');
+        }
+        format!("{}{BEGIN}\n{table}{END}{}", self.before, self.after)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn named(name: &str) -> Break {
+        Break { name: name.to_owned(), ..Break::default() }
+    }
+
     #[test]
-    fn the_table_stands_between_the_markers() {
-        let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(between(&page, "new\n").unwrap(), format!("a\n{BEGIN}\nnew\n{END}\nb\n"));
-        assert_eq!(between("a", "new"), None);
+    fn rows_are_put_in_and_the_others_stay() {
+        let path = Path::new("page.md");
+        let before = "| broken | by |\n|---|---|\n| old | x |\n| c | y |\n";
+        let page = format!("a\n{BEGIN}\n{before}{END}\nb\n");
+        let mut page = Page::parse(path, &page).unwrap();
+        let all = [named("a guard"), named("c"), named("none")];
+        assert!(page.has(&all[1]) && !page.has(&all[0]) && !page.has(&named("broken")));
+        page.rows.insert("a guard".to_owned(), "| a guard | z |".to_owned());
+        let text = page.text(&all);
+        assert!(text.starts_with(&format!("a\n{BEGIN}\n| broken | the simulation |")), "{text}");
+        let end = format!("|---|\n| a guard | z |\n| c | y |\n{END}\nb\n");
+        assert!(text.ends_with(&end), "{text}");
+        let again = Page::parse(path, &text).unwrap();
+        assert_eq!(again.text(&all), text);
+        assert!(Page::parse(path, "a").is_none());
     }
 
     #[test]
