@@ -5,6 +5,7 @@
 //!
 //! - [`errors`], [`clock`], [`secret`]: what everything needs
 //! - `terminal`: what people read, and nothing that acts on where they read it
+//! - `log`: the way of the log's lines out, which holds nobody up
 //! - [`trust`]: whose policies and plugins are used
 //! - `share`: whose time a step took
 //! - `process`: commands on this machine
@@ -37,6 +38,8 @@ pub mod clock;
 pub mod secret;
 
 mod terminal;
+
+mod log;
 
 pub mod trust;
 

@@ -305,7 +305,7 @@ async fn the_standby_is_waited_for_until_it_has_all() {
     };
     done(&tokio::join!(waiting, catching_up).0, false);
     done(&bench.act(detach("dm2")).await, true);
-    let act = bench.act_within(wait_for("dm1", "dm2"), Duration::from_millis(400)).await;
+    let act = bench.act_within(wait_for("dm1", "dm2"), Duration::from_secs(3)).await;
     failed(&act, "is not receiving from dm1");
 }
 

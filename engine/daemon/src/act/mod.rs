@@ -52,6 +52,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 /// service that is coming up is not slowed down much by being looked at.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
+/// A look that has less than this before the deadline is likely to be cut off by it, and then says nothing of what
+/// it looked at.
+const TIME_TO_LOOK: Duration = Duration::from_secs(1);
+
 /// Carries out the plan in flight of `cluster` to its end, from wherever it stands. Does nothing
 /// if there is none.
 ///
@@ -176,14 +180,15 @@ fn done(detail: impl Into<String>, changed: bool) -> Outcome {
     Outcome::Done { detail: detail.into(), changed }
 }
 
-/// Looks again and again until `look` finds what is wanted; else gives the last thing that was
-/// found in its place.
+/// Looks again and again until `look` finds what is wanted; else gives the last thing that was found in its place,
+/// by a look that was not cut off if there was one.
 async fn wait_for<T, E, F, Fut>(deadline: Instant, mut look: F) -> Result<T, E>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
     let mut paused = Duration::ZERO;
+    let mut found_before = None;
     loop {
         let looking = Instant::now();
         match look().await {
@@ -197,11 +202,44 @@ where
                 let pausing = Instant::now();
                 let pause = (pausing - looking).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
                 if pausing + pause >= deadline {
-                    return Err(instead);
+                    let cut_off = pausing >= deadline && deadline - looking < TIME_TO_LOOK;
+                    return Err(found_before.filter(|_| cut_off).unwrap_or(instead));
                 }
+                found_before = Some(instead);
                 sleep(pause).await;
                 paused = pausing.elapsed();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep_until;
+
+    use super::*;
+
+    /// The second look begins `before` the deadline, and is cut off by it.
+    async fn told(before: Duration) -> &'static str {
+        let deadline = Instant::now() + before;
+        let mut looks = 0;
+        let look = || {
+            looks += 1;
+            let first = looks == 1;
+            async move {
+                if first {
+                    return Err("4096 bytes behind");
+                }
+                sleep_until(deadline).await;
+                Err("no answer in time")
+            }
+        };
+        wait_for::<(), _, _, _>(deadline, look).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_was_cut_off_does_not_hide_what_was_found_before() {
+        assert_eq!(told(Duration::from_millis(500)).await, "4096 bytes behind");
+        assert_eq!(told(Duration::from_secs(5)).await, "no answer in time");
     }
 }

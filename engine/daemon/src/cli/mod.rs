@@ -33,6 +33,7 @@ use watchkeeper_core::policies::Mode;
 
 use crate::api::{OrderRequest, StatusReport};
 use crate::explain::Story;
+use crate::log::Log;
 use crate::{config, daemon, terminal};
 use client::{Client, ClientError};
 use exit::Exit;
@@ -441,15 +442,25 @@ fn offline<E: std::error::Error + 'static>(result: Result<Exit, E>) -> Exit {
 async fn run(config: &Path, log_json: bool) -> Exit {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WATCHKEEPER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,russh=warn"));
-    let log = tracing_subscriber::fmt()
+    let log = match Log::to(std::io::stderr()) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&error);
+            return Exit::Failed;
+        }
+    };
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| terminal::LogLines(std::io::stderr()));
+        .with_writer(move || terminal::LogLines(lines.clone()));
     if log_json {
-        log.json().init();
+        subscriber.json().init();
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).init();
+        subscriber.with_ansi(std::io::stderr().is_terminal()).init();
     }
-    match daemon::run(config).await {
+    let ended = daemon::run(config).await;
+    log.flush();
+    match ended {
         Ok(()) => Exit::Ok,
         Err(error) => {
             complain(&error);

@@ -1,6 +1,9 @@
 //! What the service manager is told, and when it is no longer pinged.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -9,10 +12,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use watchkeeper_core::event::Event;
 
-use crate::harness::{Manager, World, cluster, guest};
+use crate::harness::{LONG, LOOK, Manager, World, cluster, guest};
 
 /// How long the service manager would wait for a ping. Nobody is killed here.
 const SILENCE_MS: u64 = 2_000;
@@ -153,6 +156,40 @@ async fn a_stuck_journal_stops_the_pings() {
     wait_missed(&world, "the journal").await;
     stopped.release();
     manager.wait_pings(3).await;
+}
+
+/// A terminal that was stopped with Ctrl-S, or a journal that stands still: everything goes on, and what was said
+/// meanwhile is read later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let mut world = World::prepare().await;
+    let mut manager = Manager::of(&world);
+    let pipe = world.path("log.pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut open = OpenOptions::new();
+    open.read(true).write(true).custom_flags(nix::libc::O_NONBLOCK);
+    let mut reader = open.open(&pipe).unwrap();
+    // To the brim, and a write of no more than that many bytes is done whole or not at all.
+    let full = std::iter::repeat_with(|| reader.write(&[b'-'; 4_096])).find_map(Result::err);
+    assert_eq!(full.unwrap().kind(), ErrorKind::WouldBlock);
+
+    let into_pipe = ["sh", "-c", r#"pipe=$1; shift; exec "$@" 2>"$pipe""#, "sh"];
+    let into_pipe = into_pipe.map(str::to_owned).into_iter().chain([pipe.display().to_string()]);
+    let environment = manager.environment(Some(SILENCE_MS));
+    world.shell = into_pipe.chain(environment).collect();
+    world.run().await;
+    manager.wait_pings(3).await;
+
+    // What was said meanwhile comes as soon as somebody reads.
+    let begun = Instant::now();
+    let (mut log, mut buffer) = (Vec::new(), [0; 4_096]);
+    while !String::from_utf8_lossy(&log).contains(" watching monitor=") {
+        assert!(begun.elapsed() < LONG, "{}", String::from_utf8_lossy(&log));
+        match reader.read(&mut buffer) {
+            Ok(count) => log.extend_from_slice(&buffer[..count]),
+            Err(_) => sleep(LOOK).await,
+        }
+    }
 }
 
 /// A cluster that waits for a policy that does not come back is stuck, as long as the limit lets

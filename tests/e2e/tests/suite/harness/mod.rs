@@ -35,7 +35,7 @@ pub use receivers::{Rubbish, stalling};
 pub const LONG: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at that nobody tells of.
-const LOOK: Duration = Duration::from_millis(25);
+pub const LOOK: Duration = Duration::from_millis(25);
 
 /// The shipped policy's name.
 pub const POLICY: &str = "data-mover-ha";
