@@ -80,6 +80,8 @@ pub struct Checks {
     terms: BTreeMap<Term, usize>,
     /// The greatest term of each monitor's that was granted without an operator.
     held: [Term; 2],
+    /// The greatest of all.
+    latest: [Term; 2],
     /// What nothing may be begun against.
     pub holds: Holds,
     /// Whether the duty is shared through etcd.
@@ -101,9 +103,19 @@ impl Checks {
     }
 
     /// A monitor has written a record.
-    pub fn written(&mut self, now: u64, monitor: usize, record: &Record) -> Result<(), Violation> {
+    pub fn written(
+        &mut self,
+        now: u64,
+        monitor: usize,
+        record: &Record,
+        etcd: &Etcd,
+    ) -> Result<(), Violation> {
         match &record.event {
             Event::Duty(Change::Taken { term, grantor, .. }) => {
+                if matches!(grantor, Grantor::Lease) {
+                    self.was_free(monitor, *term, etcd)?;
+                }
+                self.latest[monitor] = *term;
                 let owner = *self.terms.entry(*term).or_insert(monitor);
                 if owner != monitor {
                     let both = "both monitors have the duty in";
@@ -144,9 +156,28 @@ impl Checks {
         Ok(())
     }
 
+    /// The duty was taken in this term without being asked for: nobody else had it.
+    fn was_free(&self, monitor: usize, term: Term, etcd: &Etcd) -> Result<(), Violation> {
+        let Some((before, span)) = etcd.duties.range(..term.0).next_back() else { return Ok(()) };
+        match self.terms.get(&Term(*before)) {
+            Some(owner) if span.replaced && *owner != monitor => Err(format!(
+                "{} takes the duty in term {}, and {} had it in term {before}",
+                Node::Monitor(monitor),
+                term.0,
+                Node::Monitor(*owner)
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// A step's command goes out: that it is intended is written down. With etcd its term was in force there after it was intended: who was
-    /// passed over meanwhile has been told so.
-    pub fn sent(&mut self, etcd: &Etcd, deed: &Deed) -> Result<(), Violation> {
+    /// passed over meanwhile has been told so. And who has taken the duty since knows of it.
+    pub fn sent(
+        &mut self,
+        etcd: &Etcd,
+        deed: &Deed,
+        other: &ClusterState,
+    ) -> Result<(), Violation> {
         let intended = self.intended.get(&(deed.monitor, deed.plan, deed.step, deed.attempt));
         if intended.is_none() {
             let (monitor, step, plan) = (Node::Monitor(deed.monitor), deed.step, deed.plan);
@@ -170,6 +201,9 @@ impl Checks {
             }
         }
         self.sent = Some(deed.clone());
+        if self.etcd && self.latest[1 - deed.monitor] > deed.term {
+            return self.succeeds(1 - deed.monitor, other);
+        }
         Ok(())
     }
 

@@ -9,9 +9,6 @@ use watchkeeper_core::duty::lease::{Entry, Index, News, Op, Transacted, Transact
 /// How long a lease lasts after it was renewed, in milliseconds.
 pub const LEASE: u64 = 5_000;
 
-/// For how long a leader that was voted out goes on saying that it renews leases, in milliseconds.
-const STALE: u64 = 1_500;
-
 /// What is asked of it.
 #[derive(Debug, Clone)]
 pub enum Request {
@@ -49,6 +46,17 @@ pub enum Answer {
 pub struct Span {
     /// Until when; none: it still is.
     pub until: Option<u64>,
+    /// It ended by being written over, not by being removed.
+    pub replaced: bool,
+}
+
+/// A leader that was voted out.
+#[derive(Debug, Clone, Copy)]
+struct Unaware {
+    /// Until when it does not know.
+    until: u64,
+    /// Whose connections it has.
+    monitor: usize,
 }
 
 /// An etcd of several members, as seen from outside.
@@ -60,7 +68,8 @@ pub struct Etcd {
     pub heard: bool,
     revision: u64,
     raft_term: u64,
-    stale_until: u64,
+    /// The leader that was voted out and does not know.
+    unaware: Option<Unaware>,
     next_lease: u64,
     /// The end of each lease.
     leases: BTreeMap<u64, u64>,
@@ -77,7 +86,7 @@ impl Default for Etcd {
             heard: true,
             revision: 1,
             raft_term: 1,
-            stale_until: 0,
+            unaware: None,
             next_lease: 0,
             leases: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -97,10 +106,16 @@ impl Etcd {
         std::mem::take(&mut self.news)
     }
 
-    /// Another member leads from now on. The one before it is cut off from the others and does not know.
-    pub const fn elect(&mut self, now: u64) {
+    /// Another member leads from now on. The one before it is cut off from the others and does not know for so
+    /// many milliseconds. It is the one that this monitor has its connections to.
+    pub const fn elect(&mut self, now: u64, unaware: u64, monitor: usize) {
         self.raft_term += 1;
-        self.stale_until = now + STALE;
+        self.unaware = Some(Unaware { until: now + unaware, monitor });
+    }
+
+    /// Whether a monitor is connected to a leader that was voted out and does not know.
+    pub fn misleads(&self, now: u64, monitor: usize) -> bool {
+        self.unaware.is_some_and(|it| it.monitor == monitor && now < it.until)
     }
 
     /// Ends the leases whose time is over.
@@ -129,13 +144,12 @@ impl Etcd {
     }
 
     /// Carries out what is asked; none: nobody answers.
-    pub fn ask(&mut self, now: u64, request: &Request) -> Option<Answer> {
+    pub fn ask(&mut self, now: u64, monitor: usize, request: &Request) -> Option<Answer> {
         self.expire(now);
-        if let Request::KeepAlive(lease) = request
-            && now < self.stale_until
-            && self.leases.contains_key(lease)
+        if let Request::KeepAlive(_) = request
+            && self.misleads(now, monitor)
         {
-            // Who was voted out says so, and the others know nothing of it.
+            // Who was voted out says so, and the others know nothing of it. What they have ended, it has not heard.
             return Some(Answer::Kept(Some(Duration::from_millis(LEASE)), self.raft_term - 1));
         }
         if !self.quorum {
@@ -204,25 +218,25 @@ impl Etcd {
         let entry = Entry { key: key.clone(), value, revision: self.revision, lease };
         self.news.push(News::Put(entry.clone()));
         if is_duty(&key) {
-            self.close(now, &key);
-            self.duties.insert(self.revision, Span { until: None });
+            self.close(now, &key, true);
+            self.duties.insert(self.revision, Span { until: None, replaced: false });
         }
         self.keys.insert(key, entry);
     }
 
     fn delete(&mut self, now: u64, key: &str) {
         if is_duty(key) {
-            self.close(now, key);
+            self.close(now, key, false);
         }
         if self.keys.remove(key).is_some() {
             self.news.push(News::Deleted { key: key.to_owned(), revision: self.revision });
         }
     }
 
-    fn close(&mut self, now: u64, key: &str) {
+    fn close(&mut self, now: u64, key: &str, replaced: bool) {
         let Some(entry) = self.keys.get(key) else { return };
         if let Some(span) = self.duties.get_mut(&entry.revision) {
-            span.until = Some(now);
+            *span = Span { until: Some(now), replaced };
         }
     }
 }

@@ -48,6 +48,12 @@ pub enum Fault {
     Started(usize),
     /// A monitor ends at its next write: with `true` after it, else before it.
     KilledAtWrite(usize, bool),
+    /// A monitor stands still, with all that it has under way.
+    Pauses(usize),
+    /// It goes on where it was.
+    GoesOn(usize),
+    /// This befalls a monitor when its next command is about to go out.
+    AtSend(usize, AtSend),
     /// A monitor's disk is full.
     Full(usize),
     /// It is no longer.
@@ -66,6 +72,8 @@ pub enum Fault {
     Wanted(usize),
     /// The same by force: nobody waits until the other one gives it.
     Forced(usize),
+    /// The same just when the other one begins a step.
+    ForcedAtStep(usize),
     /// Most of etcd's members are gone.
     NoQuorum,
     /// They are back.
@@ -74,8 +82,18 @@ pub enum Fault {
     Unheard,
     /// It does again.
     Heard,
-    /// Another of etcd's members leads, and the one before it does not know.
-    Elected,
+    /// Another of etcd's members leads. The one before it does not know for so many milliseconds, and is the one
+    /// that this monitor is connected to.
+    Elected(u64, usize),
+}
+
+/// What befalls a monitor when a command is about to go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtSend {
+    /// It stands still.
+    Pauses,
+    /// If the command is for this server: the way there is cut.
+    Cut(usize),
 }
 
 impl std::fmt::Display for Fault {
@@ -111,6 +129,19 @@ impl std::fmt::Display for Fault {
             Self::KilledAtWrite(on, false) => {
                 write!(f, "{} ends before its next write", monitor(on))
             }
+            Self::Pauses(at) => write!(f, "{} stands still", monitor(at)),
+            Self::GoesOn(at) => write!(f, "{} goes on", monitor(at)),
+            Self::AtSend(at, AtSend::Pauses) => {
+                write!(f, "{} will stand still before its next command", monitor(at))
+            }
+            Self::AtSend(at, AtSend::Cut(on)) => {
+                write!(
+                    f,
+                    "the way will be cut under {}'s next command to {}",
+                    monitor(at),
+                    server(on)
+                )
+            }
             Self::Full(on) => write!(f, "the disk of {} is full", monitor(on)),
             Self::Freed(on) => write!(f, "the disk of {} has room", monitor(on)),
             Self::Clock(on, ms) => write!(f, "the clock of {} is {ms} ms ahead", monitor(on)),
@@ -122,17 +153,29 @@ impl std::fmt::Display for Fault {
             Self::Cancelled(at) => write!(f, "an operator at {} takes the offer back", monitor(at)),
             Self::Wanted(at) => write!(f, "an operator wants the duty at {}", monitor(at)),
             Self::Forced(at) => write!(f, "an operator takes the duty to {} by force", monitor(at)),
+            Self::ForcedAtStep(at) => {
+                write!(f, "an operator takes the duty to {} by force at the next step", monitor(at))
+            }
             Self::NoQuorum => f.write_str("most of etcd's members are gone"),
             Self::Quorum => f.write_str("etcd's members are back"),
             Self::Unheard => f.write_str("etcd's answers are lost"),
             Self::Heard => f.write_str("etcd's answers arrive"),
-            Self::Elected => f.write_str("another of etcd's members leads"),
+            Self::Elected(unaware, at) => write!(
+                f,
+                "another of etcd's members leads; the one that {} is connected to does not know for {unaware} ms",
+                monitor(at)
+            ),
         }
     }
 }
 
 /// How long a message takes at the most while nothing is slow, in milliseconds.
 pub const QUICK: u64 = 20;
+
+/// How long a leader of etcd's that was voted out may not know, in milliseconds. It looks each election
+/// timeout whether most of the others were heard of in it, and the shortest lease is one and a half times that
+/// timeout (etcd's raft `CheckQuorum` and `lessor.minLeaseTTL`): so up to four thirds of a lease.
+const UNAWARE: std::ops::Range<u64> = 500..crate::etcd::LEASE * 4 / 3;
 
 /// The faults of a run, each with its moment in milliseconds, and put right by `end`.
 pub fn schedule(rng: &mut Rng, end: u64, etcd: bool) -> Vec<(u64, Fault)> {
@@ -163,7 +206,7 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     let monitor = rng.usize(0..2);
     let service = Service::ALL[rng.usize(0..Service::ALL.len())];
     let mut both = |fault, over| faults.extend([(at, fault), (until, over)]);
-    match rng.u32(0..27) {
+    match rng.u32(0..31) {
         0 => faults.push((at, Fault::Dies(side, service))),
         1 => both(Fault::Breaks(side, service), Fault::Mended(side, service)),
         2..=4 => both(Fault::Off(server), Fault::On(server, rng.bool())),
@@ -186,7 +229,21 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
                 faults.push(((at + rng.u64(0..20_000)).min(until), Fault::Elsewhere));
             }
         }
-        19 => both(Fault::Unfenced(side), Fault::Fenced(side)),
+        19 => {
+            // While it would be needed.
+            both(Fault::Unfenced(side), Fault::Fenced(side));
+            match rng.u32(0..3) {
+                0 => both(Fault::Freezes(side), Fault::Thaws(side)),
+                1 => cut_off(Node::Server(side), at, until, faults),
+                _ => {}
+            }
+        }
+        27 => both(Fault::Pauses(monitor), Fault::GoesOn(monitor)),
+        28 => {
+            both(Fault::AtSend(monitor, AtSend::Pauses), Fault::GoesOn(monitor));
+            faults.push((at, Fault::Dies(side, service)));
+        }
+        29 | 30 => held_up(rng, at, until, faults),
         _ => match rng.u32(0..4) {
             0 => faults.push((at, Fault::Cancelled(monitor))),
             1 => faults.push((at, Fault::Wanted(monitor))),
@@ -195,20 +252,35 @@ fn one(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     }
 }
 
+/// A command is held up on its way to a server, which goes off before it has arrived and is back later.
+fn held_up(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    let (monitor, side) = (rng.usize(0..2), rng.usize(0..2));
+    let off = (at + rng.u64(5_000..30_000)).min(until);
+    let on = rng.u64(off..=until);
+    faults.extend([
+        (at, Fault::AtSend(monitor, AtSend::Cut(side))),
+        (at, Fault::Dies(side, Service::Daemon)),
+        (off, Fault::Off(side)),
+        (on, Fault::On(side, rng.bool())),
+        (until, Fault::Joined(Node::Monitor(monitor), Node::Server(side))),
+    ]);
+}
+
 /// Something with etcd, or with the way to it.
 fn of_etcd(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
     let monitor = rng.usize(0..2);
-    match rng.u32(0..9) {
+    let unaware = rng.u64(UNAWARE);
+    match rng.u32(0..10) {
         0 => faults.extend([(at, Fault::NoQuorum), (until, Fault::Quorum)]),
         1 => {
             let until = until.min(at + rng.u64(100..10_000));
             faults.extend([(at, Fault::Unheard), (until, Fault::Heard)]);
         }
-        2 => faults.push((at, Fault::Elected)),
+        2 => faults.push((at, Fault::Elected(unaware, monitor))),
         3 => {
             // Just when the members' leader is another one, the way to it is cut.
             let (one, other) = (Node::Monitor(monitor), Node::Etcd);
-            faults.push((at, Fault::Elected));
+            faults.push((at, Fault::Elected(unaware, monitor)));
             faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
         }
         4 | 5 => {
@@ -217,7 +289,22 @@ fn of_etcd(rng: &mut Rng, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
             faults.extend([(at, Fault::Cut(one, other)), (until, Fault::Joined(one, other))]);
         }
         6 => faults.push((at, Fault::Wanted(monitor))),
-        _ => faults.push((at, Fault::Forced(monitor))),
+        7 => faults.push((at, Fault::Forced(monitor))),
+        _ => {
+            // In the middle of a planned change, and what is said about it takes its time.
+            let until = until.min(at + 20_000);
+            faults.extend([(at, Fault::Ordered), (at, Fault::ForcedAtStep(monitor))]);
+            faults.extend([(at, Fault::Slow(rng.u64(20..900))), (until, Fault::Slow(QUICK))]);
+        }
+    }
+}
+
+/// A place is cut from all others.
+fn cut_off(one: Node, at: u64, until: u64, faults: &mut Vec<(u64, Fault)>) {
+    for other in Node::ALL.into_iter().filter(|other| *other != one) {
+        for (from, to) in [(one, other), (other, one)] {
+            faults.extend([(at, Fault::Cut(from, to)), (until, Fault::Joined(from, to))]);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod asking;
 mod befalling;
 mod ending;
 mod fencing;
+mod pausing;
 mod probing;
 
 use std::cmp::Ordering;
@@ -17,14 +18,14 @@ use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
-use watchkeeper_core::model::Service;
+use watchkeeper_core::model::{Service, Status};
 use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::holds::Told;
 use crate::checks::{Checks, Counts};
 use crate::deeds::{self, Came, Deed};
 use crate::etcd::{Answer, Etcd};
-use crate::faults::{self, Fault};
+use crate::faults::{self, AtSend, Fault};
 use crate::monitor::leasing::{self, Call};
 use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
 use crate::setting::Setting;
@@ -54,6 +55,7 @@ enum Happening {
     Fault(Fault),
     Probe { monitor: usize, server: usize },
     Found { monitor: usize, life: u32, server: usize, found: Vec<Observation>, told: Box<Told> },
+    Testified { monitor: usize, life: u32, about: usize, by: usize, found: Box<Observation> },
     Tick(usize),
     Beat(usize),
     Wake { monitor: usize, life: u32 },
@@ -62,6 +64,8 @@ enum Happening {
     Came { deed: Box<Deed>, outcome: Outcome },
     GivenUp(Box<Deed>),
     Fenced(Box<Deed>),
+    FenceEnded { deed: Box<Deed>, outcome: Outcome },
+    Wishes { monitor: usize, life: u32, wishes: Vec<Wish> },
     Question(Box<Question>),
     Reply(Box<Reply>),
     Unanswered { monitor: usize, life: u32, number: u64 },
@@ -149,6 +153,12 @@ struct Run {
     etcd: Etcd,
     /// A monitor that ends at its next write, and whether that is after it.
     at_write: [Option<bool>; 2],
+    /// What befalls a monitor when its next command is about to go out.
+    at_send: [Option<AtSend>; 2],
+    /// The monitor that takes the duty by force as soon as the other one intends a step.
+    at_step: Option<usize>,
+    /// What comes for a monitor that stands still, until it goes on.
+    asleep: [Option<Vec<Happening>>; 2],
     /// The probes that do not end: whose, and of which server.
     hang: BTreeSet<(usize, usize)>,
     /// Whether servers lack anything in this run.
@@ -177,6 +187,9 @@ impl Run {
             setting,
             etcd: Etcd::default(),
             at_write: [None; 2],
+            at_send: [None; 2],
+            at_step: None,
+            asleep: [None, None],
             hang: BTreeSet::new(),
             lacks: faults.iter().any(|(_, fault)| matches!(fault, Fault::Lacks(..))),
             written: [0; 2],
@@ -241,11 +254,24 @@ impl Run {
             self.world.now = at;
             self.checks.counts.events += 1;
             self.happen(happening)?;
+            self.look_at_leases()?;
         }
         if self.is_well() { Ok(()) } else { Err(self.what_is_not_well()) }
     }
 
+    /// Whoever goes by a lease has it.
+    fn look_at_leases(&self) -> Result<(), Violation> {
+        for (number, monitor) in self.monitors.iter().enumerate() {
+            if self.asleep[number].is_none() {
+                let term = monitor.leased(self.world.now);
+                self.checks.holds.leased(number, term, &self.etcd)?;
+            }
+        }
+        Ok(())
+    }
+
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        let Some(happening) = self.unless_asleep(happening) else { return Ok(()) };
         match happening {
             Happening::Fault(fault) => {
                 self.checks.counts.faults += 1;
@@ -263,6 +289,13 @@ impl Run {
                     self.checks.holds.told(monitor, server, *told);
                 }
                 self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
+            }
+            Happening::Testified { monitor, life, about, by, found } => {
+                if self.monitors[monitor].alive && self.monitors[monitor].life == life {
+                    let (now, alive) = (self.world.now, found.status == Status::Up);
+                    self.checks.holds.testified(now, monitor, about, by, alive);
+                }
+                self.with(monitor, life, |it, now, wishes| it.see(now, vec![*found], wishes))
             }
             Happening::Tick(monitor) => {
                 self.after(PROBE, Happening::Tick(monitor));
@@ -286,7 +319,16 @@ impl Run {
             }
             Happening::Came { deed, outcome } => self.came(&deed, outcome),
             Happening::GivenUp(deed) => self.given_up(&deed),
-            Happening::Fenced(deed) => self.fenced(&deed),
+            Happening::Fenced(deed) => {
+                self.fenced(deed);
+                Ok(())
+            }
+            Happening::FenceEnded { deed, outcome } => {
+                self.with(deed.monitor, deed.life, |it, now, wishes| {
+                    it.came(now, &deed, outcome, wishes)
+                })
+            }
+            Happening::Wishes { monitor, life, wishes } => self.go_on(monitor, life, wishes),
             Happening::Question(question) => self.asked(&question),
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
@@ -336,7 +378,7 @@ impl Run {
         act: impl FnOnce(&mut Monitor, u64, &mut Vec<Wish>) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         let monitor = &mut self.monitors[number];
-        if !monitor.alive || monitor.life != life {
+        if !monitor.alive || monitor.life != life || self.asleep[number].is_some() {
             return Ok(());
         }
         let before = self.at_write[number].map(|_| (monitor.journal.len(), monitor.state.clone()));
@@ -357,7 +399,18 @@ impl Run {
             self.say(&format!("{} has ended at a write", Node::Monitor(number)));
         }
         self.look_at_records(number)?;
-        for wish in wishes {
+        self.go_on(number, life, wishes)
+    }
+
+    /// Carries out what a monitor wants, up to where it stands still.
+    fn go_on(&mut self, number: usize, life: u32, wishes: Vec<Wish>) -> Result<(), Violation> {
+        let mut wishes = wishes.into_iter();
+        while let Some(wish) = wishes.next() {
+            if matches!(wish, Wish::Do(_)) && self.pauses_here(number) {
+                let wishes = std::iter::once(wish).chain(wishes).collect();
+                self.sleep(number, vec![Happening::Wishes { monitor: number, life, wishes }]);
+                return Ok(());
+            }
             self.grant(number, wish)?;
         }
         Ok(())
@@ -373,7 +426,7 @@ impl Run {
             self.checks.knows(number, progress.plan());
         }
         for record in new {
-            self.checks.written(self.world.now, number, &record)?;
+            self.checks.written(self.world.now, number, &record, &self.etcd)?;
             let (now, setting) = (self.world.now, self.setting);
             self.checks.holds.written(now, number, &record, setting, &self.etcd)?;
             match &record.event {
@@ -406,11 +459,17 @@ impl Run {
                         self.say("needlessly");
                     }
                 }
-                Event::StepIntended { plan, step, attempt, term } => self.say(&format!(
-                    "{}: plan {plan}, step {step}, attempt {attempt}, term {}",
-                    Node::Monitor(number),
-                    term.0
-                )),
+                Event::StepIntended { plan, step, attempt, term } => {
+                    self.say(&format!(
+                        "{}: plan {plan}, step {step}, attempt {attempt}, term {}",
+                        Node::Monitor(number),
+                        term.0
+                    ));
+                    if let Some(by) = self.at_step.take_if(|by| *by != number) {
+                        let soon = self.rng.u64(0..3 * faults::QUICK);
+                        self.after(soon, Happening::Fault(Fault::Forced(by)));
+                    }
+                }
                 Event::StepEnded { plan, step, outcome, .. } => {
                     self.say(&format!(
                         "{}: plan {plan}, step {step} ended: {outcome:?}",
@@ -442,7 +501,8 @@ impl Run {
     fn grant(&mut self, number: usize, wish: Wish) -> Result<(), Violation> {
         match wish {
             Wish::Do(deed) => {
-                self.checks.sent(&self.etcd, &deed)?;
+                self.checks.sent(&self.etcd, &deed, self.monitors[1 - number].here())?;
+                self.cuts_off(&deed);
                 let confirms = matches!(deed.act, Act::ConfirmInactive { .. });
                 let patience = deed.until.saturating_sub(self.world.now);
                 let patience = if confirms { patience.min(OWN_WORD) } else { patience };
@@ -480,7 +540,7 @@ impl Run {
     /// A command is at its server; or held up, if its way is cut.
     fn arrive(&mut self, deed: Box<Deed>) -> Result<(), Violation> {
         let (from, to) = (Node::Monitor(deed.monitor), deeds::place(&deed.act).map(Node::Server));
-        if to.is_some_and(|to| !self.world.open(from, to)) {
+        if to.is_some_and(|to| !self.world.open(from, to)) || self.is_frozen(&deed) {
             self.held_up.push(*deed);
             return Ok(());
         }

@@ -11,7 +11,8 @@
 //! active side is from before: so a silence counts only if it was found after some other server had
 //! answered for a while. And only once each of those has said what it finds, be it that it cannot tell:
 //! who has just been given the duty has not asked anybody yet, and a policy may ask for a failover
-//! at the first silence.
+//! at the first silence. One that was not looked at since the silence began is waited for as well: it
+//! says so itself, or is found silent.
 
 use super::Situation;
 use super::freshness::is_to_come;
@@ -23,7 +24,7 @@ use crate::snapshot::{Facts, Place, ServerFacts};
 /// began before the way was back ends in silence up to its timeout later.
 const IN_VIEW_FOR_MS: u64 = 5_000;
 
-/// A vantage looks again every 10 s at the least, for up to 2 s.
+/// A vantage looks again every 10 s at the least, for up to 2 s. Each server is looked at more often.
 const COUNTS_FOR_MS: u64 = 15_000;
 
 pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
@@ -46,8 +47,7 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
     // Without a probe of its own, a server cannot be in view or out of it.
     let looked_at = |it: &&ServerFacts| it.name != active.name && it.state.confirmations > 0;
     let others: Vec<&ServerFacts> = facts.servers.iter().filter(looked_at).collect();
-    let mut in_view = others.iter().filter(|it| was_in_view(it, active, facts.at)).peekable();
-    if in_view.peek().is_none() && !others.is_empty() {
+    if !others.is_empty() && !others.iter().any(|it| was_in_view(it, active, facts.at)) {
         return Some(format!(
             "{} was looked at while no other server had answered this monitor for {} s: it may be the \
              monitor that was cut off",
@@ -55,7 +55,11 @@ pub(super) fn check(situation: &Situation<'_>) -> Option<String> {
             IN_VIEW_FOR_MS / 1000
         ));
     }
-    let unheard = in_view.find(|it| said.iter().all(|(who, _)| *who != it.name.as_str()))?;
+    let unheard = others.into_iter().find(|it| {
+        answered_before(it, active)
+            && facts.at.since(it.state.seen) <= COUNTS_FOR_MS
+            && said.iter().all(|(who, _)| *who != it.name.as_str())
+    })?;
     Some(format!("{} has not said yet whether it sees {} alive", unheard.name, active.name))
 }
 
@@ -63,11 +67,16 @@ fn is_silent(server: &ServerFacts) -> bool {
     server.state.status != Status::Up && server.state.reason.code.is_silence()
 }
 
-/// Whether a server answered when the silent one was looked at. One that was not looked at since the silence
-/// began may be out of view as well by now.
-fn was_in_view(server: &ServerFacts, active: &ServerFacts, now: Timestamp) -> bool {
+/// Whether a server had answered for a while when the silent one was looked at.
+fn answered_before(server: &ServerFacts, active: &ServerFacts) -> bool {
     server.state.status == Status::Up
         && server.state.since.plus(IN_VIEW_FOR_MS) <= active.state.seen
+}
+
+/// Whether it certainly answered then. One that was not looked at since the silence began may be out of view as
+/// well by now.
+fn was_in_view(server: &ServerFacts, active: &ServerFacts, now: Timestamp) -> bool {
+    answered_before(server, active)
         && server.state.seen >= active.state.since
         && !is_to_come(server.state.seen, now)
 }

@@ -299,6 +299,15 @@ fn what_nobody_else_has_looked_at_is_not_failed_over_from() {
     // Who cannot tell has said so.
     world.testified("dm1", "dm3", "unable", 200);
     free(&world, &failover);
+    // One that was not looked at since the silence began is waited for as well.
+    let mut world = World::new();
+    world.saw_at("dm2", None, Status::Up, ReasonCode::Serving, 1_100);
+    world.saw_at("dm1", None, Status::Unknown, ReasonCode::TimedOut, 1_000);
+    world.saw_at("dm3", None, Status::Up, ReasonCode::Serving, 900);
+    world.testified("dm1", "dm3", "gone", 200);
+    held(&world, &failover, Guard::Vantage, "dm2 has not said yet whether it sees dm1 alive");
+    world.testified("dm1", "dm2", "gone", 100);
+    free(&world, &failover);
     // Nobody waits for one that is out of view itself.
     let mut world = World::new();
     world.saw_at("dm3", None, Status::Unknown, ReasonCode::TimedOut, 1_100);

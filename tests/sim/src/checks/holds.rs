@@ -24,6 +24,9 @@ pub const STORM: u64 = 60_000;
 /// After how long what was found is too old to begin anything on it, in milliseconds.
 pub const FRESH: u64 = 15_000;
 
+/// After how long a server that answers certainly counts as one to be asked, in milliseconds.
+pub const LONG: u64 = 10_000;
+
 /// How things were when a monitor looked at a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
@@ -31,8 +34,6 @@ pub struct Told {
     pub at: u64,
     /// Nothing came back from it.
     pub silent: bool,
-    /// A server that could be asked saw it alive.
-    pub alive_elsewhere: bool,
     /// Another server could be asked, now or earlier in the same silence.
     pub in_view: bool,
     /// Why it could not take over.
@@ -41,11 +42,22 @@ pub struct Told {
     pub runs: BTreeSet<Service>,
 }
 
+/// What a server said of one that is silent to a monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    at: u64,
+    alive: bool,
+}
+
 /// What is known to the one who watches everything.
 #[derive(Debug, Default)]
 pub struct Holds {
     /// What was told to each monitor of each server last.
     told: [[Option<Told>; 3]; 2],
+    /// Since when each monitor has been told the same of each server: that it answers, or that it does not.
+    since: [[u64; 3]; 2],
+    /// What each monitor was told last of each server by each, in the same silence.
+    said: [[[Option<Said>; 3]; 3]; 2],
     /// The term that each monitor may act in, by its own records.
     terms: [Option<Term>; 2],
     /// The plan that each monitor's records leave open.
@@ -69,7 +81,18 @@ impl Holds {
     pub fn told(&mut self, monitor: usize, server: usize, mut told: Told) {
         let before = self.told[monitor][server].as_ref();
         told.in_view |= told.silent && before.is_some_and(|it| it.silent && it.in_view);
+        if before.is_none_or(|it| it.silent != told.silent) {
+            self.since[monitor][server] = told.at;
+            self.said[monitor][server] = [None; 3];
+        }
         self.told[monitor][server] = Some(told);
+    }
+
+    /// A monitor was told what a server finds of another one, which is silent to the monitor.
+    pub fn testified(&mut self, now: u64, monitor: usize, about: usize, by: usize, alive: bool) {
+        if self.told[monitor][about].as_ref().is_some_and(|it| it.silent) {
+            self.said[monitor][about][by] = Some(Said { at: now, alive });
+        }
     }
 
     /// A monitor begins and knows nothing of the servers.
@@ -208,6 +231,19 @@ impl Holds {
         Ok(())
     }
 
+    /// A monitor takes a term for its own by its lease only as long as etcd does.
+    pub fn leased(&self, monitor: usize, term: Option<Term>, etcd: &Etcd) -> Result<(), Violation> {
+        let Some(term) = term.filter(|_| !self.forced) else { return Ok(()) };
+        match etcd.duties.get(&term.0) {
+            Some(span) if span.until.is_none() => Ok(()),
+            _ => Err(format!(
+                "{} goes by its lease, and etcd has let term {} go",
+                Node::Monitor(monitor),
+                term.0
+            )),
+        }
+    }
+
     fn rescue(
         &self,
         monitor: usize,
@@ -225,6 +261,25 @@ impl Holds {
         let told = self.told[monitor][across].as_ref();
         if told.is_some_and(|told| told.runs.contains(&service)) {
             return Err(format!("it was told that {service} runs on {}", Node::Server(across)));
+        }
+        Ok(())
+    }
+
+    /// Nobody sees the silent side alive, and everybody who has answered for a while was asked.
+    fn looked_at_by_others(&self, now: u64, monitor: usize, about: usize) -> Result<(), String> {
+        for by in (0..3).filter(|by| *by != about) {
+            let lately = |said: &&Said| now - said.at <= FRESH;
+            let said = self.said[monitor][about][by].as_ref().filter(lately);
+            let by_name = Node::Server(by);
+            if said.is_some_and(|said| said.alive) && !self.clocks {
+                return Err(format!("it was told that {by_name} sees the silent side alive"));
+            }
+            let told = self.told[monitor][by].as_ref();
+            let answers = told.is_some_and(|it| !it.silent && now - it.at <= FRESH);
+            let long = now - self.since[monitor][by] >= LONG;
+            if answers && long && said.is_none() && !self.hung && !self.clocks {
+                return Err(format!("{by_name} was not asked what it sees of the silent side"));
+            }
         }
         Ok(())
     }
@@ -250,8 +305,8 @@ impl Holds {
         else {
             return Ok(());
         };
-        if active.silent && active.alive_elsewhere {
-            return Err("it was told that others see the silent side alive".to_owned());
+        if active.silent {
+            self.looked_at_by_others(now, monitor, World::of_side(from))?;
         }
         if active.silent && !active.in_view && !self.hung {
             return Err("it looked at the silent side only while it saw no other server".to_owned());

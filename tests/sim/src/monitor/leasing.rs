@@ -153,6 +153,13 @@ impl Leasing {
         }
     }
 
+    /// The term that is held, as far as this monitor can tell.
+    fn held_now(&self, now: u64) -> Option<Term> {
+        self.certain(now)
+            .filter(|lease| self.board_lease == Some(*lease))
+            .and(self.tenancy.as_ref()?.held)
+    }
+
     fn call(&mut self, part: Part, request: Request, wishes: &mut Vec<Wish>) -> u64 {
         self.calls += 1;
         let (monitor, life, number) = (self.monitor, self.life, self.calls);
@@ -260,6 +267,11 @@ impl Monitor {
         self.leasing(now, wishes, |it, monitor, wishes| {
             it.answered(monitor, now, call, answer, wishes)
         })
+    }
+
+    /// The term that it takes for its own by its lease.
+    pub fn leased(&self, now: u64) -> Option<Term> {
+        self.leasing.as_ref().filter(|_| self.alive)?.held_now(now)
     }
 
     /// Whether it still waits for the answer of that member.

@@ -22,7 +22,7 @@ impl Run {
 
     /// It has arrived: whatever is done is done, whether or not the answer gets back in time.
     pub(super) fn at_etcd(&mut self, call: Box<Call>) {
-        let answer = self.etcd.ask(self.world.now, &call.request);
+        let answer = self.etcd.ask(self.world.now, call.monitor, &call.request);
         self.tell_news();
         let back = self.etcd.heard && self.world.open(Node::Etcd, Node::Monitor(call.monitor));
         let Some(answer) = answer.filter(|_| back) else { return };
@@ -61,7 +61,9 @@ impl Run {
             return;
         }
         for monitor in 0..2 {
-            if self.world.open(Node::Etcd, Node::Monitor(monitor)) && self.monitors[monitor].alive {
+            let told = self.world.open(Node::Etcd, Node::Monitor(monitor))
+                && !self.etcd.misleads(self.world.now, monitor);
+            if told && self.monitors[monitor].alive {
                 let (way, life) = (self.way(), self.monitors[monitor].life);
                 self.after(way, Happening::News { monitor, life, news: news.clone() });
             }

@@ -32,6 +32,7 @@ impl Run {
                 let machine = &mut self.world.machines[server];
                 if machine.power == Power::Frozen {
                     machine.power = Power::On;
+                    self.let_go();
                 }
             }
             Fault::Unfenced(server) => self.world.machines[server].fences = false,
@@ -60,6 +61,7 @@ impl Run {
                 self.let_go();
             }
             Fault::Killed(number) => {
+                self.asleep[number] = None;
                 if self.monitors[number].alive {
                     self.monitors[number].end()?;
                 }
@@ -73,6 +75,12 @@ impl Run {
                 }
             }
             Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
+            Fault::Pauses(number) => self.sleep(number, Vec::new()),
+            Fault::GoesOn(number) => {
+                self.at_send[number] = None;
+                self.wake(number);
+            }
+            Fault::AtSend(number, what) => self.at_send[number] = Some(what),
             Fault::Full(number) => self.monitors[number].full = true,
             Fault::Freed(number) => self.monitors[number].full = false,
             Fault::Clock(number, ms) => {
@@ -93,7 +101,8 @@ impl Run {
             Fault::Quorum => self.etcd.quorum = true,
             Fault::Unheard => self.etcd.heard = false,
             Fault::Heard => self.etcd.heard = true,
-            Fault::Elected => self.etcd.elect(now),
+            Fault::Elected(unaware, monitor) => self.etcd.elect(now, unaware, monitor),
+            Fault::ForcedAtStep(number) => self.at_step = Some(number),
             _ => return self.wish(fault),
         }
         Ok(())
@@ -145,7 +154,8 @@ impl Run {
             if !self.waits(&deed) {
                 continue;
             }
-            if deeds::place(&deed.act).is_none_or(|to| self.world.open(from, Node::Server(to))) {
+            let open = |to| self.world.open(from, Node::Server(to));
+            if deeds::place(&deed.act).is_none_or(open) && !self.is_frozen(&deed) {
                 let way = self.way();
                 self.after(way, Happening::Command(Box::new(deed)));
             } else {
@@ -195,9 +205,11 @@ impl Run {
         self.slow = faults::QUICK;
         (self.etcd.quorum, self.etcd.heard) = (true, true);
         self.hang.clear();
+        self.at_step = None;
         for number in 0..2 {
             self.monitors[number].full = false;
             self.at_write[number] = None;
+            self.fault(Fault::GoesOn(number))?;
             self.fault(Fault::Started(number))?;
         }
         for server in 0..3 {

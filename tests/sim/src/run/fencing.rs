@@ -6,7 +6,6 @@ use watchkeeper_core::plan::{Act, Proof};
 
 use super::{Happening, Run};
 use crate::deeds::{self, Deed};
-use crate::monitor::Violation;
 use crate::world::Node;
 
 impl Run {
@@ -38,15 +37,14 @@ impl Run {
     }
 
     /// The fence agents have ended: of a monitor that has ended meanwhile, too.
-    pub(super) fn fenced(&mut self, deed: &Deed) -> Result<(), Violation> {
-        let Act::ConfirmInactive { server, .. } = &deed.act else { return Ok(()) };
+    pub(super) fn fenced(&mut self, deed: Box<Deed>) {
+        let Act::ConfirmInactive { server, .. } = &deed.act else { return };
         let server = deeds::number(server);
         let outcome = self.world.fence(server);
         if matches!(outcome, Outcome::Done { .. }) {
             self.say(&format!("{} is switched off", Node::Server(server)));
             self.checks.is_fenced(self.world.now, deed.monitor, deed.plan);
         }
-        let (monitor, life) = (deed.monitor, deed.life);
-        self.with(monitor, life, |it, now, wishes| it.came(now, deed, outcome, wishes))
+        self.after(0, Happening::FenceEnded { deed, outcome });
     }
 }

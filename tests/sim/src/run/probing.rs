@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchkeeper_core::facts::{
     Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, SEEN_FROM, Value,
 };
-use watchkeeper_core::model::{Service, Status};
+use watchkeeper_core::model::{Service, Status, Timestamp};
 
 use super::{Happening, Run, TIMEOUT};
 use crate::checks::holds::Told;
@@ -16,7 +16,8 @@ impl Run {
     /// What the probes of a monitor find of a server, and when they have found it.
     pub(super) fn probe(&mut self, number: usize, server: usize) {
         let monitor = &self.monitors[number];
-        if !monitor.alive || self.hang.contains(&(number, server)) {
+        let asleep = self.asleep[number].is_some();
+        if !monitor.alive || asleep || self.hang.contains(&(number, server)) {
             return;
         }
         let life = monitor.life;
@@ -76,19 +77,22 @@ impl Run {
             found.push(replication);
         }
         let active = World::of_side(self.monitors[number].here().phase.side());
-        let testimonies = if silent { self.testimonies(number, server, way) } else { Vec::new() };
+        let testimonies = if silent { self.testimonies(number, server) } else { Vec::new() };
         let told = Box::new(Told {
             at: 0,
             silent,
-            alive_elsewhere: testimonies.iter().any(|it| it.status == Status::Up),
             in_view: !testimonies.is_empty(),
             lacks: if silent { Some("does not answer") } else { self.lacking(server) },
             runs: Service::ALL.into_iter().filter(|it| !silent && machine.runs(*it)).collect(),
         });
-        if server == active {
-            found.extend(testimonies);
-        }
         self.after(way, Happening::Found { monitor: number, life, server, found, told });
+        for (by, mut found) in testimonies.into_iter().filter(|_| server == active) {
+            // Each is asked when the server was found silent, and looks for a while itself.
+            let way = way + self.rng.u64(0..TIMEOUT);
+            found.at = self.monitors[number].clock(self.world.now + way);
+            let (monitor, about, found) = (number, server, Box::new(found));
+            self.after(way, Happening::Testified { monitor, life, about, by, found });
+        }
     }
 
     /// Why a server that answers could not take over.
@@ -105,10 +109,10 @@ impl Run {
         }
     }
 
-    /// What the other servers find of one that is silent to a monitor.
-    fn testimonies(&self, number: usize, about: usize, way: u64) -> Vec<Observation> {
+    /// What the other servers find of one that is silent to a monitor, each with its number.
+    fn testimonies(&self, number: usize, about: usize) -> Vec<(usize, Observation)> {
         let (world, site) = (&self.world, &self.site);
-        let at = self.monitors[number].clock(world.now + way);
+        let at = Timestamp::default();
         let servers = site.topology.servers();
         let Some(suspect) = servers.get(about) else { return Vec::new() };
         let mut found = Vec::new();
@@ -127,14 +131,10 @@ impl Run {
             };
             let value =
                 (Arc::from(format!("{SEEN_FROM}{}", server.name)), Value::Text(what.into()));
-            found.push(Observation {
-                probe: ProbeId::testimony(&suspect.name, &server.name),
-                status,
-                reason: Reason::new(ReasonCode::TimedOut, Arc::clone(&site.nothing)),
-                at,
-                took_ms: 0,
-                values: [value].into(),
-            });
+            let probe = ProbeId::testimony(&suspect.name, &server.name);
+            let reason = Reason::new(ReasonCode::TimedOut, Arc::clone(&site.nothing));
+            let values = [value].into();
+            found.push((witness, Observation { probe, status, reason, at, took_ms: 0, values }));
         }
         found
     }
