@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use watchkeeper_core::model::Service;
 use watchkeeper_core::plan::Proof;
 use watchkeeper_sim::checks::Counts;
-use watchkeeper_sim::faults::Fault;
+use watchkeeper_sim::faults::{AtSend, Fault};
 use watchkeeper_sim::run::{Report, play, run};
 use watchkeeper_sim::setting::Setting;
 use watchkeeper_sim::world::Node;
@@ -159,18 +159,44 @@ fn who_is_passed_over_by_force_in_a_failover_sends_nothing_more() {
 fn a_monitor_that_etcd_cannot_be_asked_by_has_stopped_before_another_goes_on() {
     for moment in 0..40 {
         let at = 31_000 + moment * 157;
-        let mut faults = vec![(at, Fault::Elected)];
         for monitor in [0, 1] {
             let (from, to) = (Node::Monitor(monitor), Node::Etcd);
-            let mut one = faults.clone();
+            let mut one = vec![(at, Fault::Elected(6_000, monitor))];
             one.extend([(at, Fault::Cut(to, from)), (at + 700, Fault::Cut(from, to))]);
             one.extend([(at + 30_000, Fault::Joined(to, from))]);
             one.extend([(at + 30_000, Fault::Joined(from, to))]);
             let counts = through_etcd(one);
             assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
+            let counts = through_etcd(vec![
+                (at, Fault::Elected(6_000, monitor)),
+                (at, Fault::Unheard),
+                (at + 9_000, Fault::Heard),
+            ]);
+            assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
         }
-        faults.extend([(at, Fault::Unheard), (at + 9_000, Fault::Heard)]);
-        let counts = through_etcd(faults);
-        assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
+    }
+}
+
+/// A monitor that stands still is taken for gone, and another one takes the duty and fails over. When it goes on it
+/// sends the command that it had in its hands: the mark of the later term refuses it.
+#[test]
+fn a_command_that_was_in_the_hands_of_a_monitor_that_stood_still_is_refused() {
+    let setting = Setting { etcd: true, ..Setting::of(Proof::Witnesses(2)) };
+    for moment in 0..20 {
+        let at = 30_000 + moment * 317;
+        for monitor in [0, 1] {
+            let counts = told_with(
+                setting,
+                vec![
+                    (at, Fault::AtSend(monitor, AtSend::Pauses)),
+                    (at, Fault::Dies(0, Service::Daemon)),
+                    (at + 30_000, Fault::Off(0)),
+                    (at + 75_000, Fault::On(0, false)),
+                    (at + 90_000, Fault::GoesOn(monitor)),
+                ],
+            )
+            .counts;
+            assert_eq!((counts.changes, counts.operators), (1, 0), "{counts:?}");
+        }
     }
 }
