@@ -72,15 +72,17 @@ pub struct Checks {
     /// When each plan was begun.
     begun: BTreeMap<(usize, u64), u64>,
     confirmed: BTreeMap<(usize, u64), Confirmed>,
+    /// When the old side's server last told each plan that it is inactive.
+    answered: BTreeMap<(usize, u64), u64>,
     /// When each plan had the old side's server switched off.
     fenced: BTreeMap<(usize, u64), u64>,
     /// When each side's server was last taken for inactive while its services ran.
     deceived: [Option<u64>; 2],
     /// Who was granted which term.
     terms: BTreeMap<Term, usize>,
-    /// The greatest term of each monitor's that was granted without an operator.
+    /// The greatest term of each monitor's that nobody was passed over for.
     held: [Term; 2],
-    /// The greatest of all.
+    /// The greatest of all of its terms.
     latest: [Term; 2],
     /// What nothing may be begun against.
     pub holds: Holds,
@@ -124,8 +126,12 @@ impl Checks {
                 if matches!(grantor, Grantor::Peer { .. }) {
                     self.counts.handovers += 1;
                 }
-                // Etcd refuses the steps of who was passed over by an operator: see `sent`.
-                if !self.etcd || !matches!(grantor, Grantor::Operator { .. }) {
+                // Etcd refuses the steps of who was passed over by an operator: see `sent`. Where the answer to that
+                // was lost, the own name is found in etcd, and the duty is taken with no operator's name.
+                let before = self.latest[1 - monitor];
+                let by_force = matches!(grantor, Grantor::Operator { .. })
+                    || etcd.duties.get(&before.0).is_some_and(|span| span.replaced);
+                if !self.etcd || !by_force {
                     self.held[monitor] = *term;
                 }
                 if matches!(grantor, Grantor::Lease)
@@ -201,15 +207,23 @@ impl Checks {
             }
         }
         self.sent = Some(deed.clone());
-        if self.etcd && self.latest[1 - deed.monitor] > deed.term {
-            return self.succeeds(1 - deed.monitor, other);
+        let term = self.latest[1 - deed.monitor];
+        if self.etcd && term > deed.term {
+            return self.succeeds(1 - deed.monitor, term, other);
         }
         Ok(())
     }
 
-    /// A monitor has taken the duty: it knows of each attempt that another one has sent.
-    pub fn succeeds(&self, monitor: usize, here: &ClusterState) -> Result<(), Violation> {
-        let Some(deed) = self.sent.as_ref().filter(|it| it.monitor != monitor) else {
+    /// A monitor has taken the duty in this term: it knows of each attempt that another one has sent in an earlier
+    /// one.
+    pub fn succeeds(
+        &self,
+        monitor: usize,
+        term: Term,
+        here: &ClusterState,
+    ) -> Result<(), Violation> {
+        let earlier = |it: &&Deed| it.monitor != monitor && it.term < term;
+        let Some(deed) = self.sent.as_ref().filter(earlier) else {
             return Ok(());
         };
         let over = here.next_plan > deed.plan
@@ -243,6 +257,7 @@ impl Checks {
             self.plans.insert(key, plan.clone());
             self.begun.remove(&key);
             self.confirmed.remove(&key);
+            self.answered.remove(&key);
             self.fenced.remove(&key);
         }
     }
@@ -292,13 +307,22 @@ impl Checks {
             Power::Off => false,
             Power::Frozen => true,
         };
-        let at = self.known(&self.fenced, monitor, plan).unwrap_or(world.now);
+        // The answer takes its time, and what is started after it is not what it was about.
+        let at = self.known(&self.fenced, monitor, plan);
+        let at = at.or_else(|| self.known(&self.answered, monitor, plan)).unwrap_or(world.now);
         self.confirmed.insert((monitor, plan), Confirmed { at });
         // What was switched off was not taken for inactive: nothing excuses it that runs later.
         let deceived = deceived && !matches!(proof, Proof::Fence { .. });
         if deceived && let Some(about) = self.deceived.get_mut(deeds::number(server)) {
             *about = Some(world.now);
             self.counts.deceived += 1;
+        }
+    }
+
+    /// A server has done what it was asked to. That nothing runs there is so at that moment.
+    pub fn answers(&mut self, now: u64, deed: &Deed) {
+        if matches!(deed.act, Act::ConfirmInactive { .. }) {
+            self.answered.insert((deed.monitor, deed.plan), now);
         }
     }
 

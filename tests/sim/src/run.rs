@@ -53,27 +53,81 @@ const RECOVERY: u64 = 3_600_000;
 #[derive(Debug)]
 enum Happening {
     Fault(Fault),
-    Probe { monitor: usize, server: usize },
-    Found { monitor: usize, life: u32, server: usize, found: Vec<Observation>, told: Box<Told> },
-    Testified { monitor: usize, life: u32, about: usize, by: usize, found: Box<Observation> },
+    Probe {
+        monitor: usize,
+        server: usize,
+    },
+    Found {
+        monitor: usize,
+        life: u32,
+        server: usize,
+        found: Vec<Observation>,
+        told: Box<Told>,
+    },
+    Testifies {
+        monitor: usize,
+        life: u32,
+        about: usize,
+        by: usize,
+    },
+    Testified {
+        monitor: usize,
+        life: u32,
+        about: usize,
+        by: usize,
+        at: u64,
+        found: Box<Observation>,
+    },
     Tick(usize),
     Beat(usize),
-    Wake { monitor: usize, life: u32 },
+    Wake {
+        monitor: usize,
+        life: u32,
+    },
     Command(Box<Deed>),
-    Up { server: usize, service: Service, number: u64, deed: Box<Deed> },
-    Came { deed: Box<Deed>, outcome: Outcome },
+    Up {
+        server: usize,
+        service: Service,
+        number: u64,
+        deed: Box<Deed>,
+    },
+    Came {
+        deed: Box<Deed>,
+        outcome: Outcome,
+    },
     GivenUp(Box<Deed>),
     Fenced(Box<Deed>),
-    FenceEnded { deed: Box<Deed>, outcome: Outcome },
-    Wishes { monitor: usize, life: u32, wishes: Vec<Wish> },
+    FenceEnded {
+        deed: Box<Deed>,
+        outcome: Outcome,
+    },
+    Wishes {
+        monitor: usize,
+        life: u32,
+        wishes: Vec<Wish>,
+    },
     Question(Box<Question>),
     Reply(Box<Reply>),
-    Unanswered { monitor: usize, life: u32, number: u64 },
+    Unanswered {
+        monitor: usize,
+        life: u32,
+        number: u64,
+    },
     AtEtcd(Box<Call>),
-    FromEtcd { call: Box<Call>, answer: Answer },
+    FromEtcd {
+        call: Box<Call>,
+        answer: Answer,
+    },
     Silent(Box<Call>),
-    News { monitor: usize, life: u32, news: Vec<News> },
-    Alarm { monitor: usize, life: u32 },
+    News {
+        monitor: usize,
+        life: u32,
+        news: Vec<News>,
+    },
+    Alarm {
+        monitor: usize,
+        life: u32,
+    },
     Leases,
     Rows,
     Operator,
@@ -145,7 +199,7 @@ struct Run {
     next: u64,
     checks: Checks,
     slow: u64,
-    /// Commands on ways that are cut.
+    /// Commands on ways that are cut, or to servers that stand still.
     held_up: Vec<Deed>,
     /// The attempt whose old side's server is being fenced, and the monitor's life, for each monitor.
     fencing: [Option<(u32, u64, usize, u32)>; 2],
@@ -283,17 +337,20 @@ impl Run {
                 self.after(PROBE, Happening::Probe { monitor, server });
                 Ok(())
             }
-            Happening::Found { monitor, life, server, found, mut told } => {
-                if self.monitors[monitor].alive && self.monitors[monitor].life == life {
-                    told.at = self.world.now;
+            Happening::Found { monitor, life, server, found, told } => {
+                if self.lives(monitor, life) {
                     self.checks.holds.told(monitor, server, *told);
                 }
                 self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
             }
-            Happening::Testified { monitor, life, about, by, found } => {
-                if self.monitors[monitor].alive && self.monitors[monitor].life == life {
-                    let (now, alive) = (self.world.now, found.status == Status::Up);
-                    self.checks.holds.testified(now, monitor, about, by, alive);
+            Happening::Testifies { monitor, life, about, by } => {
+                self.testifies(monitor, life, about, by);
+                Ok(())
+            }
+            Happening::Testified { monitor, life, about, by, at, found } => {
+                if self.lives(monitor, life) {
+                    let alive = found.status == Status::Up;
+                    self.checks.holds.testified(at, monitor, about, by, alive);
                 }
                 self.with(monitor, life, |it, now, wishes| it.see(now, vec![*found], wishes))
             }
@@ -328,7 +385,10 @@ impl Run {
                     it.came(now, &deed, outcome, wishes)
                 })
             }
-            Happening::Wishes { monitor, life, wishes } => self.go_on(monitor, life, wishes),
+            Happening::Wishes { monitor, life, wishes } if self.lives(monitor, life) => {
+                self.go_on(monitor, life, wishes)
+            }
+            Happening::Wishes { .. } => Ok(()),
             Happening::Question(question) => self.asked(&question),
             Happening::Reply(reply) => {
                 let (monitor, life) = (reply.question.from, reply.question.life);
@@ -367,6 +427,11 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a monitor still lives this life.
+    fn lives(&self, number: usize, life: u32) -> bool {
+        self.monitors[number].alive && self.monitors[number].life == life
     }
 
     /// Lets a monitor do something, if it still lives the life that this is for; then carries out what
@@ -482,8 +547,8 @@ impl Run {
                     }
                 }
                 Event::Duty(change) => {
-                    if matches!(change, Change::Taken { .. }) {
-                        self.checks.succeeds(number, self.monitors[number].here())?;
+                    if let Change::Taken { term, .. } = change {
+                        self.checks.succeeds(number, *term, self.monitors[number].here())?;
                     }
                     let kind = format!("{change:?}");
                     let kind: String = kind.chars().take(110).collect();
@@ -537,7 +602,7 @@ impl Run {
         monitor.alive && monitor.life == deed.life && monitor.is_under_way(deed)
     }
 
-    /// A command is at its server; or held up, if its way is cut.
+    /// A command is at its server; or held up, if its way is cut or the server stands still.
     fn arrive(&mut self, deed: Box<Deed>) -> Result<(), Violation> {
         let (from, to) = (Node::Monitor(deed.monitor), deeds::place(&deed.act).map(Node::Server));
         if to.is_some_and(|to| !self.world.open(from, to)) || self.is_frozen(&deed) {
@@ -550,6 +615,14 @@ impl Run {
         }
         match self.world.arrive(&deed, takes) {
             Came::Of(outcome) => {
+                if matches!(outcome, Outcome::Done { .. }) {
+                    self.checks.answers(self.world.now, &deed);
+                } else {
+                    self.say(&format!(
+                        "a command of {from} comes to nothing: {}",
+                        outcome.detail()
+                    ));
+                }
                 let way = self.way();
                 self.after(way, Happening::Came { deed, outcome });
             }

@@ -11,8 +11,8 @@
 //! active side is from before: so a silence counts only if it was found after some other server had
 //! answered for a while. And only once each of those has said what it finds, be it that it cannot tell:
 //! who has just been given the duty has not asked anybody yet, and a policy may ask for a failover
-//! at the first silence. One that was not looked at since the silence began is waited for as well: it
-//! says so itself, or is found silent.
+//! at the first silence. One that was not looked at since the silence began is waited for as well, until
+//! it has said what it finds, is found silent, or was seen last too long ago.
 
 use super::Situation;
 use super::freshness::is_to_come;

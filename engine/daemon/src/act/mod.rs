@@ -180,8 +180,8 @@ fn done(detail: impl Into<String>, changed: bool) -> Outcome {
     Outcome::Done { detail: detail.into(), changed }
 }
 
-/// Looks again and again until `look` finds what is wanted; else gives the last thing that was found in its place,
-/// by a look that was not cut off if there was one.
+/// Looks again and again until `look` finds what is wanted; else gives the last thing that was found in its place.
+/// What the last look found does not count if it had no more than a moment and was cut off.
 async fn wait_for<T, E, F, Fut>(deadline: Instant, mut look: F) -> Result<T, E>
 where
     F: FnMut() -> Fut,

@@ -22,6 +22,7 @@ mod replay;
 mod status;
 mod stopped;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -375,9 +376,14 @@ pub(crate) fn print_error(text: &str) {
     let _ = std::io::stderr().lock().write_all(terminal::text(text).as_bytes());
 }
 
+/// What went wrong, with all that caused it.
+fn complaint(error: &dyn std::error::Error) -> String {
+    format!("watchkeeper: {}\n", crate::errors::chain(error))
+}
+
 /// Says what went wrong, with all that caused it.
 fn complain(error: &dyn std::error::Error) {
-    print_error(&format!("watchkeeper: {}\n", crate::errors::chain(error)));
+    print_error(&complaint(error));
 }
 
 /// Does what the command line says.
@@ -442,7 +448,7 @@ fn offline<E: std::error::Error + 'static>(result: Result<Exit, E>) -> Exit {
 async fn run(config: &Path, log_json: bool) -> Exit {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WATCHKEEPER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,russh=warn"));
-    let log = match Log::to(std::io::stderr()) {
+    let mut log = match Log::to(std::io::stderr()) {
         Ok(log) => log,
         Err(error) => {
             complain(&error);
@@ -458,15 +464,25 @@ async fn run(config: &Path, log_json: bool) -> Exit {
     } else {
         subscriber.with_ansi(std::io::stderr().is_terminal()).init();
     }
+    // As everything that the daemon says, what it says in a panic waits for nobody who reads it.
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        match backtrace.status() {
+            BacktraceStatus::Captured => tracing::error!("{panic}\n{backtrace}"),
+            _ => tracing::error!("{panic}"),
+        }
+    }));
     let ended = daemon::run(config).await;
-    log.flush();
-    match ended {
+    let exit = match ended {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            complain(&error);
+            // A log takes what it is given.
+            let _ = log.write_all(terminal::text(&complaint(&error)).as_bytes());
             Exit::Failed
         }
-    }
+    };
+    log.flush();
+    exit
 }
 
 /// The daemon's socket: the one given, else the one that the configuration names, else the usual

@@ -30,12 +30,10 @@ pub const LONG: u64 = 10_000;
 /// How things were when a monitor looked at a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
-    /// When that was told.
+    /// When that was found.
     pub at: u64,
     /// Nothing came back from it.
     pub silent: bool,
-    /// Another server could be asked, now or earlier in the same silence.
-    pub in_view: bool,
     /// Why it could not take over.
     pub lacks: Option<&'static str>,
     /// What ran there, as far as that came back.
@@ -56,7 +54,7 @@ pub struct Holds {
     told: [[Option<Told>; 3]; 2],
     /// Since when each monitor has been told the same of each server: that it answers, or that it does not.
     since: [[u64; 3]; 2],
-    /// What each monitor was told last of each server by each, in the same silence.
+    /// What each monitor was told last of each silent server by each other, since it was found silent.
     said: [[[Option<Said>; 3]; 3]; 2],
     /// The term that each monitor may act in, by its own records.
     terms: [Option<Term>; 2],
@@ -78,9 +76,8 @@ pub struct Holds {
 
 impl Holds {
     /// A monitor was told what there is to know of a server.
-    pub fn told(&mut self, monitor: usize, server: usize, mut told: Told) {
+    pub fn told(&mut self, monitor: usize, server: usize, told: Told) {
         let before = self.told[monitor][server].as_ref();
-        told.in_view |= told.silent && before.is_some_and(|it| it.silent && it.in_view);
         if before.is_none_or(|it| it.silent != told.silent) {
             self.since[monitor][server] = told.at;
             self.said[monitor][server] = [None; 3];
@@ -89,9 +86,9 @@ impl Holds {
     }
 
     /// A monitor was told what a server finds of another one, which is silent to the monitor.
-    pub fn testified(&mut self, now: u64, monitor: usize, about: usize, by: usize, alive: bool) {
+    pub fn testified(&mut self, at: u64, monitor: usize, about: usize, by: usize, alive: bool) {
         if self.told[monitor][about].as_ref().is_some_and(|it| it.silent) {
-            self.said[monitor][about][by] = Some(Said { at: now, alive });
+            self.said[monitor][about][by] = Some(Said { at, alive });
         }
     }
 
@@ -308,7 +305,8 @@ impl Holds {
         if active.silent {
             self.looked_at_by_others(now, monitor, World::of_side(from))?;
         }
-        if active.silent && !active.in_view && !self.hung {
+        let in_view = self.said[monitor][World::of_side(from)].iter().any(Option::is_some);
+        if active.silent && !in_view && !self.hung {
             return Err("it looked at the silent side only while it saw no other server".to_owned());
         }
         if let Some(lacks) = standby.lacks {

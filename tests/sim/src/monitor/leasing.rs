@@ -141,14 +141,9 @@ impl Leasing {
 
     /// What the cluster's task goes by.
     pub(super) fn duty(&self, now: u64, standing: &Standing) -> Duty {
-        let held = self.tenancy.as_ref().and_then(|it| it.held);
-        match (self.certain(now), held, standing) {
+        match (self.certain(now), self.held_now(now), standing) {
             (None, ..) => Duty::Uncertain("the lease is not confirmed".to_owned()),
-            (lease, Some(held), Standing::Held { term })
-                if self.board_lease == lease && *term == held =>
-            {
-                Duty::Held(held)
-            }
+            (_, Some(held), Standing::Held { term }) if *term == held => Duty::Held(held),
             _ => Duty::NotHeld(standing.to_string()),
         }
     }

@@ -4,7 +4,7 @@ use watchkeeper_core::model::Service;
 
 use super::{Happening, Run};
 use crate::deeds;
-use crate::faults::{self, Fault};
+use crate::faults::{self, AtSend, Fault};
 use crate::monitor::Violation;
 use crate::world::{Cause, Node, Power, Process};
 
@@ -21,7 +21,10 @@ impl Run {
                 }
             }
             Fault::Off(server) => self.world.machines[server].power = Power::Off,
-            Fault::On(server, boots) => self.boot(server, boots),
+            Fault::On(server, boots) => {
+                self.boot(server, boots);
+                self.let_go();
+            }
             Fault::Freezes(server) => {
                 let machine = &mut self.world.machines[server];
                 if machine.power == Power::On {
@@ -57,6 +60,9 @@ impl Run {
                 self.world.cut.insert((from, to));
             }
             Fault::Joined(from, to) => {
+                if let (Node::Monitor(number), Node::Server(server)) = (from, to) {
+                    self.at_send[number].take_if(|it| *it == AtSend::Cut(server));
+                }
                 self.world.cut.remove(&(from, to));
                 self.let_go();
             }
@@ -77,7 +83,7 @@ impl Run {
             Fault::KilledAtWrite(number, after) => self.at_write[number] = Some(after),
             Fault::Pauses(number) => self.sleep(number, Vec::new()),
             Fault::GoesOn(number) => {
-                self.at_send[number] = None;
+                self.at_send[number].take_if(|it| *it == AtSend::Pauses);
                 self.wake(number);
             }
             Fault::AtSend(number, what) => self.at_send[number] = Some(what),
@@ -146,7 +152,7 @@ impl Run {
         Ok(())
     }
 
-    /// What was held up goes on where the way is free again. Whoever gives an attempt up, or ends, resets
+    /// What was held up goes on where the way is free again and the server does not stand still. Whoever gives an attempt up, or ends, resets
     /// its connection, and nothing is sent any more.
     fn let_go(&mut self) {
         for deed in std::mem::take(&mut self.held_up) {
@@ -208,7 +214,7 @@ impl Run {
         self.at_step = None;
         for number in 0..2 {
             self.monitors[number].full = false;
-            self.at_write[number] = None;
+            (self.at_write[number], self.at_send[number]) = (None, None);
             self.fault(Fault::GoesOn(number))?;
             self.fault(Fault::Started(number))?;
         }

@@ -26,6 +26,7 @@ impl Happening {
             Self::FromEtcd { call, .. } | Self::Silent(call) => Some(call.monitor),
             Self::Fault(_)
             | Self::Probe { .. }
+            | Self::Testifies { .. }
             | Self::Tick(_)
             | Self::Beat(_)
             | Self::Command(_)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchkeeper_core::facts::{
     Observation, ProbeId, READINESS, REPLICATION, Reason, ReasonCode, SEEN_FROM, Value,
 };
-use watchkeeper_core::model::{Service, Status, Timestamp};
+use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
 use crate::checks::holds::Told;
@@ -77,21 +77,20 @@ impl Run {
             found.push(replication);
         }
         let active = World::of_side(self.monitors[number].here().phase.side());
-        let testimonies = if silent { self.testimonies(number, server) } else { Vec::new() };
         let told = Box::new(Told {
-            at: 0,
+            at: self.world.now + way,
             silent,
-            in_view: !testimonies.is_empty(),
             lacks: if silent { Some("does not answer") } else { self.lacking(server) },
             runs: Service::ALL.into_iter().filter(|it| !silent && machine.runs(*it)).collect(),
         });
         self.after(way, Happening::Found { monitor: number, life, server, found, told });
-        for (by, mut found) in testimonies.into_iter().filter(|_| server == active) {
-            // Each is asked when the server was found silent, and looks for a while itself.
-            let way = way + self.rng.u64(0..TIMEOUT);
-            found.at = self.monitors[number].clock(self.world.now + way);
-            let (monitor, about, found) = (number, server, Box::new(found));
-            self.after(way, Happening::Testified { monitor, life, about, by, found });
+        if silent && server == active {
+            // Each of the others is asked then, and takes its time.
+            for by in (0..self.world.machines.len()).filter(|by| *by != server) {
+                let takes = way + self.rng.u64(0..TIMEOUT);
+                let (monitor, about) = (number, server);
+                self.after(takes, Happening::Testifies { monitor, life, about, by });
+            }
         }
     }
 
@@ -109,33 +108,33 @@ impl Run {
         }
     }
 
-    /// What the other servers find of one that is silent to a monitor, each with its number.
-    fn testimonies(&self, number: usize, about: usize) -> Vec<(usize, Observation)> {
+    /// A server says what it finds of another one, which is silent to a monitor, if it can be asked.
+    pub(super) fn testifies(&mut self, number: usize, life: u32, about: usize, by: usize) {
         let (world, site) = (&self.world, &self.site);
-        let at = Timestamp::default();
         let servers = site.topology.servers();
-        let Some(suspect) = servers.get(about) else { return Vec::new() };
-        let mut found = Vec::new();
-        for (witness, server) in servers.iter().enumerate().filter(|(it, _)| *it != about) {
-            let asked = world.both_ways(Node::Monitor(number), Node::Server(witness))
-                && world.machines[witness].power == Power::On;
-            if !asked {
-                continue;
-            }
-            let way = world.both_ways(Node::Server(witness), Node::Server(about));
-            let (status, what) = match world.machines[about].power {
-                Power::On if way => (Status::Up, "alive"),
-                // Its kernel accepts connections, and nothing speaks.
-                Power::Frozen if way => (Status::Unknown, "hung"),
-                _ => (Status::Down, "gone"),
-            };
-            let value =
-                (Arc::from(format!("{SEEN_FROM}{}", server.name)), Value::Text(what.into()));
-            let probe = ProbeId::testimony(&suspect.name, &server.name);
-            let reason = Reason::new(ReasonCode::TimedOut, Arc::clone(&site.nothing));
-            let values = [value].into();
-            found.push((witness, Observation { probe, status, reason, at, took_ms: 0, values }));
+        let (Some(suspect), Some(witness)) = (servers.get(about), servers.get(by)) else { return };
+        let asked = world.both_ways(Node::Monitor(number), Node::Server(by))
+            && world.machines[by].power == Power::On;
+        if !asked {
+            return;
         }
-        found
+        let way = world.both_ways(Node::Server(by), Node::Server(about));
+        let (status, what) = match world.machines[about].power {
+            Power::On if way => (Status::Up, "alive"),
+            // Its kernel accepts connections, and nothing speaks.
+            Power::Frozen if way => (Status::Unknown, "hung"),
+            _ => (Status::Down, "gone"),
+        };
+        let value = (Arc::from(format!("{SEEN_FROM}{}", witness.name)), Value::Text(what.into()));
+        let found = Box::new(Observation {
+            probe: ProbeId::testimony(&suspect.name, &witness.name),
+            status,
+            reason: Reason::new(ReasonCode::TimedOut, Arc::clone(&site.nothing)),
+            at: self.monitors[number].clock(world.now),
+            took_ms: 0,
+            values: [value].into(),
+        });
+        let (monitor, at) = (number, world.now);
+        self.after(0, Happening::Testified { monitor, life, about, by, at, found });
     }
 }
