@@ -12,7 +12,7 @@ const END: &str = "<!-- end of breaks -->";
 /// A break's row.
 pub(crate) fn row(one: &Break, noticed: &Noticed) -> String {
     let simulation = match &noticed.simulation {
-        Some((seed, what)) => format!("seed {seed}: {}", short(what)),
+        Some(what) => short(what),
         None => "-".to_owned(),
     };
     let model = match noticed.model {
@@ -33,7 +33,7 @@ pub(crate) fn row(one: &Break, noticed: &Noticed) -> String {
 /// The beginning of what a run came to, on one line and without what a table cannot hold.
 fn short(what: &str) -> String {
     let plain: String = what.chars().filter(|c| !matches!(c, '|' | '\n')).collect();
-    match plain.char_indices().nth(80) {
+    match plain.char_indices().nth(90) {
         Some((at, _)) => format!("{}...", plain.get(..at).unwrap_or(&plain)),
         None => plain,
     }
@@ -99,6 +99,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::breaks;
 
     fn named(name: &str) -> Break {
         Break { name: name.to_owned(), ..Break::default() }
@@ -126,7 +127,7 @@ mod tests {
     fn a_row_says_who_noticed() {
         let one = Break { name: "a guard".to_owned(), ..Break::default() };
         let noticed = Noticed {
-            simulation: Some((7, "both | sides".to_owned())),
+            simulation: Some("seed 7: both | sides".to_owned()),
             model: Some(false),
             tests: Some(vec!["a".to_owned(), "b".to_owned()]),
         };
@@ -134,5 +135,19 @@ mod tests {
             row(&one, &noticed),
             "| a guard | seed 7: both  sides | - | `a` and 1 more |  |"
         );
+    }
+
+    #[test]
+    fn the_page_has_each_break_and_who_noticed_it() {
+        let page = breaks::repository().join("docs/safety.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for one in breaks::all().unwrap() {
+            let row = page.lines().find(|line| line.starts_with(&format!("| {} |", one.name)));
+            let row = row.unwrap_or_else(|| panic!("{}: has no row", one.name));
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let by = cells.get(2..5).unwrap_or_default();
+            let noticed = if one.twin { &by[..1] } else { by };
+            assert!(noticed.iter().any(|cell| !matches!(*cell, "" | "-")), "nobody: {row}");
+        }
     }
 }

@@ -8,8 +8,8 @@ use crate::breaks::Break;
 /// Who noticed a break, and by what.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Noticed {
-    /// The first seed that failed, with what it came to.
-    pub(crate) simulation: Option<(u64, String)>,
+    /// The first seed that failed, with what it came to, or the first of its stories.
+    pub(crate) simulation: Option<String>,
     /// None: it does not run this code.
     pub(crate) model: Option<bool>,
     /// The core's tests that failed; none: they were not run.
@@ -94,7 +94,10 @@ impl Tree {
             "--seeds",
             &seeds.to_string(),
         ])?;
-        let simulation = failed_seed(&String::from_utf8_lossy(&simulated.stdout));
+        let simulation = match failed_seed(&String::from_utf8_lossy(&simulated.stdout)) {
+            Some((seed, what)) => Some(format!("seed {seed}: {what}")),
+            None => self.failed_story(&builds)?,
+        };
         let model = if one.model {
             builds(&["test", "-p", "watchkeeper-model", "--no-run"])?;
             Some(!self.cargo(&["test", "-p", "watchkeeper-model"])?.status.success())
@@ -110,6 +113,19 @@ impl Tree {
             Some(failed_tests(&String::from_utf8_lossy(&tested.stdout)))
         };
         Ok(Noticed { simulation, model, tests })
+    }
+
+    /// The first of the simulation's stories that fails: what each seed would rarely bring about.
+    fn failed_story(
+        &self,
+        builds: &impl Fn(&[&str]) -> Result<(), String>,
+    ) -> Result<Option<String>, String> {
+        let stories = ["test", "-p", "watchkeeper-sim", "--test", "seeds"];
+        builds(&[&stories[..], &["--no-run"]].concat())?;
+        let rest = ["--no-fail-fast", "--", "--skip", "whatever_goes_wrong"];
+        let told = self.cargo(&[&stories[..], &rest].concat())?;
+        let failed = failed_tests(&String::from_utf8_lossy(&told.stdout));
+        Ok(failed.first().map(|name| format!("story `{name}`")))
     }
 
     fn cargo(&self, arguments: &[&str]) -> Result<Output, String> {
