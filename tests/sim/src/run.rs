@@ -18,7 +18,7 @@ use watchkeeper_core::duty::lease::News;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::execution::{Outcome, PlanEnding};
 use watchkeeper_core::facts::Observation;
-use watchkeeper_core::model::{Service, Status};
+use watchkeeper_core::model::Service;
 use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::holds::Told;
@@ -338,21 +338,14 @@ impl Run {
                 Ok(())
             }
             Happening::Found { monitor, life, server, found, told } => {
-                if self.lives(monitor, life) {
-                    self.checks.holds.told(monitor, server, *told);
-                }
-                self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
+                self.found(monitor, life, server, found, *told)
             }
             Happening::Testifies { monitor, life, about, by } => {
                 self.testifies(monitor, life, about, by);
                 Ok(())
             }
             Happening::Testified { monitor, life, about, by, at, found } => {
-                if self.lives(monitor, life) {
-                    let alive = found.status == Status::Up;
-                    self.checks.holds.testified(at, monitor, about, by, alive);
-                }
-                self.with(monitor, life, |it, now, wishes| it.see(now, vec![*found], wishes))
+                self.testified(monitor, life, (about, by), at, *found)
             }
             Happening::Tick(monitor) => {
                 self.after(PROBE, Happening::Tick(monitor));

@@ -66,6 +66,31 @@ impl Run {
                 self.world.cut.remove(&(from, to));
                 self.let_go();
             }
+            Fault::Slow(ms) => self.slow = ms,
+            Fault::ByHand(server, service) => {
+                let machine = &mut self.world.machines[server];
+                let on = machine.power == Power::On;
+                if let Some(unit) = machine.units.get_mut(&service).filter(|_| on)
+                    && !matches!(unit.process, Process::Running { .. })
+                {
+                    unit.process = Process::Running { cause: Cause::Others, since: now };
+                }
+            }
+            Fault::NoQuorum => self.etcd.quorum = false,
+            Fault::Quorum => self.etcd.quorum = true,
+            Fault::Unheard => self.etcd.heard = false,
+            Fault::Heard => self.etcd.heard = true,
+            Fault::Elected(unaware, monitor) => self.etcd.elect(now, unaware, monitor),
+            Fault::ForcedAtStep(number) => self.at_step = Some(number),
+            _ => return self.befall_monitor(fault),
+        }
+        Ok(())
+    }
+
+    /// Something goes wrong with a monitor, or is put right.
+    fn befall_monitor(&mut self, fault: Fault) -> Result<(), Violation> {
+        let now = self.world.now;
+        match fault {
             Fault::Killed(number) => {
                 self.asleep[number] = None;
                 if self.monitors[number].alive {
@@ -93,22 +118,6 @@ impl Run {
                 self.checks.holds.clock_set();
                 self.monitors[number].skew = ms;
             }
-            Fault::Slow(ms) => self.slow = ms,
-            Fault::ByHand(server, service) => {
-                let machine = &mut self.world.machines[server];
-                let on = machine.power == Power::On;
-                if let Some(unit) = machine.units.get_mut(&service).filter(|_| on)
-                    && !matches!(unit.process, Process::Running { .. })
-                {
-                    unit.process = Process::Running { cause: Cause::Others, since: now };
-                }
-            }
-            Fault::NoQuorum => self.etcd.quorum = false,
-            Fault::Quorum => self.etcd.quorum = true,
-            Fault::Unheard => self.etcd.heard = false,
-            Fault::Heard => self.etcd.heard = true,
-            Fault::Elected(unaware, monitor) => self.etcd.elect(now, unaware, monitor),
-            Fault::ForcedAtStep(number) => self.at_step = Some(number),
             _ => return self.wish(fault),
         }
         Ok(())

@@ -10,6 +10,7 @@ use watchkeeper_core::model::{Service, Status};
 
 use super::{Happening, Run, TIMEOUT};
 use crate::checks::holds::Told;
+use crate::monitor::Violation;
 use crate::world::{Lack, Node, Power, World};
 
 impl Run {
@@ -92,6 +93,37 @@ impl Run {
                 self.after(takes, Happening::Testifies { monitor, life, about, by });
             }
         }
+    }
+
+    /// A monitor is told what its probes have found of a server.
+    pub(super) fn found(
+        &mut self,
+        monitor: usize,
+        life: u32,
+        server: usize,
+        found: Vec<Observation>,
+        told: Told,
+    ) -> Result<(), Violation> {
+        if self.lives(monitor, life) {
+            self.checks.holds.told(monitor, server, told);
+        }
+        self.with(monitor, life, |it, now, wishes| it.see(now, found, wishes))
+    }
+
+    /// A monitor is told what one server finds of another.
+    pub(super) fn testified(
+        &mut self,
+        monitor: usize,
+        life: u32,
+        (about, by): (usize, usize),
+        at: u64,
+        found: Observation,
+    ) -> Result<(), Violation> {
+        if self.lives(monitor, life) {
+            let alive = found.status == Status::Up;
+            self.checks.holds.testified(at, monitor, about, by, alive);
+        }
+        self.with(monitor, life, |it, now, wishes| it.see(now, vec![found], wishes))
     }
 
     /// Why a server that answers could not take over.
