@@ -155,7 +155,7 @@ mod tests {
             // An error: it has been let, once and for all.
             let _: Result<(), _> = self.let_go.recv();
             let mut taken = self.taken.lock().unwrap();
-            self.busy = !self.busy && taken.len() % 1_000 == 0;
+            self.busy = !self.busy && taken.len().is_multiple_of(1_000);
             if self.busy {
                 return Err(ErrorKind::WouldBlock.into());
             }

@@ -34,6 +34,8 @@ pub struct Told {
     pub at: u64,
     /// Nothing came back from it.
     pub silent: bool,
+    /// It lets the monitor in, and can be asked.
+    pub lets_in: bool,
     /// Why it could not take over.
     pub lacks: Option<&'static str>,
     /// What ran there, as far as that came back.
@@ -52,7 +54,7 @@ struct Said {
 pub struct Holds {
     /// What was told to each monitor of each server last.
     told: [[Option<Told>; 3]; 2],
-    /// Since when each monitor has been told the same of each server: that it answers, or that it does not.
+    /// Since when each monitor has been told the same of each server: that it lets it in, or that it does not.
     since: [[u64; 3]; 2],
     /// What each monitor was told last of each silent server by each other, since it was found silent.
     said: [[[Option<Said>; 3]; 3]; 2],
@@ -79,8 +81,10 @@ impl Holds {
     pub fn told(&mut self, monitor: usize, server: usize, told: Told) {
         let before = self.told[monitor][server].as_ref();
         if before.is_none_or(|it| it.silent != told.silent) {
-            self.since[monitor][server] = told.at;
             self.said[monitor][server] = [None; 3];
+        }
+        if before.is_none_or(|it| it.lets_in != told.lets_in) {
+            self.since[monitor][server] = told.at;
         }
         self.told[monitor][server] = Some(told);
     }
@@ -272,7 +276,7 @@ impl Holds {
                 return Err(format!("it was told that {by_name} sees the silent side alive"));
             }
             let told = self.told[monitor][by].as_ref();
-            let answers = told.is_some_and(|it| !it.silent && now - it.at <= FRESH);
+            let answers = told.is_some_and(|it| it.lets_in && now - it.at <= FRESH);
             let long = now - self.since[monitor][by] >= LONG;
             if answers && long && said.is_none() && !self.hung && !self.clocks {
                 return Err(format!("{by_name} was not asked what it sees of the silent side"));

@@ -81,6 +81,7 @@ impl Run {
         let told = Box::new(Told {
             at: self.world.now + way,
             silent,
+            lets_in: !silent && lack != Some(Lack::Login),
             lacks: if silent { Some("does not answer") } else { self.lacking(server) },
             runs: Service::ALL.into_iter().filter(|it| !silent && machine.runs(*it)).collect(),
         });
