@@ -357,8 +357,12 @@ impl Checks {
         let mine = self.known(&self.confirmed, monitor, plan);
         for (running, unit) in other.units.iter().filter(|(service, _)| service.exclusive()) {
             let Process::Running { cause: theirs, since } = unit.process else { continue };
-            // Every witness was cut off from it, or it stood still.
-            if self.deceived[across].is_some_and(|at| since <= at) {
+            // Every witness was cut off from it, or it stood still: with what ran there, or was about to.
+            let told = match theirs {
+                Cause::Step { monitor, plan } => self.known(&self.begun, monitor, plan),
+                Cause::Others => None,
+            };
+            if self.deceived[across].is_some_and(|at| told.unwrap_or(since).min(since) <= at) {
                 continue;
             }
             let what = format!(
