@@ -3,7 +3,9 @@
 //! Who reads the log may stop: a terminal with Ctrl-S, a journal that stands still, a pipe into a
 //! program that hangs. Writing then waits for as long as that lasts, and a daemon that waits there
 //! watches nobody. So a thread of its own writes; lines wait for it in a queue, and where that is
-//! full they are left out, counted, and the number is logged once the queue is empty again.
+//! full they are left out, counted, and the number is logged once the queue is empty again. The usual
+//! crate for this, tracing-appender, tells nobody of lines that it left out, and writes to standard output, be it
+//! stuck as well, when it ends with its queue full.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;

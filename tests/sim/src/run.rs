@@ -2,6 +2,7 @@
 
 mod asking;
 mod befalling;
+mod commanding;
 mod ending;
 mod fencing;
 mod pausing;
@@ -23,13 +24,13 @@ use watchkeeper_core::plan::{Act, PlanKind};
 
 use crate::checks::holds::Told;
 use crate::checks::{Checks, Counts};
-use crate::deeds::{self, Came, Deed};
+use crate::deeds::Deed;
 use crate::etcd::{Answer, Etcd};
 use crate::faults::{self, AtSend, Fault};
 use crate::monitor::leasing::{self, Call};
 use crate::monitor::{BEAT, Monitor, PATIENCE, Question, Reply, Site, Violation, Wish};
 use crate::setting::Setting;
-use crate::world::{Node, Power, Process, World};
+use crate::world::{Node, World};
 
 /// How often everything is looked at, in milliseconds.
 const PROBE: u64 = 1_000;
@@ -587,107 +588,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// Whether the monitor still waits for what comes of it.
-    fn waits(&self, deed: &Deed) -> bool {
-        let monitor = &self.monitors[deed.monitor];
-        monitor.alive && monitor.life == deed.life && monitor.is_under_way(deed)
-    }
-
-    /// A command is at its server; or held up, if its way is cut or the server stands still.
-    fn arrive(&mut self, deed: Box<Deed>) -> Result<(), Violation> {
-        let (from, to) = (Node::Monitor(deed.monitor), deeds::place(&deed.act).map(Node::Server));
-        if to.is_some_and(|to| !self.world.open(from, to)) || self.is_frozen(&deed) {
-            self.held_up.push(*deed);
-            return Ok(());
-        }
-        let takes = self.rng.u64(50..3_000);
-        if matches!(deed.act, Act::DetachRepository { .. }) {
-            self.checks.detached(&self.world, deed.monitor, deed.plan)?;
-        }
-        match self.world.arrive(&deed, takes) {
-            Came::Of(outcome) => {
-                if matches!(outcome, Outcome::Done { .. }) {
-                    self.checks.answers(self.world.now, &deed);
-                } else {
-                    self.say(&format!(
-                        "a command of {from} comes to nothing: {}",
-                        outcome.detail()
-                    ));
-                }
-                let way = self.way();
-                self.after(way, Happening::Came { deed, outcome });
-            }
-            Came::After { ms, number } => {
-                if let Act::StartService(id) = &deed.act {
-                    let (server, service) = (deeds::number(&id.server), id.service);
-                    self.after(ms, Happening::Up { server, service, number, deed });
-                }
-            }
-            Came::Nothing => {}
-        }
-        Ok(())
-    }
-
-    /// A service that was being started runs, unless something came in between.
-    fn up(
-        &mut self,
-        server: usize,
-        service: Service,
-        number: u64,
-        deed: Box<Deed>,
-    ) -> Result<(), Violation> {
-        let (power, now) = (self.world.machines[server].power, self.world.now);
-        let Some(unit) = self.world.machines[server].units.get_mut(&service) else {
-            return Ok(());
-        };
-        let Process::Starting { cause, number: last } = unit.process else { return Ok(()) };
-        if last != number {
-            return Ok(());
-        }
-        if power == Power::Off {
-            unit.process = Process::Stopped;
-            return Ok(());
-        }
-        if power == Power::Frozen {
-            self.after(1_000, Happening::Up { server, service, number, deed });
-            return Ok(());
-        }
-        unit.process = Process::Running { cause, since: now };
-        self.say(&format!("{}/{service} runs", Node::Server(server)));
-        self.checks.runs(&self.world, server, service, cause)?;
-        if self.world.both_ways(Node::Monitor(deed.monitor), Node::Server(server)) {
-            let way = self.way();
-            let outcome = Outcome::Done { detail: "it serves".to_owned(), changed: true };
-            self.after(way, Happening::Came { deed, outcome });
-        }
-        Ok(())
-    }
-
-    fn came(&mut self, deed: &Deed, outcome: Outcome) -> Result<(), Violation> {
-        if matches!(outcome, Outcome::Failed { .. }) && self.fences_instead(deed, true) {
-            return Ok(());
-        }
-        self.with(deed.monitor, deed.life, |it, now, wishes| it.came(now, deed, outcome, wishes))
-    }
-
-    /// Nobody waits for the answer any more.
-    fn given_up(&mut self, deed: &Deed) -> Result<(), Violation> {
-        let outcome = match &deed.act {
-            Act::ConfirmInactive { server, proof, .. } => {
-                if self.fences_instead(deed, false) {
-                    return Ok(());
-                }
-                let server = deeds::number(server);
-                match self.world.proves(deed.monitor, server, *proof) {
-                    Came::Of(outcome) => outcome,
-                    Came::After { .. } | Came::Nothing => return Ok(()),
-                }
-            }
-            _ => Outcome::Failed { detail: "no answer in time".to_owned() },
-        };
-        self.came(deed, outcome)
     }
 
     /// A question is at the other monitor.

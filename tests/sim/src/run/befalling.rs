@@ -2,8 +2,7 @@
 
 use watchkeeper_core::model::Service;
 
-use super::{Happening, Run};
-use crate::deeds;
+use super::Run;
 use crate::faults::{self, AtSend, Fault};
 use crate::monitor::Violation;
 use crate::world::{Cause, Node, Power, Process};
@@ -159,24 +158,6 @@ impl Run {
             _ => {}
         }
         Ok(())
-    }
-
-    /// What was held up goes on where the way is free again and the server does not stand still. Whoever gives an attempt up, or ends, resets
-    /// its connection, and nothing is sent any more.
-    fn let_go(&mut self) {
-        for deed in std::mem::take(&mut self.held_up) {
-            let from = Node::Monitor(deed.monitor);
-            if !self.waits(&deed) {
-                continue;
-            }
-            let open = |to| self.world.open(from, Node::Server(to));
-            if deeds::place(&deed.act).is_none_or(open) && !self.is_frozen(&deed) {
-                let way = self.way();
-                self.after(way, Happening::Command(Box::new(deed)));
-            } else {
-                self.held_up.push(deed);
-            }
-        }
     }
 
     /// An operator switches maintenance on or off at whichever monitor has the duty.

@@ -1,11 +1,9 @@
 //! A monitor that stands still, as one does whose machine is moved or whose process is stopped: it goes on later
-//! where it was, as if nothing had been, and what has come for it meanwhile is there. And what befalls a monitor
-//! at the moment in which a command is about to go out.
+//! where it was, as if nothing had been, and what has come for it meanwhile is there.
 
 use super::{Happening, Run};
-use crate::deeds::{self, Deed};
 use crate::faults::AtSend;
-use crate::world::{Node, Power};
+use crate::world::Node;
 
 impl Happening {
     /// The monitor that has to run for this to happen. What it does by itself is left out: it does nothing then.
@@ -70,22 +68,5 @@ impl Run {
             self.say(&format!("{} stands still, a command in its hands", Node::Monitor(number)));
         }
         pauses
-    }
-
-    /// The way is cut while the command is on it, if that is to be.
-    pub(super) fn cuts_off(&mut self, deed: &Deed) {
-        let Some(server) = deeds::place(&deed.act) else { return };
-        let cut = self.at_send[deed.monitor].take_if(|it| *it == AtSend::Cut(server));
-        if cut.is_some() {
-            let (from, to) = (Node::Monitor(deed.monitor), Node::Server(server));
-            self.say(&format!("the way from {from} to {to} is cut, a command on it"));
-            self.world.cut.insert((from, to));
-        }
-    }
-
-    /// Whether the server of a command stands still: what is sent to it arrives when it goes on.
-    pub(super) fn is_frozen(&self, deed: &Deed) -> bool {
-        deeds::place(&deed.act)
-            .is_some_and(|server| self.world.machines[server].power == Power::Frozen)
     }
 }
