@@ -75,9 +75,12 @@ fn the_watch_follows_the_active_side_and_comes_back() {
     wait_settled(&second, "secondary");
     wait_holder(&first, "vp2");
     dm2_serves(&lab, 2);
-    // VP2 knows what VP1 did, and what VP1 alerted on is VP2's to end.
-    let cluster = second.cluster().unwrap();
-    assert!(cluster.to_string().contains("running-on-secondary"), "{cluster}");
+    // VP2 knows what VP1 did, and what VP1 alerted on is VP2's to end: from its first evaluation on, which comes when
+    // it has looked around, and may come after DM2 serves.
+    wait_for("vp2 to alert on where the cluster runs", || {
+        let alerts = second.cluster()?.pointer("/alerts").map(Value::to_string).unwrap_or_default();
+        if alerts.contains("running-on-secondary") { Ok(()) } else { Err(second.story()) }
+    });
     assert_eq!((plans(&first, "failover"), plans(&second, "failover")), (1, 0));
     let decided = first.journal("evaluated").len();
 
