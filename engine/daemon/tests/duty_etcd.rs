@@ -3,12 +3,16 @@
 #![allow(missing_docs)]
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use watchkeeper::config::duty::{DutyConfig, EtcdConfig, Mode};
@@ -499,6 +503,84 @@ fn operators_move_it_and_it_stays_there() {
         _ => None,
     });
     assert!(matches!(by_force, Some(Grantor::Operator { by, .. }) if by == "alice"));
+}
+
+/// On the way to etcd: hands everything on, but no answer to a question about `key` while it is `deaf`. What is asked
+/// is done, and its connection ends.
+struct Way {
+    deaf: Arc<AtomicBool>,
+    endpoint: String,
+}
+
+impl Way {
+    fn to(etcd: &Etcd, key: &str) -> Self {
+        let deaf = Arc::new(AtomicBool::new(false));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let behind = etcd.endpoints().remove(0).replace("http://", "");
+        let (ear, key) = (Arc::clone(&deaf), STANDARD.encode(key));
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(&behind).unwrap());
+                let lost = Arc::new(AtomicBool::new(false));
+                let (key, ear, seen) = (key.clone(), Arc::clone(&ear), Arc::clone(&lost));
+                let asks = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    pass(asks.0, asks.1, |asked| {
+                        let asked = String::from_utf8_lossy(asked);
+                        if ear.load(Ordering::SeqCst) && asked.contains(&key) {
+                            seen.store(true, Ordering::SeqCst);
+                        }
+                        true
+                    });
+                });
+                std::thread::spawn(move || pass(far, near, |_| !lost.load(Ordering::SeqCst)));
+            }
+        });
+        Self { deaf, endpoint }
+    }
+}
+
+/// Hands on what comes, until it ends or is not `wanted`.
+fn pass(mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> bool) {
+    let mut bytes = [0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if !wanted(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    for end in [from, to] {
+        // It may have ended already.
+        let _ = end.shutdown(Shutdown::Both);
+    }
+}
+
+/// Whoever gave the word, and whatever became of etcd's answer: the journal says whose word it was.
+#[test]
+fn a_take_by_force_is_the_operator_s_word_also_if_etcd_s_answer_is_lost() {
+    let folder = Folder::new();
+    let etcd = etcd!(folder, 1);
+    let first = Monitor::start(&folder.0.join("a"), "vp1", &config(&etcd), 1);
+    let term = first.wait_held(0);
+    let way = Way::to(&etcd, "/watchkeeper/clusters/cluster0/duty");
+    let through = EtcdConfig { endpoints: vec![way.endpoint.clone()], ..config(&etcd) };
+    let second = Monitor::start(&folder.0.join("b"), "vp2", &through, 1);
+    wait("it is there", || {
+        is(matches!(second.view(0).duty, Duty::NotHeld(ref it) if it.contains("vp1")), String::new)
+    });
+    way.deaf.store(true, Ordering::SeqCst);
+    let said = second.order(0, Wish::Take { force: true }).unwrap_err();
+    assert!(said.contains("may be taken or not"), "{said}");
+    wait("etcd has carried it out", || {
+        is(first.held(0).is_none(), || format!("{:?}", first.view(0)))
+    });
+    way.deaf.store(false, Ordering::SeqCst);
+    assert!(second.wait_held(0) > term);
+    let granted = second.changes().into_iter().find_map(|change| match change {
+        Change::Taken { grantor, .. } => Some(grantor),
+        _ => None,
+    });
+    assert!(matches!(&granted, Some(Grantor::Operator { by, .. }) if by == "alice"), "{granted:?}");
 }
 
 #[test]

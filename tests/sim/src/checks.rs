@@ -13,7 +13,7 @@ use watchkeeper_core::state::ClusterState;
 
 use self::holds::Holds;
 use crate::deeds::{self, Deed};
-use crate::etcd::Etcd;
+use crate::etcd::{Etcd, Span};
 use crate::monitor::Violation;
 use crate::world::{Cause, Node, Power, Process, World};
 
@@ -82,6 +82,8 @@ pub struct Checks {
     terms: BTreeMap<Term, usize>,
     /// The greatest term of each monitor's that nobody was passed over for.
     held: [Term; 2],
+    /// When each monitor was started last.
+    started: [u64; 2],
     /// The greatest of all of its terms.
     latest: [Term; 2],
     /// What nothing may be begun against.
@@ -104,6 +106,13 @@ impl Checks {
         Self { etcd, ..Self::default() }
     }
 
+    /// A monitor is started.
+    pub fn starts(&mut self, now: u64, monitor: usize) {
+        self.counts.starts += 1;
+        self.started[monitor] = now;
+        self.holds.starts(monitor);
+    }
+
     /// A monitor has written a record.
     pub fn written(
         &mut self,
@@ -116,6 +125,7 @@ impl Checks {
             Event::Duty(Change::Taken { term, grantor, .. }) => {
                 if matches!(grantor, Grantor::Lease) {
                     self.was_free(monitor, *term, etcd)?;
+                    self.was_by_nobodys_word(monitor, *term, etcd)?;
                 }
                 self.latest[monitor] = *term;
                 let owner = *self.terms.entry(*term).or_insert(monitor);
@@ -127,7 +137,8 @@ impl Checks {
                     self.counts.handovers += 1;
                 }
                 // Etcd refuses the steps of who was passed over by an operator: see `sent`. Where the answer to that
-                // was lost, the own name is found in etcd, and the duty is taken with no operator's name.
+                // was lost, and its monitor ended before it asked again, its next life finds the own name in etcd, and
+                // knows of no operator.
                 let before = self.latest[1 - monitor];
                 let by_force = matches!(grantor, Grantor::Operator { .. })
                     || etcd.duties.get(&before.0).is_some_and(|span| span.replaced);
@@ -172,6 +183,36 @@ impl Checks {
                 term.0,
                 Node::Monitor(*owner)
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The duty was taken in this term with no operator's name: in this life of the monitor none had it taken from
+    /// another one, with an answer of etcd's that was lost.
+    fn was_by_nobodys_word(
+        &self,
+        monitor: usize,
+        term: Term,
+        etcd: &Etcd,
+    ) -> Result<(), Violation> {
+        let mut before = etcd.duties.range(..term.0).rev();
+        let owned = before.find_map(|(number, span)| match self.terms.get(&Term(*number)) {
+            // Not recorded: an answer that was lost.
+            None if span.replaced => None,
+            owner => Some((number, span, owner)),
+        });
+        match owned {
+            Some((number, Span { replaced: true, until: Some(until) }, Some(owner)))
+                if *owner != monitor && *until > self.started[monitor] =>
+            {
+                Err(format!(
+                    "{} records that it has term {} by its lease, and an operator had it take the duty from {} in term \
+                     {number}",
+                    Node::Monitor(monitor),
+                    term.0,
+                    Node::Monitor(*owner)
+                ))
+            }
             _ => Ok(()),
         }
     }

@@ -99,8 +99,7 @@ impl Run {
             Fault::Started(number) => {
                 self.at_write[number] = None;
                 if !self.monitors[number].alive {
-                    self.checks.counts.starts += 1;
-                    self.checks.holds.starts(number);
+                    self.checks.starts(now, number);
                     self.monitors[number].start(now)?;
                 }
             }

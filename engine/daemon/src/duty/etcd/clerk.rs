@@ -56,6 +56,9 @@ pub(super) struct Tenancy {
     not_before: Option<Instant>,
     /// Others should have it until then.
     unable: Option<Instant>,
+    /// By whose word it was asked for the last time, if etcd has not answered: where it was taken all the same, its
+    /// key bears this daemon's name, and it is recorded as that one's word.
+    unanswered: Option<Grantor>,
     /// When another monitor's word on where the cluster stands was recorded last.
     shared: Option<Instant>,
     /// What went wrong the last time.
@@ -195,7 +198,8 @@ impl Clerk {
                     if let Some(wait) = wait.filter(|wait| *wait > Instant::now()) {
                         return wait;
                     }
-                    self.take(cluster, lease, since, Grantor::Lease).await;
+                    let grantor = self.grantor(cluster, since);
+                    self.take(cluster, lease, since, grantor).await;
                     return later;
                 }
                 Move::Give { to } => {
@@ -272,6 +276,18 @@ impl Clerk {
         self.office.ledger.with(look).await
     }
 
+    /// By whose word the duty is this monitor's that nobody has, or whose key in the revision `since` bears its name.
+    fn grantor(&mut self, cluster: &ClusterName, since: u64) -> Grantor {
+        let tenancy = self.tenures.entry(cluster.clone()).or_default();
+        tenancy.unanswered.take_if(|_| since == 0);
+        tenancy.unanswered.clone().unwrap_or(Grantor::Lease)
+    }
+
+    /// Whether etcd has yet to say if the duty is this monitor's.
+    pub(super) fn is_unanswered(&self, cluster: &ClusterName) -> bool {
+        self.tenures.get(cluster).is_some_and(|it| it.unanswered.is_some())
+    }
+
     /// Takes the duty if its key is as it was in the revision `since`.
     pub(super) async fn take(
         &mut self,
@@ -305,6 +321,9 @@ impl Clerk {
             // out, on a busy machine, says nothing about what this monitor can do with its next one.
             Err(error) if error.passes() || matches!(error, EtcdError::NoLease { .. }) => {
                 tracing::debug!(%cluster, %error, "the duty cannot be taken now");
+                if error.passes() {
+                    self.tenures.entry(cluster.clone()).or_default().unanswered = Some(grantor);
+                }
                 return Ok(());
             }
             Err(error) => return Err(Problem::new("duty-refused", chain(&error))),
@@ -312,8 +331,11 @@ impl Clerk {
         let found = answer.found.into_iter().next().flatten();
         let revision = answer.revision;
         if !answer.met {
-            // Another one was faster: that is no problem.
+            // Another one was faster: that is no problem. Or this monitor was, and the answer that said so was lost.
             self.board.take_in(News::of(&duty, found, revision), self.begun.elapsed());
+            let holder = self.board.holder(cluster).and_then(|it| it.identity);
+            let tenancy = self.tenures.entry(cluster.clone()).or_default();
+            tenancy.unanswered = (holder.as_ref() == Some(&self.me)).then_some(grantor);
             return Ok(());
         }
         let value = take::written(&self.me).into_bytes();
@@ -336,6 +358,7 @@ impl Clerk {
         tenancy.since = Some(Instant::now());
         tenancy.not_before = None;
         tenancy.unable = None;
+        tenancy.unanswered = None;
         Ok(())
     }
 

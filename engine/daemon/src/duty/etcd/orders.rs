@@ -91,6 +91,10 @@ impl Clerk {
                 return Ok(Taking::Done(format!("taken, in term {}", term.0)));
             }
         }
+        if self.is_unanswered(cluster) {
+            let text = "etcd did not answer, so it may be taken or not: `watchkeeper status` says so in a moment";
+            return Err(text.to_owned());
+        }
         Err("it could not be taken; `watchkeeper status` says why".to_owned())
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Tenancy {
     since: Option<u64>,
     not_before: Option<u64>,
     unable: Option<u64>,
+    /// By whose word it was asked for the last time, if etcd has not answered.
+    unanswered: Option<Grantor>,
     shared: Option<u64>,
 }
 
@@ -200,7 +202,10 @@ impl Leasing {
                 if let Some(wait) = wait.filter(|wait| *wait > now) {
                     return Ok(Some(wait));
                 }
-                self.take(lease, since, Grantor::Lease, wishes);
+                let tenancy = self.tenancy.get_or_insert_default();
+                tenancy.unanswered.take_if(|_| since == 0);
+                let grantor = tenancy.unanswered.clone().unwrap_or(Grantor::Lease);
+                self.take(lease, since, grantor, wishes);
             }
             Move::Give { to } => {
                 let free = self.last_given.map(|at| at + BETWEEN);
@@ -273,6 +278,10 @@ impl Leasing {
         let found = found.into_iter().next().flatten();
         if !met {
             self.board.take_in(News::of(&duty, found, revision), board_time(now));
+            let holder = self.board.holder(&self.cluster).and_then(|it| it.identity);
+            if let Some(tenancy) = &mut self.tenancy {
+                tenancy.unanswered = (holder.as_ref() == Some(&self.me)).then_some(grantor);
+            }
             return Ok(());
         }
         let value = take::written(&self.me).into_bytes();
@@ -410,7 +419,14 @@ impl Leasing {
             }
             (Clerk::Wants { force, .. }, Some(_)) => self.ordered(now, force, wishes),
             // Tried again at the next look.
-            (Clerk::Takes { .. } | Clerk::Wants { .. } | Clerk::Undoes { .. }, _) => {
+            (Clerk::Takes { grantor, .. }, None) => {
+                if let Some(tenancy) = &mut self.tenancy {
+                    tenancy.unanswered = Some(grantor);
+                }
+                self.stirred = false;
+                self.pass_at = now + AGAIN;
+            }
+            (Clerk::Wants { .. } | Clerk::Undoes { .. }, _) => {
                 self.stirred = false;
                 self.pass_at = now + AGAIN;
             }
