@@ -355,12 +355,12 @@ async fn sequences_of_a_lost_side_are_made_up_for() {
     done(&bench.act(wait_for("dm1", "dm2")).await, false);
     site.crash_server("dm1").await.unwrap();
     done(&bench.act(detach("dm2")).await, true);
-    let outcome = bench.act_within(carry("dm1", "dm2"), Duration::from_secs(4)).await;
+    let outcome = bench.act_within(carry("dm1", "dm2"), Duration::from_secs(20)).await;
     done(&outcome, true);
     assert!(outcome.detail().contains("dm1 could not be asked"), "{outcome:?}");
     assert_eq!(site.sequence("dm2", "job_id_seq"), Some(2_042));
     assert_eq!(site.sequence("dm2", "task_id_seq"), Some(10_001));
-    done(&bench.act_within(carry("dm1", "dm2"), Duration::from_secs(4)).await, false);
+    done(&bench.act_within(carry("dm1", "dm2"), Duration::from_secs(20)).await, false);
     assert_eq!(site.insert_job("dm2").unwrap(), 2_043);
 }
 

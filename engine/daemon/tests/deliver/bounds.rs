@@ -191,7 +191,7 @@ async fn at_the_deadline_a_command_goes_with_all_it_started() {
     let arguments = vec!["-c".to_owned(), script, pids.to_str().unwrap().to_owned()];
     let grant = CommandGrant { program: "/bin/sh".into(), arguments };
     config.commands.insert("hang".to_owned(), grant);
-    config.timeout = Duration::from_secs(1);
+    config.timeout = Duration::from_secs(5);
     config.give_up_after = Duration::ZERO;
     let mut site = Site::new(vec![config]).await;
     site.tell(&fired("down")).await;

@@ -102,7 +102,7 @@ async fn silence_resets_and_garbage_are_tried_again_until_given_up() {
     });
     let mut config = receiver("a", http(address), &format!("http://{address}"));
     config.timeout = Duration::from_millis(200);
-    config.give_up_after = Duration::from_secs(1);
+    config.give_up_after = Duration::from_secs(5);
     let mut site = Site::new(vec![config]).await;
     site.tell(&fired("down")).await;
     site.until(|state| !dead(state).is_empty()).await;

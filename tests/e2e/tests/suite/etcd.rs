@@ -18,7 +18,7 @@ use watchkeeper_site::etcd::Etcd;
 use crate::harness::{Daemon, LONG, World, cluster};
 
 /// A lease that a busy machine renews in time.
-const LEASE: &str = "4s";
+const LEASE: &str = "6s";
 
 /// Two monitors, and the etcd between them. VP1 has the duty.
 struct Two {

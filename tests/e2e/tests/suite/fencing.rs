@@ -207,10 +207,13 @@ async fn an_agent_that_does_not_answer_is_told_and_check_says_what_protects() {
     assert!(said.contains(expected), "{said}");
     world.run().await;
     agent(&world, "ipmi", "#!/bin/sh\necho 'Failed: no answer' >&2; exit 1\n");
-    let status =
-        world.wait_for("the alert", |status| summary(status, "probe-unknown").is_some()).await;
-    let told = summary(&status, "probe-unknown").unwrap();
-    assert!(told.contains("fence-ipmi") && told.contains("no answer"), "{told}");
+    // On a busy machine another probe may find nothing out as well.
+    world
+        .wait_for("the alert", |status| {
+            summary(status, "probe-unknown")
+                .is_some_and(|it| it.contains("fence-ipmi") && it.contains("no answer"))
+        })
+        .await;
     // It has no say in whether the server is up.
     assert_eq!(world.cluster().await.active, Side::Primary);
     assert!(world.changes().is_empty());

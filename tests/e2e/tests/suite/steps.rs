@@ -90,7 +90,7 @@ async fn a_failed_preparation_leaves_the_active_side_alone() {
 pub(crate) async fn killed_in_a_step_of_the_site() -> (World, PathBuf) {
     let mut world = World::prepare().await;
     let notes = world.path("notes");
-    let command = format!("echo ran >> {}; sleep 3", notes.display());
+    let command = format!("echo ran >> {}; sleep 20", notes.display());
     world.config.site_step("once", "before-start", &command);
     world.config.setting("rescue-attempts", 0);
     world.run().await;

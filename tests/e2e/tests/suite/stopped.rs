@@ -219,7 +219,9 @@ async fn what_the_old_side_has_written_since_holds_the_resumption() {
 /// That is all the rollback there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn given_up_before_anything_was_begun_across_the_old_side_is_whole_again() {
-    let mut world = World::prepare_with(|site| site.latency = Duration::from_millis(60)).await;
+    // Slow enough for a command to be started before the first step on DM2.
+    let mut world = World::prepare_with(|site| site.latency = Duration::from_millis(250)).await;
+    world.config.set("probes.timeout", "5s");
     world.run().await;
     world.ok(&["switchover", "--no-wait", "--reason", "patching DM1"]).await;
     world
@@ -276,7 +278,7 @@ async fn a_step_of_which_nobody_knows_goes_on_by_the_operator_s_word() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_aborted_rescue_is_over() {
     let mut world = World::start_with(|config| {
-        config.setting("rescue-attempts", 5).set("clusters.prod.plan.start-timeout", "3s");
+        config.setting("rescue-attempts", 5).set("clusters.prod.plan.start-timeout", "10s");
     })
     .await;
     world.site.hang_start("dm1", Service::Rest).unwrap();

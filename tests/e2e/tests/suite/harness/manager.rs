@@ -11,6 +11,8 @@ use super::{LONG, World};
 /// Hears what the daemon says to its service manager, at once, as a real one does.
 pub struct Manager {
     messages: mpsc::UnboundedReceiver<String>,
+    /// What was said last about how things stand.
+    status: Option<String>,
     path: PathBuf,
 }
 
@@ -29,7 +31,7 @@ impl Manager {
                 }
             }
         });
-        Self { messages, path }
+        Self { messages, status: None, path }
     }
 
     /// What a program is started by to speak to it, and to be watched if `silence_ms` is given.
@@ -46,7 +48,11 @@ impl Manager {
 
     /// The next message, however long it takes.
     pub async fn receive(&mut self) -> String {
-        self.messages.recv().await.expect("a socket")
+        let message = self.messages.recv().await.expect("a socket");
+        if message.starts_with("STATUS=") {
+            self.status = Some(message.clone());
+        }
+        message
     }
 
     /// What has come already.
@@ -64,13 +70,13 @@ impl Manager {
         }
     }
 
-    /// Waits for a status with this in it.
+    /// Waits until the status has this in it: it is said once, and that may have been.
     pub async fn wait_status(&mut self, part: &str) -> String {
         loop {
-            let message = self.next().await;
-            if message.starts_with("STATUS=") && message.contains(part) {
-                return message;
+            if let Some(status) = self.status.as_ref().filter(|it| it.contains(part)) {
+                return status.clone();
             }
+            self.next().await;
         }
     }
 

@@ -11,7 +11,7 @@ const ONE: &str = r#"
 observe = "1s"
 [duty.etcd]
 endpoints = ["http://10.77.0.13:2379"]
-lease = "3s"
+lease = "6s"
 "#;
 
 /// Three members, on vp1, vp2 and dm3.
@@ -20,7 +20,7 @@ const THREE: &str = r#"
 observe = "1s"
 [duty.etcd]
 endpoints = ["http://10.77.0.21:2379", "http://10.77.0.22:2379", "http://10.77.0.13:2379"]
-lease = "3s"
+lease = "6s"
 "#;
 
 /// A clock that is an hour ahead, for one program; what it measures with is not touched.
