@@ -187,12 +187,12 @@ impl Sources {
         let text = &self.files.get(file)?.text;
         let (root, mut errors) = DeTable::parse_recoverable(text);
         errors.sort_by_key(|error| error.span().map(|span| span.start));
-        let (mut table_twice, mut last) = (None, 0);
+        let (mut table_twice, mut last) = (None, None);
         for error in &errors {
             let span = error.span().unwrap_or(0..0);
             let place = Place { file, start: span.start, end: span.end };
             let line = self.location(place).line;
-            if std::mem::replace(&mut last, line) == line {
+            if last.replace(line) == Some(line) {
                 continue;
             }
             let message = error.message().lines().next().unwrap_or("not TOML");
