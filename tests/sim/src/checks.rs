@@ -125,7 +125,7 @@ impl Checks {
             Event::Duty(Change::Taken { term, grantor, .. }) => {
                 if matches!(grantor, Grantor::Lease) {
                     self.was_free(monitor, *term, etcd)?;
-                    self.was_by_nobodys_word(monitor, *term, etcd)?;
+                    self.names_its_operator(monitor, *term, etcd)?;
                 }
                 self.latest[monitor] = *term;
                 let owner = *self.terms.entry(*term).or_insert(monitor);
@@ -187,14 +187,9 @@ impl Checks {
         }
     }
 
-    /// The duty was taken in this term with no operator's name: in this life of the monitor none had it taken from
-    /// another one, with an answer of etcd's that was lost.
-    fn was_by_nobodys_word(
-        &self,
-        monitor: usize,
-        term: Term,
-        etcd: &Etcd,
-    ) -> Result<(), Violation> {
+    /// What is recorded as taken by the lease alone was not taken from another monitor by an operator's word in this
+    /// life of the monitor's: etcd's answer to that may be lost, who gave the word is not.
+    fn names_its_operator(&self, monitor: usize, term: Term, etcd: &Etcd) -> Result<(), Violation> {
         let mut before = etcd.duties.range(..term.0).rev();
         let owned = before.find_map(|(number, span)| match self.terms.get(&Term(*number)) {
             // Not recorded: an answer that was lost.
