@@ -38,7 +38,7 @@ use crate::cluster::{
 use crate::deliver::Receivers;
 use crate::duty::{Duties, Wish};
 use crate::explain;
-use crate::journal::{Journal, Query as JournalSearch};
+use crate::journal::{self, Journal, Query as JournalSearch};
 use crate::ledger::Ledger;
 
 /// How many records one request for the journal gives at most.
@@ -395,6 +395,11 @@ async fn journal(
     State(context): Context,
     Query(query): Query<JournalQuery>,
 ) -> Result<Response, Wrong> {
+    if let Some(kind) = query.kind.as_deref().filter(|kind| !journal::KINDS.contains(kind)) {
+        let known = journal::KINDS.join(", ");
+        let text = format!("no record is of the kind `{kind}`; the kinds are {known}");
+        return Err(Wrong(StatusCode::BAD_REQUEST, text));
+    }
     let filter = JournalSearch {
         after: query.after,
         limit: query.limit.unwrap_or(PAGE).min(PAGE),

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use watchkeeper_core::event::{Event, Record};
+use watchkeeper_core::model::ClusterName;
 
 use super::client::{Client, ClientError};
 use super::exit::Exit;
@@ -29,9 +31,9 @@ pub(super) enum Journal {
         limit: usize,
         /// Only about this cluster
         #[arg(long)]
-        cluster: Option<String>,
+        cluster: Option<ClusterName>,
         /// Only of this kind, such as evaluated, plan-begun or step-ended
-        #[arg(long)]
+        #[arg(long, value_parser = PossibleValuesParser::new(journal::KINDS))]
         kind: Option<String>,
     },
     /// Write the facts of an evaluation as JSON, for `policy evaluate`
@@ -84,10 +86,11 @@ pub(super) async fn ask(
                 Some(after) => format!("/v1/journal?after={after}&limit={limit}"),
                 None => format!("/v1/journal?last=true&limit={limit}"),
             };
-            for (key, value) in [("cluster", cluster), ("kind", kind)] {
-                if let Some(value) = value {
-                    let _ = write!(path, "&{key}={value}");
-                }
+            if let Some(cluster) = cluster {
+                let _ = write!(path, "&cluster={cluster}");
+            }
+            if let Some(kind) = kind {
+                let _ = write!(path, "&kind={kind}");
             }
             path
         }
@@ -134,7 +137,7 @@ async fn read(arguments: &Journal) -> Result<Read, JournalError> {
                 after: after.unwrap_or(0),
                 newest: after.is_none(),
                 limit: *limit,
-                cluster: cluster.as_deref().and_then(|name| name.parse().ok()),
+                cluster: cluster.clone(),
                 kinds: kind.iter().cloned().collect(),
                 ..Query::default()
             };
@@ -164,6 +167,9 @@ fn show(arguments: &Journal, records: &[Record], json: bool) -> Exit {
     if json {
         print_json(&records);
         return Exit::Ok;
+    }
+    if records.is_empty() {
+        print("no record fits\n");
     }
     for record in records {
         let cluster = record.cluster.as_ref().map_or("-", |name| name.as_str());

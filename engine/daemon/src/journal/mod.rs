@@ -31,7 +31,7 @@ use watchkeeper_core::state::State;
 
 pub use error::{Damage, JournalError};
 pub use follow::Follower;
-pub use kind::kind;
+pub use kind::{KINDS, kind};
 pub use query::{Query, Reader};
 pub use writer::{Events, Health};
 

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use tokio::net::UnixStream;
 use watchkeeper_core::event::Event;
 use watchkeeper_core::model::Service;
 
-use crate::harness::{Manager, World};
+use crate::harness::{Manager, World, http};
 
 /// A world with something in its journal, stopped in good order.
 async fn stopped() -> World {
@@ -70,6 +71,30 @@ async fn a_damaged_journal_is_an_error_and_stays_as_it_is() {
 
     fs::write(&path, &good).unwrap();
     world.run().await;
+}
+
+/// A word that is none finds nothing, which must not look as if nothing had happened.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_in_the_journal_is_not_looked_for() {
+    let world = World::start().await;
+    let path = world.journal_path();
+    let file = ["--file", path.to_str().unwrap()];
+    for from in [&[][..], &file] {
+        let show = |more: &[&'static str]| [&["journal", "show"], from, more].concat();
+        let found = world.ok(&show(&["--kind", "monitor-started", "--cluster", "prod"])).await;
+        assert_eq!(found.out, "no record fits\n", "it is about no cluster");
+        let found = world.ok(&show(&["--kind", "monitor-started"])).await.out;
+        assert_eq!(found.lines().count(), 1, "{found}");
+        let misspelt = world.cli(&show(&["--kind", "evaluted"])).await;
+        assert_eq!(misspelt.code, Some(2), "{misspelt:?}");
+        assert!(misspelt.err.contains("a similar value exists: 'evaluated'"), "{misspelt:?}");
+        let misnamed = world.cli(&show(&["--cluster", "prod&kind=duty"])).await;
+        assert_eq!(misnamed.code, Some(2), "{misnamed:?}");
+    }
+    let mut socket = UnixStream::connect(world.path("wk.sock")).await.unwrap();
+    let refused = http(&mut socket, "/v1/journal?kind=evaluted", "application/json").await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(refused.contains("the kinds are monitor-started, "), "{refused}");
 }
 
 /// Two daemons on one journal would both act.

@@ -27,7 +27,7 @@ use watchkeeper_site::sink::alerts_in;
 use watchkeeper_site::{Net, Site, SiteConfig};
 
 pub use config::Config;
-pub use daemon::{Daemon, Said};
+pub use daemon::{Daemon, Said, http};
 pub use manager::Manager;
 pub use receivers::{Rubbish, stalling};
 
@@ -440,7 +440,7 @@ impl World {
         let address = (self.site.address("dm2").expect("dm2"), self.site.config().ports.rest);
         let mut stream = TcpStream::connect(address).await.expect("REST listens");
         let accept = "application/vnd.com.teradata.datamover-v1.0+json";
-        let answer = daemon::http(&mut stream, "/datamover/agents", accept).await;
+        let answer = http(&mut stream, "/datamover/agents", accept).await;
         let answer = answer.expect("REST answers");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("agentName"), "{answer}");
