@@ -543,7 +543,7 @@ impl Way {
 
 /// Hands on what comes, until it ends or is not `wanted`.
 fn pass(mut from: TcpStream, mut to: TcpStream, wanted: impl Fn(&[u8]) -> bool) {
-    let mut bytes = [0; 65_536];
+    let mut bytes = [0; 16_384];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         if !wanted(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
             break;

@@ -191,12 +191,12 @@ impl Checks {
     /// life of the monitor's: etcd's answer to that may be lost, who gave the word is not.
     fn names_its_operator(&self, monitor: usize, term: Term, etcd: &Etcd) -> Result<(), Violation> {
         let mut before = etcd.duties.range(..term.0).rev();
-        let owned = before.find_map(|(number, span)| match self.terms.get(&Term(*number)) {
+        let last = before.find_map(|(number, span)| match self.terms.get(&Term(*number)) {
             // Not recorded: an answer that was lost.
             None if span.replaced => None,
             owner => Some((number, span, owner)),
         });
-        match owned {
+        match last {
             Some((number, Span { replaced: true, until: Some(until) }, Some(owner)))
                 if *owner != monitor && *until > self.started[monitor] =>
             {
