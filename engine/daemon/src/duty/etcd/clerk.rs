@@ -302,6 +302,8 @@ impl Clerk {
             let tenancy = self.tenures.entry(cluster.clone()).or_default();
             tenancy.not_before = Some(Instant::now() + AGAIN);
             tenancy.unable = Some(Instant::now() + UNABLE);
+            // It has answered.
+            tenancy.unanswered = None;
         }
         self.trouble(cluster, result.err());
     }
